@@ -1,0 +1,82 @@
+//! Every verb and flag with its help. Only types: what they do is in `command`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::DEFAULT_PATH;
+
+/// Replicates the configuration of Uptime Kuma between hosts through a restic repository.
+///
+/// The main publishes its monitors, notifications, status pages and the like whenever they changed; every
+/// replica takes them over and goes on monitoring by itself, with its own history. A systemd timer runs
+/// the cycles: systemctl enable --now kuma-replicator.timer.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The configuration file
+    #[arg(long, short, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ended as designed, also when held · 1 a bug · 2 usage · 3 an apply failed, the previous
+configuration is in force · 4 a person has to decide · 65 data or schema refused · 75 try again later ·
+77 not permitted · 78 configuration. Every kind of failure is explained in docs/errors.md.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run one cycle: publish on a main, apply on a replica. This is what the timer calls
+    Run {
+        /// Publish even though more rows vanished than max-shrink allows, or all monitors did
+        #[arg(long)]
+        confirm_shrink: bool,
+    },
+    /// Show what run would do now, row by row, with secrets masked. Changes nothing
+    Plan(Printing),
+    /// Show the role, the last cycles and what is in force here. Asks no network
+    Status(Printing),
+    /// List the snapshots of all mains in the repository, newest first
+    Snapshots(Printing),
+    /// Check configuration, rights, service, database and repository, and say what to do
+    Check(Printing),
+    /// Create the repository if there is none. Needed once, on the main
+    Init,
+    /// Write the configuration of this Uptime Kuma as a dump. Needs no repository, disturbs nothing
+    Export {
+        /// The database; by default that of the configured unit
+        #[arg(long, value_name = "PATH")]
+        database: Option<PathBuf>,
+        /// Where to; - is standard output. A file is made readable by its owner only: dumps hold secrets
+        #[arg(value_name = "FILE", default_value = "-")]
+        file: PathBuf,
+    },
+    /// Write a dump into the database of a stopped Uptime Kuma, all or nothing, after showing the changes
+    Import {
+        /// The database; by default that of the configured unit
+        #[arg(long, value_name = "PATH")]
+        database: Option<PathBuf>,
+        /// Only show the changes
+        #[arg(long)]
+        dry_run: bool,
+        /// The dump; - is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Start Uptime Kuma again if an interrupted cycle left it stopped. For ExecStopPost=
+    #[command(hide = true)]
+    Recover,
+}
+
+/// How a document is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Printing {
+    /// Print a JSON document with a version instead of text
+    #[arg(long)]
+    pub json: bool,
+}

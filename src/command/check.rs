@@ -1,0 +1,151 @@
+//! `check`: everything a cycle depends on, looked at one after another, each with what to do about it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::cli::Cli;
+use crate::config::Settings;
+use crate::cycle::Activity;
+use crate::error::{Error, Kind, Result};
+use crate::host::interrupt::Interrupt;
+use crate::host::{Directories, Instance, files, health, repository};
+use crate::report::{Check, CheckDocument, print};
+
+use super::settings;
+
+/// The checks so far, and the first failure, which decides the exit code.
+#[derive(Default)]
+struct Findings {
+    checks: Vec<Check>,
+    first: Option<Kind>,
+}
+
+impl Findings {
+    fn ok(&mut self, name: &'static str, message: impl Into<String>) {
+        self.checks.push(Check { name, result: "ok", message: message.into(), hint: None });
+    }
+
+    fn warn(&mut self, name: &'static str, message: impl Into<String>, hint: impl Into<String>) {
+        self.checks.push(Check { name, result: "warning", message: message.into(), hint: Some(hint.into()) });
+    }
+
+    fn add<T>(&mut self, name: &'static str, result: Result<T>, message: impl FnOnce(&T) -> String) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.ok(name, message(&value));
+                Some(value)
+            }
+            Err(error) => {
+                self.first.get_or_insert(error.kind());
+                let hint = Some(error.advice().to_owned());
+                self.checks.push(Check { name, result: "failed", message: error.chain(), hint });
+                None
+            }
+        }
+    }
+}
+
+pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
+    let mut findings = Findings::default();
+    let settings = findings.add("configuration", settings(cli), |settings| {
+        format!("{}: {} with repository {}", cli.config.display(), settings.role, settings.repository)
+    });
+    if let Some(settings) = settings {
+        let directories = Directories::from_environment();
+        secrets(&mut findings, cli, &settings);
+        findings.add("state", files::read_state(&directories.state), |state| match state {
+            Some(_) => format!("{} can be read", directories.state.display()),
+            None => "none yet".to_owned(),
+        });
+        instance(&mut findings, &settings).await;
+        let interrupt = Interrupt::install()?;
+        if let Some(restic) =
+            findings.add("password", repository(&settings, &directories, &interrupt), |_| "found".to_owned())
+            && findings.add("restic", restic.version().await, String::clone).is_some()
+        {
+            let listing = findings.add("repository", restic.look().await, |listing| {
+                format!("{} snapshots of kuma-replicator", listing.snapshots.len())
+            });
+            for (id, reason) in listing.into_iter().flat_map(|listing| listing.unreadable) {
+                findings.warn("snapshot", format!("{} has unreadable tags: {reason}", id.short()), "restic forget it");
+            }
+        }
+    }
+    print(&CheckDocument::new(findings.checks), json);
+    match findings.first {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(kind, "not everything is as it should be").hint("see the checks above")),
+    }
+}
+
+/// Files with secrets that others can read.
+fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings) {
+    let configured = [&settings.restic.password_file, &settings.restic.environment_file];
+    let paths = configured.into_iter().flatten().map(|path| path.as_path()).chain([
+        cli.config.as_path(),
+        Path::new("/etc/kuma-replicator/restic-password"),
+        Path::new("/etc/kuma-replicator/environment"),
+    ]);
+    let mut open = Vec::new();
+    for path in paths {
+        let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o007 != 0 {
+            open.push(path.display().to_string());
+        }
+    }
+    open.dedup();
+    if open.is_empty() {
+        findings.ok("secrets", "no file with secrets can be read by others");
+    } else {
+        findings.warn(
+            "secrets",
+            format!("{} can be read by others", open.join(", ")),
+            format!("chmod o= {}", open.join(" ")),
+        );
+    }
+}
+
+async fn instance(findings: &mut Findings, settings: &Settings) {
+    let mut instance = Instance::new(settings.kuma.clone());
+    let unit = instance.unit().clone();
+    let activity = findings.add("service", instance.activity().await, |activity| match activity {
+        Activity::Running => format!("{unit} runs"),
+        Activity::Stopped => format!("{unit} is stopped"),
+    });
+    let Some(layout) = findings.add("layout", instance.layout().await, |layout| {
+        format!("data in {}, answers on {}", layout.data_directory.display(), layout.url)
+    }) else {
+        return;
+    };
+    if activity == Some(Activity::Running) {
+        let answer = health::answer(&layout.url).await;
+        let answer = answer.map_err(|reason| {
+            Error::new(Kind::Unhealthy, format!("no healthy answer on {}", layout.url)).because(reason)
+        });
+        findings.add("health", answer, |()| "it answers healthily".to_owned());
+    }
+    let Some(database) =
+        findings.add("database", instance.database().await, |database| database.path().display().to_string())
+    else {
+        return;
+    };
+    let export = findings.add("export", database.export(), |export| {
+        let rows: u64 = export.configuration.counts().values().sum();
+        format!("{rows} rows, schema {}", export.schema.fingerprint().short())
+    });
+    let Some(export) = export else { return };
+    if !export.configuration.has_user() {
+        findings.warn("users", "there is no user", "finish the set-up of Uptime Kuma");
+    }
+    for warning in export.warnings {
+        findings.warn("upload", warning, "upload the file again in Uptime Kuma");
+    }
+    match database.unknown_tables() {
+        Ok(unknown) if unknown.is_empty() => {}
+        Ok(unknown) => {
+            let message = format!("not replicated, as this version does not know them: {}", unknown.join(", "));
+            findings.warn("tables", message, "look for a newer kuma-replicator");
+        }
+        Err(error) => drop(findings.add::<()>("tables", Err(error), |()| String::new())),
+    }
+}

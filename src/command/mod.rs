@@ -1,0 +1,238 @@
+//! One function per verb. They read arguments, call the cycle or the host, and give a document to
+//! `report`; none of them decides anything about replication.
+
+mod check;
+mod transfer;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::cli::{Cli, Printing, Verb};
+use crate::config::{Role, Settings};
+use crate::cycle::{self, Activity, Event, Host as _, Orders, Verified};
+use crate::decide::{self, Apply, Publish};
+use crate::error::{Error, Exit, Kind, Result};
+use crate::host::files::{self, Store};
+use crate::host::interrupt::Interrupt;
+use crate::host::{Directories, Instance, System, notify, repository};
+use crate::model::manifest::Place;
+use crate::model::state::State;
+use crate::plan::plan;
+use crate::report::{PlanDocument, SnapshotsDocument, StatusDocument, print};
+use crate::{localise, logging};
+
+/// Does what the command line says and gives the exit code.
+pub async fn run(cli: &Cli) -> Exit {
+    let result = match &cli.verb {
+        Verb::Run { confirm_shrink } => return run_cycle(cli, Orders { confirm_shrink: *confirm_shrink }).await,
+        Verb::Recover => return recover(cli).await,
+        Verb::Plan(Printing { json }) => show_plan(cli, *json).await,
+        Verb::Status(Printing { json }) => status(cli, *json).await,
+        Verb::Snapshots(Printing { json }) => snapshots(cli, *json).await,
+        Verb::Check(Printing { json }) => check::check(cli, *json).await,
+        Verb::Init => init(cli).await,
+        Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
+        Verb::Import { database, dry_run, file } => transfer::import(cli, database.as_deref(), *dry_run, file).await,
+    };
+    match result {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            logging::error(&error);
+            error.kind().exit()
+        }
+    }
+}
+
+/// Reads and checks the configuration file.
+fn settings(cli: &Cli) -> Result<Settings> {
+    let path = &cli.config;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let failed = Error::io(format!("read configuration {}", path.display()), error);
+        if missing { failed_configuration(path).because(failed) } else { failed }
+    })?;
+    Settings::parse(&text, path)
+}
+
+fn failed_configuration(path: &Path) -> Error {
+    Error::new(Kind::Config, format!("there is no configuration {}", path.display()))
+}
+
+async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
+    match try_cycle(cli, orders).await {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            let exit = error.kind().exit();
+            let event = Event::Failed { error };
+            notify::status(&event.to_string());
+            logging::tell(&event);
+            exit
+        }
+    }
+}
+
+async fn try_cycle(cli: &Cli, orders: Orders) -> Result<()> {
+    let settings = settings(cli)?;
+    let directories = Directories::from_environment();
+    let interrupt = Interrupt::install()?;
+    let store = Store::lock(&directories.state)?;
+    let mut state = store.load()?;
+    let mut system = System::new(settings.clone(), directories, store, interrupt);
+    cycle::run(&mut system, &settings, &mut state, &orders).await.map(drop)
+}
+
+/// Runs after every cycle, also after a killed one. Only starts what a cycle left stopped; whether Uptime
+/// Kuma is healthy, and what became of the rows, the next cycle finds out.
+async fn recover(cli: &Cli) -> Exit {
+    match try_recover(cli).await {
+        Ok(()) => Exit::Success,
+        // A cycle that somebody runs by hand at this moment looks after its own.
+        Err(error) if error.kind() == Kind::AlreadyRunning => Exit::Success,
+        Err(error) => {
+            let exit = error.kind().exit();
+            logging::tell(&Event::Failed { error });
+            exit
+        }
+    }
+}
+
+async fn try_recover(cli: &Cli) -> Result<()> {
+    let directories = Directories::from_environment();
+    let store = Store::lock(&directories.state)?;
+    let Some(intent) = store.load()?.replica.intent.filter(|intent| intent.start) else { return Ok(()) };
+    let mut instance = Instance::new(settings(cli)?.kuma);
+    let stopped = instance.activity().await? == Activity::Stopped;
+    if !stopped || instance.systemd().await?.shutting_down().await? {
+        return Ok(());
+    }
+    let unit = instance.unit().clone();
+    instance.systemd().await?.start(&unit).await?;
+    logging::tell(&Event::Recovered { snapshot: intent.snapshot, started: true });
+    Ok(())
+}
+
+async fn show_plan(cli: &Cli, json: bool) -> Result<()> {
+    let settings = settings(cli)?;
+    let directories = Directories::from_environment();
+    // The lock keeps a cycle from changing what is looked at; nothing is written under it.
+    let store = Store::lock(&directories.state)?;
+    let state = store.load()?;
+    let mut system = System::new(settings.clone(), directories, store, Interrupt::never());
+    let document = match settings.role {
+        Role::Main => plan_publish(&mut system, &settings, &state).await?,
+        Role::Replica => plan_apply(&mut system, &settings, &state).await?,
+    };
+    print(&document, json);
+    Ok(())
+}
+
+async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -> Result<PlanDocument> {
+    let prepared = cycle::prepare(system).await?;
+    let main = match &state.main {
+        Some(main) => main.clone(),
+        None => cycle::first_state(system)?,
+    };
+    if let Some(published) = &main.published {
+        decide::shrink(&published.counts, &prepared.export.configuration.counts(), settings.main.max_shrink)?;
+    }
+    let listing = system.look().await?;
+    let rows: u64 = prepared.export.configuration.counts().values().sum();
+    let document = |would, message| PlanDocument::new(Role::Main, would, message);
+    Ok(match decide::publish(&listing, &main, prepared.digest)? {
+        Publish::AlreadyThere(snapshot) => {
+            document("unchanged", format!("snapshot {} is this configuration", snapshot.id.short())).snapshot(snapshot)
+        }
+        Publish::At(Place { epoch, sequence, .. }) => {
+            let digest = prepared.digest.short();
+            let document =
+                document("publish", format!("{rows} rows as epoch {epoch}, sequence {sequence}, digest {digest}"));
+            match listing.newest().first() {
+                // What changed since the newest snapshot, as a replica that has it will see it.
+                Some(newest) if newest.label.readable() => {
+                    let Verified(dump) = cycle::verify(&system.fetch(&newest.id).await?, Some(newest))?;
+                    document.changes(&plan(&dump.configuration, &prepared.export.configuration), false)
+                }
+                _ => document,
+            }
+        }
+    })
+}
+
+async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> Result<PlanDocument> {
+    let document = |would, message: String| PlanDocument::new(Role::Replica, would, message);
+    let listing = system.look().await?;
+    let snapshot = match decide::apply(&listing, &state.replica)? {
+        Apply::Nothing => return Ok(document("held", "nothing has been published to the repository yet".to_owned())),
+        Apply::UpToDate(snapshot) => {
+            return Ok(
+                document("up to date", format!("snapshot {} is in force", snapshot.id.short())).snapshot(snapshot)
+            );
+        }
+        Apply::Unreadable(snapshot) => {
+            return Ok(
+                document("held", format!("the main writes dump format {}", snapshot.label.format)).snapshot(snapshot)
+            );
+        }
+        Apply::Fetch(snapshot) => snapshot,
+    };
+    let Verified(dump) = cycle::verify(&system.fetch(&snapshot.id).await?, Some(snapshot))?;
+    let here = system.export().await?;
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
+        return Ok(document("held", reason).snapshot(snapshot));
+    }
+    let wanted = localise::wanted(&dump.configuration, &here.configuration, settings.replica.strategy)?;
+    let changes = plan(&here.configuration, &wanted);
+    if changes.is_empty() {
+        let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
+        return Ok(document("up to date", message).snapshot(snapshot));
+    }
+    let running = system.activity().await? == Activity::Running;
+    let message = format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host);
+    Ok(document("apply", message).snapshot(snapshot).changes(&changes, running))
+}
+
+async fn status(cli: &Cli, json: bool) -> Result<()> {
+    let settings = settings(cli)?;
+    let state = files::read_state(&Directories::from_environment().state)?.unwrap_or_default();
+    let mut instance = Instance::new(settings.kuma);
+    // Whether the service runs is worth showing, but not worth failing for.
+    let service = instance.activity().await.ok().map(|activity| match activity {
+        Activity::Running => "running",
+        Activity::Stopped => "stopped",
+    });
+    let unit = instance.unit().to_string();
+    let document =
+        StatusDocument::new(settings.role, settings.repository.to_string(), unit, service, state, Timestamp::now());
+    print(&document, json);
+    Ok(())
+}
+
+async fn snapshots(cli: &Cli, json: bool) -> Result<()> {
+    let settings = settings(cli)?;
+    let interrupt = Interrupt::install()?;
+    let listing = repository(&settings, &Directories::from_environment(), &interrupt)?.look().await?;
+    print(&SnapshotsDocument::new(listing), json);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to what was typed")]
+async fn init(cli: &Cli) -> Result<()> {
+    let settings = settings(cli)?;
+    if settings.role == Role::Replica {
+        let what = "only a main creates the repository; this host is a replica";
+        return Err(Error::new(Kind::Usage, what).hint("run kuma-replicator init on the main"));
+    }
+    let interrupt = Interrupt::install()?;
+    let created = repository(&settings, &Directories::from_environment(), &interrupt)?.init().await?;
+    let location = &settings.repository;
+    println!(
+        "{}",
+        if created {
+            format!("created repository {location}")
+        } else {
+            format!("repository {location} is there already")
+        }
+    );
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! `export` and `import`: a dump from or into a database, without any repository.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::cli::Cli;
+use crate::config::{Kuma, Role, Strategy};
+use crate::cycle::{self, Prepared, Verified};
+use crate::error::{Error, Kind, Result};
+use crate::host::database::{self, Database};
+use crate::host::files::{self, Store};
+use crate::host::{Directories, Instance, host_name};
+use crate::model::dump::MAX_DUMP;
+use crate::plan::plan;
+use crate::report::{PlanDocument, print};
+use crate::{decide, localise};
+
+use super::settings;
+
+/// How long `import` waits for somebody to let go of the database.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
+pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
+    let prepared = Prepared::new(find(cli, database).await?.export()?);
+    for warning in &prepared.export.warnings {
+        tracing::warn!("{warning}");
+    }
+    let dump = prepared.dump(&host_name(), Timestamp::now(), None)?;
+    if file == Path::new("-") {
+        let mut out = std::io::stdout().lock();
+        return out
+            .write_all(&dump)
+            .and_then(|()| out.flush())
+            .map_err(|error| Error::io("write to standard output", error));
+    }
+    files::replace(file, &dump)
+}
+
+pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, file: &Path) -> Result<()> {
+    let Verified(dump) =
+        cycle::verify(&read(file)?, None).map_err(|error| error.hint("use a dump that export wrote"))?;
+    let target = find(cli, database).await?;
+    let stopped = |error: Error| match error.kind() {
+        Kind::DatabaseBusy => error.hint("stop Uptime Kuma first: systemctl stop uptime-kuma"),
+        _ => error,
+    };
+    let here = target.export()?;
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
+        let what = format!("{} does not fit {}", file.display(), target.path().display());
+        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+    }
+    let wanted = localise::wanted(&dump.configuration, &here.configuration, Strategy::Snapshot)?;
+    let changes = plan(&here.configuration, &wanted);
+    let message = format!("{} into {}", file.display(), target.path().display());
+    print(&PlanDocument::new(Role::Replica, "import", message).changes(&changes, false), false);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    database::rehearse(&target, &changes, &here.configuration, &wanted)?;
+    if dry_run {
+        return Ok(());
+    }
+    // The host's own database is also a cycle's to write: one at a time, and with a way back.
+    let store = match database {
+        None => Some(Store::lock(&Directories::from_environment().state)?),
+        Some(_) => None,
+    };
+    let claim = target.claim(PATIENCE).await.map_err(stopped)?;
+    let previous = Prepared::new(claim.export()?);
+    if let Some(store) = &store {
+        store.keep_previous(&previous.dump(&host_name(), Timestamp::now(), None)?)?;
+    }
+    claim.write(&plan(&previous.export.configuration, &wanted), &wanted)
+}
+
+/// The database that is meant: the given one, else that of the configured unit. A host without a
+/// configuration file has the default unit.
+async fn find(cli: &Cli, database: Option<&Path>) -> Result<Database> {
+    if let Some(path) = database {
+        return Ok(Database::new(path));
+    }
+    let kuma = match settings(cli) {
+        Ok(settings) => settings.kuma,
+        Err(_) if !cli.config.exists() && cli.config == Path::new(crate::config::DEFAULT_PATH) => Kuma::default(),
+        Err(error) => return Err(error),
+    };
+    Instance::new(kuma).database().await
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let what = || format!("read {}", file.display());
+    let mut bytes = Vec::new();
+    let limit = MAX_DUMP as u64 + 1;
+    if file == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    }
+    .map_err(|error| Error::io(what(), error))?;
+    Ok(bytes)
+}

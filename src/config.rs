@@ -1,0 +1,312 @@
+//! The configuration file: TOML text, then the keys as written, then checked settings.
+//!
+//! The keys are a contract; the shipped `config.toml` documents each of them with its default. Reading
+//! the file is the caller's; nothing here does I/O.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+
+/// Where the configuration is read from unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/kuma-replicator/config.toml";
+
+/// Which of the two a host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Its configuration is the truth.
+    Main,
+    /// It takes the main's configuration.
+    Replica,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Main => "main",
+            Self::Replica => "replica",
+        })
+    }
+}
+
+/// What a replica takes over, and when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// All configuration, whenever the newest snapshot is not the one applied last.
+    #[default]
+    Snapshot,
+}
+
+/// Everything the configuration file says, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Main or replica.
+    pub role: Role,
+    /// The restic repository.
+    pub repository: Location,
+    /// How restic is run.
+    pub restic: Restic,
+    /// The Uptime Kuma of this host.
+    pub kuma: Kuma,
+    /// What only a main heeds.
+    pub main: Main,
+    /// What only a replica heeds.
+    pub replica: Replica,
+}
+
+/// How restic is run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restic {
+    /// The program: a path, or a name looked up in PATH.
+    pub program: PathBuf,
+    /// A file with the repository's password.
+    pub password_file: Option<PathBuf>,
+    /// A file with `NAME=value` lines for restic, such as S3 credentials.
+    pub environment_file: Option<PathBuf>,
+    /// How long one restic command may take.
+    pub timeout: Duration,
+}
+
+/// The Uptime Kuma of this host; what is `None` is discovered from its unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kuma {
+    /// Its systemd unit.
+    pub unit: UnitName,
+    /// The directory of `kuma.db`.
+    pub data_directory: Option<PathBuf>,
+    /// The base URL it answers on, such as `http://127.0.0.1:3001`.
+    pub url: Option<String>,
+    /// How long it may take to answer after a start.
+    pub start_timeout: Duration,
+}
+
+impl Default for Kuma {
+    fn default() -> Self {
+        Self {
+            unit: UnitName("uptime-kuma.service".to_owned()),
+            data_directory: None,
+            url: None,
+            start_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What only a main heeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Main {
+    /// How often an unchanged main looks into the repository all the same.
+    pub look_every: Duration,
+    /// The share of rows, 0 to 1, that may vanish between two publishes.
+    pub max_shrink: f64,
+}
+
+/// What only a replica heeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replica {
+    /// What is taken over, and when.
+    pub strategy: Strategy,
+}
+
+/// A restic repository. It may carry credentials, so it is shown without them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location(String);
+
+impl Location {
+    /// What restic is told; not for messages.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_credentials(&self.0))
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `url` with the part between `//` and `@` replaced by `***`.
+pub fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let host_end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(host_end);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
+        None => url.to_owned(),
+    }
+}
+
+/// The name of a systemd service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitName(String);
+
+impl UnitName {
+    /// Checks `name`; `.service` is added where it has no suffix.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn new(name: &str) -> Result<Self, String> {
+        let name = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c);
+        if !name.ends_with(".service") || name.len() > 255 || name.len() < 9 || !name.chars().all(plain) {
+            return Err(format!("'{name}' is not the name of a service unit"));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl AsRef<str> for UnitName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UnitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The keys as written. Unknown ones are refused with line and column.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Written {
+    role: Role,
+    repository: String,
+    #[serde(default)]
+    restic: WrittenRestic,
+    #[serde(default)]
+    uptime_kuma: WrittenKuma,
+    #[serde(default)]
+    main: WrittenMain,
+    #[serde(default)]
+    replica: WrittenReplica,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenRestic {
+    program: Option<PathBuf>,
+    password_file: Option<PathBuf>,
+    environment_file: Option<PathBuf>,
+    timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenKuma {
+    unit: Option<String>,
+    data_directory: Option<PathBuf>,
+    url: Option<String>,
+    start_timeout: Option<SignedDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenMain {
+    look_every: Option<SignedDuration>,
+    max_shrink: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenReplica {
+    strategy: Option<Strategy>,
+}
+
+impl Settings {
+    /// Reads and checks the text of a configuration file. `path` is only for messages.
+    ///
+    /// # Errors
+    /// [`Kind::Config`], naming the key, and line and column where TOML has them.
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let written: Written = toml::from_str(text).map_err(|error| {
+            Error::new(Kind::Config, format!("configuration {} is not valid", path.display()))
+                .because(located(text, &error))
+        })?;
+        written.check().map_err(|reason| {
+            Error::new(Kind::Config, format!("configuration {} is not valid", path.display())).because(reason)
+        })
+    }
+}
+
+/// One line with the place of a TOML error, which by itself prints a drawing over several lines.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return message };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
+}
+
+impl Written {
+    fn check(self) -> Result<Settings, String> {
+        if self.repository.trim().is_empty() || self.repository.contains(['\n', '\0']) {
+            return Err("repository must name a restic repository".to_owned());
+        }
+        let kuma = Kuma::default();
+        let unit = match self.uptime_kuma.unit.as_deref().map(UnitName::new) {
+            None => kuma.unit,
+            Some(unit) => unit.map_err(|reason| format!("uptime-kuma.unit: {reason}"))?,
+        };
+        let max_shrink = self.main.max_shrink.unwrap_or(0.5);
+        if !(0.0..=1.0).contains(&max_shrink) {
+            return Err(format!("main.max-shrink is {max_shrink}; it must be between 0 and 1"));
+        }
+        let url = self.uptime_kuma.url.map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = url.as_deref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            return Err(format!("uptime-kuma.url is '{url}'; it must start with http:// or https://"));
+        }
+        Ok(Settings {
+            role: self.role,
+            repository: Location(self.repository),
+            restic: Restic {
+                program: self.restic.program.unwrap_or_else(|| "restic".into()),
+                password_file: absolute("restic.password-file", self.restic.password_file)?,
+                environment_file: absolute("restic.environment-file", self.restic.environment_file)?,
+                timeout: duration("restic.timeout", self.restic.timeout, Duration::from_secs(300))?,
+            },
+            kuma: Kuma {
+                unit,
+                data_directory: absolute("uptime-kuma.data-directory", self.uptime_kuma.data_directory)?,
+                url,
+                start_timeout: duration(
+                    "uptime-kuma.start-timeout",
+                    self.uptime_kuma.start_timeout,
+                    kuma.start_timeout,
+                )?,
+            },
+            main: Main {
+                look_every: duration("main.look-every", self.main.look_every, Duration::from_secs(86_400))?,
+                max_shrink,
+            },
+            replica: Replica { strategy: self.replica.strategy.unwrap_or_default() },
+        })
+    }
+}
+
+fn absolute(key: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
+    match path {
+        Some(path) if !path.is_absolute() => Err(format!("{key} is '{}'; it must be an absolute path", path.display())),
+        path => Ok(path),
+    }
+}
+
+fn duration(key: &str, written: Option<SignedDuration>, default: Duration) -> Result<Duration, String> {
+    let Some(written) = written else { return Ok(default) };
+    match Duration::try_from(written) {
+        Ok(duration) if duration >= Duration::from_secs(1) => Ok(duration),
+        _ => Err(format!("{key} must be a duration of at least one second, such as \"2m\"")),
+    }
+}

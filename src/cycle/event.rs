@@ -1,0 +1,237 @@
+//! What a cycle tells: one event a step, each with a journal message id that never changes.
+//!
+//! The ids are a contract; `packaging/usr/lib/systemd/catalog` explains each of them to `journalctl -x`.
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::model::digest::Digest;
+use crate::model::snapshot::SnapshotId;
+use crate::plan::Size;
+
+/// How loud an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing happened that was not so before.
+    Info,
+    /// Something changed, as designed.
+    Notice,
+    /// Something waits, or will be tried again.
+    Warning,
+    /// Somebody has to look.
+    Error,
+}
+
+/// One step of a cycle, or its end.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are named like those of the journal, see Fields")]
+pub enum Event {
+    /// Main: nothing changed. `again` if the cycle before ended so too.
+    Unchanged { digest: Digest, again: bool },
+    /// Main: a new snapshot is in the repository.
+    Published { snapshot: SnapshotId, sequence: u64, digest: Digest, rows: u64, bytes: usize },
+    /// Replica: nothing newer. `again` if the cycle before ended so too.
+    UpToDate { snapshot: SnapshotId, again: bool },
+    /// Replica: something newer waits. `again` if it waited in the cycle before.
+    Held { reason: String, again: bool },
+    /// A snapshot is here and is what it says it is.
+    Fetched { snapshot: SnapshotId, bytes: usize },
+    /// The changes are known.
+    Planned { snapshot: SnapshotId, size: Size },
+    /// Uptime Kuma is being stopped.
+    Stopping { unit: String },
+    /// Uptime Kuma is stopped.
+    Stopped { unit: String, millis: u64 },
+    /// The rows are written and committed.
+    Written { snapshot: SnapshotId, size: Size, millis: u64 },
+    /// Uptime Kuma was started.
+    Started { unit: String },
+    /// Uptime Kuma answers.
+    Healthy { unit: String, millis: u64 },
+    /// Replica: the configuration of this snapshot is in force.
+    Applied { snapshot: SnapshotId, digest: Digest, size: Size },
+    /// The previous configuration is in force again.
+    RolledBack { snapshot: SnapshotId, reason: String },
+    /// An interrupted apply was dealt with.
+    Recovered { snapshot: SnapshotId, started: bool },
+    /// Something that people should know and that stops nothing.
+    Warning { text: String },
+    /// The cycle failed.
+    Failed { error: Error },
+}
+
+/// The fields of an event in the journal; those that do not apply are missing.
+#[derive(Debug, Default)]
+pub struct Fields {
+    /// `KUMA_SNAPSHOT`
+    pub snapshot: Option<String>,
+    /// `KUMA_DIGEST`
+    pub digest: Option<String>,
+    /// `KUMA_SEQUENCE`
+    pub sequence: Option<u64>,
+    /// `KUMA_ROWS`: rows in the configuration
+    pub rows: Option<u64>,
+    /// `KUMA_BYTES`
+    pub bytes: Option<u64>,
+    /// `KUMA_INSERTS`, `KUMA_UPDATES`, `KUMA_DELETES`
+    pub size: Option<Size>,
+    /// `KUMA_UNIT`
+    pub unit: Option<String>,
+    /// `KUMA_MILLISECONDS`
+    pub millis: Option<u64>,
+    /// `KUMA_ERROR`: the kind
+    pub error: Option<&'static str>,
+    /// `KUMA_HINT`
+    pub hint: Option<String>,
+}
+
+/// Every event: its name in `KUMA_EVENT`, and its message id, 32 hexadecimal digits as
+/// `journalctl MESSAGE_ID=…` expects them.
+pub const MESSAGE_IDS: &[(&str, &str)] = &[
+    ("unchanged", "6d2a7285c270480b9f8a218c11be878a"),
+    ("published", "8eb75588a86b4230908b62f3bd637f02"),
+    ("up-to-date", "e70f49f287b1491bbdca01c7b45ee5f6"),
+    ("held", "864ed13ba5c44be781b71fd403a5d1d4"),
+    ("fetched", "e8ed65f954fd4ee082854b0fa882389c"),
+    ("planned", "9ef9e4c5110b4fcc9eb9c55fad1241ac"),
+    ("stopping", "70069949eb64443a8a0d100d9a8b99b5"),
+    ("stopped", "c7778fe692644cea8d27343616461b14"),
+    ("written", "de978ba96e4b41988f3f33767c7752b2"),
+    ("started", "9797b57ef39c411d8178c296fbc0fc75"),
+    ("healthy", "c877e4970b9a411ebe38d594bd8d4dc9"),
+    ("applied", "3069947d4b1b42149d40c2b7e5858f30"),
+    ("rolled-back", "353832b3302c4c5a8ab26a20524e022f"),
+    ("recovered", "e093f2aa5b504080990f1b9af345a9fc"),
+    ("warning", "ce5f66943404449ea56d5477c0001c2a"),
+    ("failed", "e6e4c2d06629446b88b8c9ea963c1bb0"),
+];
+
+impl Event {
+    /// The name in `KUMA_EVENT`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unchanged { .. } => "unchanged",
+            Self::Published { .. } => "published",
+            Self::UpToDate { .. } => "up-to-date",
+            Self::Held { .. } => "held",
+            Self::Fetched { .. } => "fetched",
+            Self::Planned { .. } => "planned",
+            Self::Stopping { .. } => "stopping",
+            Self::Stopped { .. } => "stopped",
+            Self::Written { .. } => "written",
+            Self::Started { .. } => "started",
+            Self::Healthy { .. } => "healthy",
+            Self::Applied { .. } => "applied",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Recovered { .. } => "recovered",
+            Self::Warning { .. } => "warning",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// The journal's `MESSAGE_ID`.
+    pub fn message_id(&self) -> &'static str {
+        let name = self.name();
+        MESSAGE_IDS.iter().find(|(known, _)| *known == name).map_or("", |(_, id)| id)
+    }
+
+    /// How loud it is. What was so in the cycle before is not worth a line at notice.
+    pub fn level(&self) -> Level {
+        use crate::error::Exit;
+        match self {
+            Self::Unchanged { again: true, .. }
+            | Self::UpToDate { again: true, .. }
+            | Self::Held { again: true, .. } => Level::Info,
+            Self::Held { .. } | Self::Warning { .. } => Level::Warning,
+            Self::RolledBack { .. } => Level::Error,
+            Self::Failed { error } if error.kind().exit() == Exit::TryAgain => Level::Warning,
+            Self::Failed { .. } => Level::Error,
+            _ => Level::Notice,
+        }
+    }
+
+    /// The fields beside the message.
+    pub fn fields(&self) -> Fields {
+        let mut fields = Fields::default();
+        match self {
+            Self::Unchanged { digest, .. } => fields.digest = Some(digest.to_string()),
+            Self::Published { snapshot, sequence, digest, rows, bytes } => {
+                fields.snapshot = Some(snapshot.to_string());
+                fields.sequence = Some(*sequence);
+                fields.digest = Some(digest.to_string());
+                fields.rows = Some(*rows);
+                fields.bytes = Some(*bytes as u64);
+            }
+            Self::UpToDate { snapshot, .. } | Self::RolledBack { snapshot, .. } | Self::Recovered { snapshot, .. } => {
+                fields.snapshot = Some(snapshot.to_string());
+            }
+            Self::Fetched { snapshot, bytes } => {
+                fields.snapshot = Some(snapshot.to_string());
+                fields.bytes = Some(*bytes as u64);
+            }
+            Self::Planned { snapshot, size } => {
+                fields.snapshot = Some(snapshot.to_string());
+                fields.size = Some(*size);
+            }
+            Self::Stopping { unit } | Self::Started { unit } => fields.unit = Some(unit.clone()),
+            Self::Stopped { unit, millis } | Self::Healthy { unit, millis } => {
+                fields.unit = Some(unit.clone());
+                fields.millis = Some(*millis);
+            }
+            Self::Written { snapshot, size, millis } => {
+                fields.snapshot = Some(snapshot.to_string());
+                fields.size = Some(*size);
+                fields.millis = Some(*millis);
+            }
+            Self::Applied { snapshot, digest, size } => {
+                fields.snapshot = Some(snapshot.to_string());
+                fields.digest = Some(digest.to_string());
+                fields.size = Some(*size);
+            }
+            Self::Held { .. } | Self::Warning { .. } => {}
+            Self::Failed { error } => {
+                fields.error = Some(error.kind().name());
+                fields.hint = Some(error.advice().to_owned());
+            }
+        }
+        fields
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged { digest, .. } => write!(f, "unchanged: the configuration is still {}", digest.short()),
+            Self::Published { snapshot, sequence, rows, bytes, .. } => {
+                write!(f, "published snapshot {} (sequence {sequence}): {rows} rows, {bytes} bytes", snapshot.short())
+            }
+            Self::UpToDate { snapshot, .. } => write!(f, "up to date with snapshot {}", snapshot.short()),
+            Self::Held { reason, .. } => write!(f, "held: {reason}"),
+            Self::Fetched { snapshot, bytes } => {
+                write!(f, "fetched and verified snapshot {}: {bytes} bytes", snapshot.short())
+            }
+            Self::Planned { snapshot, size } => write!(f, "planned snapshot {}: {size}", snapshot.short()),
+            Self::Stopping { unit } => write!(f, "stopping {unit}"),
+            Self::Stopped { unit, millis } => write!(f, "stopped {unit} in {millis} ms"),
+            Self::Written { snapshot, size, millis } => {
+                write!(f, "wrote snapshot {} in {millis} ms: {size}", snapshot.short())
+            }
+            Self::Started { unit } => write!(f, "started {unit}"),
+            Self::Healthy { unit, millis } => write!(f, "{unit} answers after {millis} ms"),
+            Self::Applied { snapshot, size, .. } => write!(f, "applied snapshot {}: {size}", snapshot.short()),
+            Self::RolledBack { snapshot, reason } => write!(
+                f,
+                "rolled back: the previous configuration is in force again, snapshot {} is refused: {reason}",
+                snapshot.short()
+            ),
+            Self::Recovered { snapshot, started } => write!(
+                f,
+                "recovered from an interrupted apply of snapshot {}: Uptime Kuma {}",
+                snapshot.short(),
+                if *started { "was started again" } else { "is as it should be" }
+            ),
+            Self::Warning { text } => f.write_str(text),
+            Self::Failed { error } => write!(f, "{}: {} — {}", error.kind().outcome(), error.chain(), error.advice()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The two sequences, publish and apply, readable top to bottom, and the one trait behind which
+//! everything outside lies.
+//!
+//! A cycle has never heard of SQLite, restic or systemd: `host` implements [`Host`] for the real ones,
+//! and a test implements it to fail or to be killed at every step in turn.
+
+mod apply;
+mod event;
+mod publish;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::{Role, Settings};
+use crate::error::Result;
+use crate::model::configuration::Configuration;
+use crate::model::schema::Schema;
+use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
+use crate::model::state::{LastCycle, State};
+use crate::plan::Plan;
+
+pub use apply::{Verified, recover, verify};
+pub use event::{Event, Fields, Level, MESSAGE_IDS};
+pub use publish::{Prepared, first_state, prepare};
+
+/// What an export brings: rows and files, the schema they come from, and what could not be taken along.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Export {
+    /// The replicated rows and files.
+    pub configuration: Configuration,
+    /// The schema of the database.
+    pub schema: Schema,
+    /// What was left out and why, for people (a referenced file that is missing or too large).
+    pub warnings: Vec<String>,
+}
+
+/// Whether Uptime Kuma runs, as its service manager sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It runs, or is about to: it is to run again after an apply.
+    Running,
+    /// It is stopped, failed or masked: it is left so.
+    Stopped,
+}
+
+/// Everything outside. Each method does one thing, once, and says how it failed; what to do then is the
+/// cycle's to decide. A failed call has changed nothing unless it says otherwise.
+#[allow(async_fn_in_trait, reason = "only used with static dispatch on one thread")]
+pub trait Host {
+    /// The time, for records; never to order snapshots.
+    fn now(&self) -> Timestamp;
+
+    /// The name of this host, for people.
+    fn name(&self) -> String;
+
+    /// An identity that stays the same on this host even if the state is lost.
+    fn main_id(&self) -> Result<MainId>;
+
+    /// Tells whoever watches (journal, service manager).
+    fn tell(&mut self, event: &Event);
+
+    /// Stores the state atomically; when it returns, it is on disk.
+    fn save(&mut self, state: &State) -> Result<()>;
+
+    /// Fails with `Interrupted` if this process was told to stop. Asked only where nothing is under way.
+    fn check_interrupted(&self) -> Result<()>;
+
+    /// Exports the configuration in one read transaction: of the claimed database if there is one, else
+    /// of the live one. Leaves nothing behind and blocks nobody.
+    async fn export(&mut self) -> Result<Export>;
+
+    /// Lists the snapshots of this program, without taking a lock.
+    async fn look(&mut self) -> Result<Listing>;
+
+    /// Brings the dump in snapshot `id` here, without taking a lock.
+    async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>>;
+
+    /// Stores `dump` under `label`; when it returns, the repository has it.
+    async fn publish(&mut self, dump: &[u8], label: &Label) -> Result<SnapshotId>;
+
+    /// Tries `changes` on a copy of the tables in memory: what the database would refuse is known before
+    /// anything is stopped.
+    fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()>;
+
+    /// Whether Uptime Kuma runs.
+    async fn activity(&mut self) -> Result<Activity>;
+
+    /// Fails with `ServiceBusy` if Uptime Kuma must not be stopped now: it is migrating, or it runs and
+    /// gives no healthy answer yet.
+    async fn check_stoppable(&mut self) -> Result<()>;
+
+    /// Stops Uptime Kuma and waits until the job is done. On failure its state is unknown.
+    async fn stop(&mut self) -> Result<()>;
+
+    /// Starts Uptime Kuma and waits until the job is done.
+    async fn start(&mut self) -> Result<()>;
+
+    /// Waits until Uptime Kuma answers healthily, up to the configured time.
+    async fn check_healthy(&mut self) -> Result<()>;
+
+    /// Proves that nobody has the database open, and keeps everybody out until [`Host::release`].
+    async fn claim(&mut self) -> Result<()>;
+
+    /// Writes `plan` to the claimed database in one transaction that commits only if everything reads
+    /// back as `wanted` and no reference dangles. On failure the database is as it was.
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<()>;
+
+    /// Gives the claimed database free again. Harmless if none is claimed.
+    fn release(&mut self);
+
+    /// Keeps `dump` as the way back, in place of the one before.
+    fn keep_previous(&mut self, dump: &[u8]) -> Result<()>;
+}
+
+/// How a cycle ended as designed. Other ends are errors; their kind says which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Main: nothing changed since the last publish.
+    Unchanged,
+    /// Main: a new snapshot.
+    Published(SnapshotId),
+    /// Replica: the newest snapshot is the one applied last, or the rows equal it already.
+    UpToDate,
+    /// Replica: rows were written.
+    Applied(SnapshotId),
+    /// Replica: it waits, and says for what.
+    Held(String),
+}
+
+impl Outcome {
+    /// The word for it in logs, JSON and the state.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Published(_) => "published",
+            Self::UpToDate => "up to date",
+            Self::Applied(_) => "applied",
+            Self::Held(_) => "held",
+        }
+    }
+}
+
+/// One cycle, from the state as it was loaded to the state as it is recorded.
+///
+/// # Errors
+/// Whatever ended the cycle; it is recorded in the state before it is returned.
+pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Outcome> {
+    let result = match settings.role {
+        Role::Main => publish::run(host, settings, state, orders).await,
+        Role::Replica => apply::run(host, settings, state).await,
+    };
+    let at = host.now();
+    let (outcome, message) = match &result {
+        Ok(Outcome::Held(reason)) => ("held", reason.clone()),
+        Ok(outcome) => (outcome.name(), String::new()),
+        Err(error) => (error.kind().outcome(), error.chain()),
+    };
+    if !matches!(result, Err(_) | Ok(Outcome::Held(_))) {
+        state.last_success = Some(at);
+    }
+    state.last = Some(LastCycle { outcome: outcome.to_owned(), message, at });
+    match (result, host.save(state)) {
+        (Ok(_), Err(error)) => Err(error),
+        (result, _) => result,
+    }
+}
+
+/// What a person may order for one cycle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Publish although the export lost more rows than allowed.
+    pub confirm_shrink: bool,
+}
+
+/// Milliseconds for a field of an event.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,151 @@
+//! The main's sequence: export, compare, guard, look, publish, record.
+
+use jiff::Timestamp;
+
+use crate::config::Settings;
+use crate::decide::{self, Publish};
+use crate::error::{Error, Kind, Result};
+use crate::model::digest::Digest;
+use crate::model::dump;
+use crate::model::manifest::{FORMAT, Manifest, Place};
+use crate::model::snapshot::Label;
+use crate::model::state::{Attempt, MainState, Published, State};
+
+use super::{Event, Export, Host, Orders, Outcome};
+
+/// The epoch of the first main of a repository.
+const FIRST_EPOCH: u64 = 1;
+
+/// An export with its canonical bytes.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What was exported.
+    pub export: Export,
+    /// The body of its dump.
+    pub body: Vec<u8>,
+    /// The digest of the body.
+    pub digest: Digest,
+}
+
+impl Prepared {
+    /// Renders `export` and takes its digest.
+    pub fn new(export: Export) -> Self {
+        let body = dump::body(&export.configuration);
+        let digest = Digest::of(&body);
+        Self { export, body, digest }
+    }
+
+    /// The whole dump; `place` is `None` outside a publish.
+    ///
+    /// # Errors
+    /// [`Kind::SnapshotDamaged`] if it would be larger than any reader accepts.
+    pub fn dump(&self, host: &str, now: Timestamp, place: Option<Place>) -> Result<Vec<u8>> {
+        let manifest = Manifest {
+            format: FORMAT,
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.to_owned(),
+            created: now,
+            place,
+            digest: self.digest,
+            fingerprint: self.export.schema.fingerprint(),
+            schema: self.export.schema.clone(),
+            counts: self.export.configuration.counts(),
+            files: self.export.configuration.files.len() as u64,
+        };
+        let bytes = dump::render(&manifest, &self.body);
+        if bytes.len() > dump::MAX_DUMP {
+            let what = format!("the dump would have {} bytes; the limit is {}", bytes.len(), dump::MAX_DUMP);
+            return Err(Error::new(Kind::SnapshotDamaged, what).hint("remove large texts from monitors on this host"));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Exports the live configuration and takes its digest.
+///
+/// # Errors
+/// Those of [`Host::export`].
+pub async fn prepare<H: Host>(host: &mut H) -> Result<Prepared> {
+    Ok(Prepared::new(host.export().await?))
+}
+
+/// What a main remembers that has never published, or has lost its state.
+///
+/// # Errors
+/// Those of [`Host::main_id`].
+pub fn first_state<H: Host>(host: &H) -> Result<MainState> {
+    Ok(MainState { id: host.main_id()?, epoch: FIRST_EPOCH, published: None, publishing: None, looked: None })
+}
+
+pub(super) async fn run<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    orders: &Orders,
+) -> Result<Outcome> {
+    let prepared = prepare(host).await?;
+    let digest = prepared.digest;
+    let mut main = match state.main.take() {
+        Some(main) => main,
+        None => first_state(host)?,
+    };
+    state.main = Some(main.clone());
+    if decide::unchanged(&main, digest, host.now(), settings.main.look_every) {
+        return Ok(unchanged(host, state, digest));
+    }
+    guard(&prepared.export, &main, settings, orders)?;
+    host.check_interrupted()?;
+
+    let listing = host.look().await?;
+    let step = decide::publish(&listing, &main, digest)?;
+    main.looked = Some(host.now());
+    let counts = prepared.export.configuration.counts();
+    let record = |snapshot, sequence, at| Published { snapshot, sequence, digest, counts: counts.clone(), at };
+    let place = match step {
+        Publish::AlreadyThere(snapshot) => {
+            main.published = Some(record(snapshot.id.clone(), snapshot.label.place.sequence, snapshot.time));
+            main.publishing = None;
+            state.main = Some(main);
+            return Ok(unchanged(host, state, digest));
+        }
+        Publish::At(place) => place,
+    };
+    for text in &prepared.export.warnings {
+        host.tell(&Event::Warning { text: text.clone() });
+    }
+
+    // Written before the deed: a snapshot of this sequence that is found later is this host's own.
+    main.publishing = Some(Attempt { sequence: place.sequence, digest });
+    state.main = Some(main.clone());
+    host.save(state)?;
+    let sequence = place.sequence;
+    let bytes = prepared.dump(&host.name(), host.now(), Some(place.clone()))?;
+    let label = Label { format: FORMAT, place, digest, schema: prepared.export.schema.fingerprint() };
+    let snapshot = host.publish(&bytes, &label).await?;
+
+    let rows = counts.values().sum();
+    main.published = Some(record(snapshot.clone(), sequence, host.now()));
+    main.publishing = None;
+    state.main = Some(main);
+    host.tell(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: bytes.len() });
+    Ok(Outcome::Published(snapshot))
+}
+
+fn unchanged<H: Host>(host: &mut H, state: &State, digest: Digest) -> Outcome {
+    let again = state.last.as_ref().is_some_and(|last| last.outcome == Outcome::Unchanged.name());
+    host.tell(&Event::Unchanged { digest, again });
+    Outcome::Unchanged
+}
+
+/// Nothing that lost its users, or more rows than allowed, leaves this host by itself.
+fn guard(export: &Export, main: &MainState, settings: &Settings, orders: &Orders) -> Result<()> {
+    if !export.configuration.has_user() {
+        return Err(Error::new(Kind::NoUser, "the database has no user; nothing is published"));
+    }
+    match &main.published {
+        Some(published) if !orders.confirm_shrink => {
+            decide::shrink(&published.counts, &export.configuration.counts(), settings.main.max_shrink)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,220 @@
+//! Whether to go on: from what is newest, what is remembered and what is configured. Each function
+//! gives a decision or says why not; none of them does anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::catalog;
+use crate::model::digest::Digest;
+use crate::model::manifest::Place;
+use crate::model::schema::{Relation, Schema};
+use crate::model::snapshot::{Listing, MainId, Snapshot};
+use crate::model::state::{Held, MainState, ReplicaState};
+
+/// Whether a main with `digest` may end its cycle without looking into the repository.
+pub fn unchanged(main: &MainState, digest: Digest, now: Timestamp, look_every: Duration) -> bool {
+    let published = main.published.as_ref().is_some_and(|published| published.digest == digest);
+    let due = main.looked.is_none_or(|looked| {
+        // A clock that went back makes a look due: the remembered time proves nothing.
+        let age = now.duration_since(looked);
+        age.is_negative() || age >= SignedDuration::try_from(look_every).unwrap_or(SignedDuration::MAX)
+    });
+    published && !due && main.publishing.is_none()
+}
+
+/// Refuses an export that lost all its monitors or all its users, or more than `max_shrink` of its rows.
+///
+/// # Errors
+/// [`Kind::Shrunk`], naming the tables that lost most.
+pub fn shrink(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>, max_shrink: f64) -> Result<()> {
+    let count = |counts: &BTreeMap<String, u64>, table: &str| counts.get(table).copied().unwrap_or(0);
+    let lost: Vec<(&str, u64)> = before
+        .iter()
+        .map(|(table, rows)| (table.as_str(), rows.saturating_sub(count(now, table))))
+        .filter(|(_, lost)| *lost > 0)
+        .collect();
+    let emptied = |table: &str| count(before, table) > 0 && count(now, table) == 0;
+    let total: u64 = before.values().sum();
+    let gone: u64 = lost.iter().map(|(_, lost)| lost).sum();
+    // Row counts are far below 2^52, where a float is exact.
+    let share = gone as f64 / total.max(1) as f64;
+    if share <= max_shrink && !emptied(catalog::USER) && !emptied(catalog::MONITOR) {
+        return Ok(());
+    }
+    let tables: Vec<String> = lost
+        .iter()
+        .map(|(table, lost)| format!("{table} {} → {}", count(before, table), count(before, table) - lost))
+        .collect();
+    Err(Error::new(
+        Kind::Shrunk,
+        format!("{gone} of {total} rows are gone since the last publish ({})", tables.join(", ")),
+    ))
+}
+
+/// What a main does after a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publish<'a> {
+    /// The newest snapshot is this configuration already.
+    AlreadyThere(&'a Snapshot),
+    /// Publish at this place.
+    At(Place),
+}
+
+/// Where a main publishes next, if it may.
+///
+/// # Errors
+/// [`Kind::Fenced`] if another main has published, [`Kind::OutOfOrder`] if two snapshots claim the newest place.
+pub fn publish<'a>(listing: &'a Listing, main: &MainState, digest: Digest) -> Result<Publish<'a>> {
+    let newest = single_newest(listing)?;
+    let Some(newest) = newest else {
+        let sequence = main.published.as_ref().map_or(0, |published| published.sequence) + 1;
+        return Ok(Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence }));
+    };
+    let place = &newest.label.place;
+    if place.main != main.id || place.epoch > main.epoch {
+        return Err(fenced(newest, &main.id));
+    }
+    let remembered = main.published.as_ref().map(|published| (published.sequence, published.digest));
+    let begun = main.publishing.as_ref().map(|attempt| (attempt.sequence, attempt.digest));
+    let found = Some((place.sequence, newest.label.digest));
+    if newest.label.digest == digest && newest.label.readable() {
+        return Ok(Publish::AlreadyThere(newest));
+    }
+    // A newer snapshot under this identity that this host does not remember was published by a copy of it.
+    // A host that remembers nothing has lost its state and takes up where the repository stands.
+    let ahead = remembered.is_some_and(|(sequence, _)| place.sequence > sequence) && found != begun;
+    if ahead {
+        return Err(fenced(newest, &main.id));
+    }
+    let sequence = place.sequence.max(remembered.map_or(0, |(sequence, _)| sequence)) + 1;
+    Ok(Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence }))
+}
+
+fn fenced(newest: &Snapshot, me: &MainId) -> Error {
+    let Place { main, epoch, sequence } = &newest.label.place;
+    let who = if main == me { "a copy of this main".to_owned() } else { format!("main {main}") };
+    Error::new(
+        Kind::Fenced,
+        format!(
+            "{who} on host {} published snapshot {} (epoch {epoch}, sequence {sequence}); this main {me} publishes nothing",
+            newest.host,
+            newest.id.short()
+        ),
+    )
+}
+
+/// What a replica does after a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Apply<'a> {
+    /// Nothing has been published yet.
+    Nothing,
+    /// The newest snapshot was applied.
+    UpToDate(&'a Snapshot),
+    /// It waits: the newest snapshot is written in a format of a newer version.
+    Unreadable(&'a Snapshot),
+    /// Fetch this one.
+    Fetch(&'a Snapshot),
+}
+
+/// What a replica does with what a look found.
+///
+/// # Errors
+/// [`Kind::SnapshotRefused`], [`Kind::Fenced`] or [`Kind::OutOfOrder`].
+pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'a>> {
+    let Some(newest) = single_newest(listing)? else {
+        return match &replica.applied {
+            None => Ok(Apply::Nothing),
+            Some(applied) => Err(Error::new(
+                Kind::OutOfOrder,
+                format!("the repository has no snapshot any more, but {} was applied here", applied.snapshot.short()),
+            )),
+        };
+    };
+    if let Some(applied) = &replica.applied {
+        if applied.snapshot.same(&newest.id) {
+            return Ok(Apply::UpToDate(newest));
+        }
+        let (old, new) = (&applied.place, &newest.label.place);
+        if new.order() <= old.order() {
+            return Err(Error::new(
+                Kind::OutOfOrder,
+                format!(
+                    "the newest snapshot {} (epoch {}, sequence {}) does not come after {} (epoch {}, sequence {}), which was applied here",
+                    newest.id.short(),
+                    new.epoch,
+                    new.sequence,
+                    applied.snapshot.short(),
+                    old.epoch,
+                    old.sequence
+                ),
+            ));
+        }
+        if new.main != old.main && new.epoch == old.epoch {
+            return Err(Error::new(
+                Kind::Fenced,
+                format!(
+                    "snapshot {} is from main {} on host {}, not from main {} which this replica follows",
+                    newest.id.short(),
+                    new.main,
+                    newest.host,
+                    old.main
+                ),
+            ));
+        }
+    }
+    if let Some(refused) = replica.refused.as_ref().filter(|refused| refused.snapshot.same(&newest.id)) {
+        return Err(Error::new(
+            Kind::SnapshotRefused,
+            format!("snapshot {} is refused since {}: {}", newest.id.short(), refused.at, refused.reason),
+        ));
+    }
+    Ok(if newest.label.readable() { Apply::Fetch(newest) } else { Apply::Unreadable(newest) })
+}
+
+/// Why `snapshot` still waits, if nothing that it waited for has changed.
+pub fn still_held<'a>(held: Option<&'a Held>, snapshot: &Snapshot, here: &Schema) -> Option<&'a str> {
+    let held = held?;
+    (held.snapshot.same(&snapshot.id) && held.schema == here.fingerprint()).then_some(&held.reason)
+}
+
+/// Why rows of the main's schema `main` must not be written into a database of schema `here`, if so.
+pub fn schema_gate(here: &Schema, main: &Schema) -> Option<String> {
+    let (missing, surplus) = (main.surplus_over(here), here.surplus_over(main));
+    match here.relation_to(main) {
+        Relation::Same => None,
+        Relation::MainAhead => Some(format!(
+            "the main runs a newer Uptime Kuma (this host lacks {missing}); upgrade Uptime Kuma on this replica"
+        )),
+        Relation::ReplicaAhead => Some(format!(
+            "this replica runs a newer Uptime Kuma (the main lacks {surplus}); upgrade Uptime Kuma on the main"
+        )),
+        Relation::Apart => Some(format!(
+            "main and replica run different versions of Uptime Kuma (the main has {missing}, this host has {surplus}); \
+             bring both to the same version"
+        )),
+    }
+}
+
+/// The newest snapshot. Two with different content at the newest place are nobody's truth.
+fn single_newest(listing: &Listing) -> Result<Option<&Snapshot>> {
+    let newest = listing.newest();
+    let Some(first) = newest.first() else { return Ok(None) };
+    if let Some(other) = newest.iter().find(|other| other.label != first.label) {
+        return Err(Error::new(
+            Kind::OutOfOrder,
+            format!(
+                "snapshots {} (host {}) and {} (host {}) both claim epoch {}, sequence {}",
+                first.id.short(),
+                first.host,
+                other.id.short(),
+                other.host,
+                first.label.place.epoch,
+                first.label.place.sequence
+            ),
+        ));
+    }
+    Ok(newest.into_iter().min_by(|a, b| a.id.cmp(&b.id)))
+}

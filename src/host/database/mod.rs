@@ -1,0 +1,189 @@
+//! Uptime Kuma's SQLite database: opening it, proving that nobody has it open, and what its errors mean.
+//!
+//! Reading is in [`read`], writing in [`write`]. Nothing here knows why rows are read or written.
+
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::cycle::Export;
+use crate::error::{Error, Kind, Result};
+use crate::model::configuration::Configuration;
+use crate::plan::Plan;
+
+use super::uploads::Uploads;
+
+/// How long a statement waits for a lock that Uptime Kuma holds for a moment.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// One Uptime Kuma database and the uploaded files beside it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    path: PathBuf,
+}
+
+/// The database with everybody else kept out: one exclusive transaction is open until this is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    database: Database,
+    connection: Connection,
+}
+
+impl Database {
+    /// The database at `path`; it need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The uploaded files beside it.
+    pub fn uploads(&self) -> Uploads {
+        Uploads::beside(&self.path)
+    }
+
+    /// Exports the configuration in one read transaction of the live database.
+    ///
+    /// Opened read-write but told to write nothing: a read-only connection leaves files behind beside a
+    /// stopped WAL database, a read-write one removes them (<https://www.sqlite.org/wal.html#readonly>).
+    ///
+    /// # Errors
+    /// `DatabaseMissing`, `DatabaseBusy`, `DatabaseCorrupt`, `NotPermitted` or `SchemaUnknown`.
+    pub fn export(&self) -> Result<Export> {
+        let connection = self.open()?;
+        let run = || {
+            connection.execute_batch("PRAGMA query_only=ON; BEGIN")?;
+            Ok(())
+        };
+        run().map_err(|error| self.failed("read", error))?;
+        let export = read::export(self, &connection)?;
+        connection.execute_batch("ROLLBACK").map_err(|error| self.failed("read", error))?;
+        connection.close().map_err(|(_, error)| self.failed("close", error))?;
+        Ok(export)
+    }
+
+    /// Names of tables that are neither replicated nor known to be local.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn unknown_tables(&self) -> Result<Vec<String>> {
+        read::unknown_tables(&self.open()?).map_err(|error| self.failed("read", error))
+    }
+
+    /// Why Uptime Kuma is in the middle of a migration and must not be stopped, if it is.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn migrating(&self) -> Result<Option<String>> {
+        read::migrating(&self.open()?).map_err(|error| self.failed("read", error))
+    }
+
+    /// Proves that nobody has the database open and keeps everybody out. A plain `BEGIN IMMEDIATE` would
+    /// succeed while Uptime Kuma runs; with `locking_mode=EXCLUSIVE` a WAL database can only be opened by
+    /// one connection (<https://www.sqlite.org/pragma.html#pragma_locking_mode>).
+    ///
+    /// # Errors
+    /// `DatabaseBusy` if somebody still has it open after `patience`; else as for [`Database::export`].
+    pub async fn claim(&self, patience: Duration) -> Result<Claim> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.try_claim() {
+                Err(error) if error.kind() == Kind::DatabaseBusy && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_claim(&self) -> Result<Claim> {
+        let connection = self.open()?;
+        let run = || {
+            connection.busy_timeout(Duration::ZERO)?;
+            // Foreign keys are off so that nothing cascades: the plan says what goes, and what is left is
+            // checked before the commit.
+            connection.execute_batch(
+                "PRAGMA foreign_keys=OFF; PRAGMA synchronous=FULL; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE",
+            )
+        };
+        run().map_err(|error| self.failed("claim", error))?;
+        Ok(Claim { database: self.clone(), connection })
+    }
+
+    fn open(&self) -> Result<Connection> {
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => {
+                return Err(Error::new(Kind::DatabaseMissing, format!("{} is not a file", self.path.display())));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::new(Kind::DatabaseMissing, format!("there is no database {}", self.path.display())));
+            }
+            Err(error) => return Err(Error::io(format!("find database {}", self.path.display()), error)),
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.failed("open", error))?;
+        connection.busy_timeout(BUSY).map_err(|error| self.failed("open", error))?;
+        Ok(connection)
+    }
+
+    fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
+        Error::new(kind(&error), format!("{doing} database {}", self.path.display())).because(error)
+    }
+}
+
+impl Claim {
+    /// Exports the configuration of the claimed database.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn export(&self) -> Result<Export> {
+        read::export(&self.database, &self.connection)
+    }
+
+    /// Writes `plan` and the files in it, and commits only if everything reads back as `wanted`.
+    ///
+    /// # Errors
+    /// `Unwritable` if a rule of the database is broken, else `WriteFailed`, `DiskFull` and their like;
+    /// the database and the files are then as they were.
+    pub fn write(self, plan: &Plan, wanted: &Configuration) -> Result<()> {
+        write::write(&self.connection, plan, wanted)?;
+        let staged = self.database.uploads().stage(&plan.files)?;
+        self.connection.execute_batch("COMMIT").map_err(|error| self.database.failed("commit", error))?;
+        // From here on the new rows are in force: a file that cannot be put in its place is planned again.
+        staged.put_in_place()?;
+        self.connection.close().map_err(|(_, error)| self.database.failed("close", error))
+    }
+}
+
+/// Tries `plan` on a copy of the tables of `database` in memory that holds the rows of `here`.
+///
+/// # Errors
+/// `Unwritable`, naming the row, if a rule of the database would be broken.
+pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+    let live = database.open()?;
+    let copy = write::empty_copy(&live).map_err(|error| database.failed("copy the tables of", error))?;
+    drop(live);
+    write::fill(&copy, here)?;
+    write::write(&copy, plan, wanted)
+}
+
+/// What an error of SQLite means (<https://www.sqlite.org/rescode.html>).
+fn kind(error: &rusqlite::Error) -> Kind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::DatabaseBusy,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::DatabaseCorrupt,
+        Some(ErrorCode::DiskFull) => Kind::DiskFull,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => Kind::NotPermitted,
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => Kind::Unwritable,
+        Some(ErrorCode::SystemIoFailure) => Kind::Files,
+        _ => Kind::WriteFailed,
+    }
+}

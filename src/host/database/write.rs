@@ -1,0 +1,264 @@
+//! Writing a plan into a database: the statements between `BEGIN` and `COMMIT`, and the proof before the
+//! latter. Foreign keys are off in here, so nothing cascades: what goes is what the plan names, and the
+//! history of removed monitors.
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql, params_from_iter};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::catalog::{self, Class};
+use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::value::Value;
+use crate::plan::{Plan, TablePlan, Update};
+
+use super::kind;
+use super::read::{columns, quoted, quoted_list, read_tables, table_names};
+
+type Sql<T> = rusqlite::Result<T>;
+
+impl ToSql for Value {
+    fn to_sql(&self) -> Sql<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Real(number) => ValueRef::Real(*number),
+            Value::Text(bytes) => ValueRef::Text(bytes),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// Writes `plan` and proves that the tables then are as `wanted`, in the transaction that is open.
+pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration) -> Result<()> {
+    let dangling_before = dangling(connection).map_err(|error| failed("check references", error))?;
+    let dependents = dependents(connection).map_err(|error| failed("read the schema", error))?;
+    // Children before parents, and before anything claims a unique value that a removed row still holds.
+    for table in plan.tables.iter().rev() {
+        for row in &table.deletes {
+            delete(connection, table, row, &dependents).map_err(|error| row_failed("remove", table, row, error))?;
+        }
+    }
+    for table in &plan.tables {
+        change(connection, table)?;
+    }
+    read_back(connection, wanted)?;
+    let dangling = dangling(connection).map_err(|error| failed("check references", error))?;
+    match dangling.iter().find(|reference| !dangling_before.contains(reference)) {
+        Some(reference) => Err(Error::new(Kind::Unwritable, format!("a reference would lead nowhere: {reference}"))),
+        None => Ok(()),
+    }
+}
+
+/// The empty tables of the configuration, with all their rules, in memory.
+pub(super) fn empty_copy(live: &Connection) -> Sql<Connection> {
+    let copy = Connection::open_in_memory()?;
+    copy.execute_batch("PRAGMA foreign_keys=OFF")?;
+    let mut statement = live.prepare(
+        "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') ORDER BY type DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, sql): (String, String) = (row.get(0)?, row.get(1)?);
+        if catalog::find(&table).is_some() {
+            copy.execute_batch(&sql)?;
+        }
+    }
+    Ok(copy)
+}
+
+/// Inserts the rows of `configuration` into empty tables.
+pub(super) fn fill(connection: &Connection, configuration: &Configuration) -> Result<()> {
+    for table in &configuration.tables {
+        let sql = insert_sql(table.spec.name, &table.columns);
+        for row in &table.rows {
+            execute(connection, &sql, row)
+                .map_err(|error| failed(&format!("copy a row of {}", table.spec.name), error))?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(what: &str, error: rusqlite::Error) -> Error {
+    Error::new(kind(&error), what).because(error)
+}
+
+fn row_failed(doing: &str, table: &TablePlan, row: &Row, error: rusqlite::Error) -> Error {
+    failed(&format!("{doing} {}", describe(table.spec.name, &table.columns, row)), error)
+}
+
+/// A row by its table and identity, without any value that may be a secret.
+fn describe(table: &str, columns: &[String], row: &Row) -> String {
+    let spec = catalog::find(table);
+    let keys = columns.iter().zip(row).filter(|(name, _)| match spec.map(|spec| spec.class) {
+        Some(Class::Link) => name.ends_with("_id"),
+        _ => *name == catalog::ID,
+    });
+    let keys: Vec<String> = keys.map(|(name, value)| format!("{name} {value}")).collect();
+    format!("{table} row {}", keys.join(", "))
+}
+
+fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Sql<usize> {
+    connection.prepare_cached(sql)?.execute(params_from_iter(values))
+}
+
+fn insert_sql(table: &str, columns: &[String]) -> String {
+    let holes = vec!["?"; columns.len()].join(",");
+    format!("INSERT INTO {} ({}) VALUES ({holes})", quoted(table), quoted_list(columns))
+}
+
+/// A column outside the configuration that refers to a row of it.
+struct Dependent {
+    table: String,
+    column: String,
+    parent: String,
+    clears: bool,
+}
+
+/// Tables outside the catalog that hang on its rows: by declared foreign keys, and the history of
+/// monitors, for which some versions declare none.
+fn dependents(connection: &Connection) -> Sql<Vec<Dependent>> {
+    let mut found = Vec::new();
+    for table in table_names(connection)?.into_iter().filter(|table| catalog::find(table).is_none()) {
+        let mut statement =
+            connection.prepare_cached(r#"SELECT "table", "from", "on_delete" FROM pragma_foreign_key_list(?1)"#)?;
+        let mut rows = statement.query([&table])?;
+        while let Some(row) = rows.next()? {
+            let (parent, column, on_delete): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            // Rows of other declared actions are nobody's to remove here: they stay as they are.
+            let clears = on_delete == "SET NULL";
+            if catalog::find(&parent).is_some() && (clears || on_delete == "CASCADE") {
+                found.push(Dependent { table: table.clone(), column, parent, clears });
+            }
+        }
+        let known = found.iter().any(|dependent: &Dependent| dependent.table == table);
+        if catalog::MONITOR_HISTORY.contains(&table.as_str()) && !known {
+            let (column, parent) = ("monitor_id".to_owned(), catalog::MONITOR.to_owned());
+            if columns(connection, &table)?.contains(&column) {
+                found.push(Dependent { table, column, parent, clears: false });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn delete(connection: &Connection, table: &TablePlan, row: &Row, dependents: &[Dependent]) -> Sql<()> {
+    let name = table.spec.name;
+    if table.spec.class == Class::Link {
+        // Links have no identity of their own: remove one row with exactly this content.
+        let matches: Vec<String> = (1..)
+            .zip(&table.columns)
+            .map(|(at, column)| format!("{0} IS ?{at} AND typeof({0}) = typeof(?{at})", quoted(column)))
+            .collect();
+        let table = quoted(name);
+        let sql = format!(
+            "DELETE FROM {table} WHERE rowid = (SELECT rowid FROM {table} WHERE {} LIMIT 1)",
+            matches.join(" AND ")
+        );
+        return expect_one(execute(connection, &sql, row)?);
+    }
+    let id = id_of(&table.columns, row);
+    for dependent in dependents.iter().filter(|dependent| dependent.parent == name) {
+        let (table, column) = (quoted(&dependent.table), quoted(&dependent.column));
+        let sql = if dependent.clears {
+            format!("UPDATE {table} SET {column} = NULL WHERE {column} = ?")
+        } else {
+            format!("DELETE FROM {table} WHERE {column} = ?")
+        };
+        execute(connection, &sql, std::slice::from_ref(id))?;
+    }
+    expect_one(execute(connection, &format!("DELETE FROM {} WHERE id = ?", quoted(name)), std::slice::from_ref(id))?)
+}
+
+fn expect_one(rows: usize) -> Sql<()> {
+    if rows == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(rows)) }
+}
+
+fn id_of<'row>(columns: &[String], row: &'row Row) -> &'row Value {
+    columns.iter().position(|name| name == catalog::ID).and_then(|at| row.get(at)).unwrap_or(&Value::Null)
+}
+
+fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
+    let unique = unique_columns(connection, table.spec.name).map_err(|error| failed("read the indexes", error))?;
+    for update in &table.updates {
+        park(connection, table, update, &unique).map_err(|error| row_failed("change", table, &update.to, error))?;
+    }
+    for update in &table.updates {
+        let changed: Vec<usize> = update.changed().collect();
+        update_row(connection, table, update, &changed)
+            .map_err(|error| row_failed("change", table, &update.to, error))?;
+    }
+    let insert = insert_sql(table.spec.name, &table.columns);
+    for row in &table.inserts {
+        execute(connection, &insert, row).map_err(|error| row_failed("add", table, row, error))?;
+    }
+    Ok(())
+}
+
+/// Gives up the unique values that a row is about to change, so that two rows can exchange theirs.
+fn park(connection: &Connection, table: &TablePlan, update: &Update, unique: &[String]) -> Sql<()> {
+    let id = id_of(&table.columns, &update.to);
+    for column in update.changed().filter_map(|at| table.columns.get(at)).filter(|column| unique.contains(column)) {
+        let sql = format!("UPDATE {} SET {} = ? WHERE id = ?", quoted(table.spec.name), quoted(column));
+        let parked = Value::text(format!("\u{1}kuma-replicator {id}"));
+        expect_one(execute(connection, &sql, &[parked, id.clone()])?)?;
+    }
+    Ok(())
+}
+
+fn update_row(connection: &Connection, table: &TablePlan, update: &Update, changed: &[usize]) -> Sql<()> {
+    let sets: Vec<String> =
+        changed.iter().filter_map(|at| Some(format!("{} = ?", quoted(table.columns.get(*at)?)))).collect();
+    let mut values: Vec<Value> = changed.iter().filter_map(|at| update.to.get(*at).cloned()).collect();
+    values.push(id_of(&table.columns, &update.to).clone());
+    let sql = format!("UPDATE {} SET {} WHERE id = ?", quoted(table.spec.name), sets.join(", "));
+    expect_one(execute(connection, &sql, &values)?)
+}
+
+/// Columns of `table` that stand in a unique index other than the primary key.
+fn unique_columns(connection: &Connection, table: &str) -> Sql<Vec<String>> {
+    connection
+        .prepare_cached(
+            r#"SELECT DISTINCT info.name FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS info
+               WHERE list."unique" AND list.origin <> 'pk' AND info.name IS NOT NULL"#,
+        )?
+        .query_map([table], |row| row.get(0))?
+        .collect()
+}
+
+/// References of configuration rows that lead nowhere, described without rowids, which links change.
+fn dangling(connection: &Connection) -> Sql<Vec<String>> {
+    let mut found = Vec::new();
+    let tables = table_names(connection)?;
+    for spec in catalog::TABLES.iter().filter(|spec| tables.contains(spec.name)) {
+        let sql = r#"SELECT violation.rowid, violation.parent FROM pragma_foreign_key_check(?1) AS violation"#;
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([spec.name])?;
+        while let Some(row) = rows.next()? {
+            let (rowid, parent): (Option<i64>, String) = (row.get(0)?, row.get(1)?);
+            let row = match (spec.class, rowid) {
+                (Class::Link, _) | (_, None) => "a row".to_owned(),
+                (_, Some(rowid)) => format!("row {rowid}"),
+            };
+            found.push(format!("{row} of {} to a missing {parent}", spec.name));
+        }
+    }
+    Ok(found)
+}
+
+fn read_back(connection: &Connection, wanted: &Configuration) -> Result<()> {
+    let tables = read_tables(connection).map_err(|error| failed("read back what was written", error))?;
+    if tables == wanted.tables {
+        return Ok(());
+    }
+    let differs = wanted.tables.iter().zip(&tables).find(|(wanted, found)| wanted != found);
+    let what = differs.map_or_else(|| "the tables".to_owned(), |(wanted, found)| first_difference(wanted, found));
+    Err(Error::new(Kind::Unwritable, format!("{what} did not read back as written")))
+}
+
+fn first_difference(wanted: &Table, found: &Table) -> String {
+    let rows = wanted.rows.iter().zip(&found.rows).find(|(wanted, found)| wanted != found);
+    let Some((row, other)) = rows else { return format!("the rows of {}", wanted.spec.name) };
+    let column = wanted.columns.iter().zip(row.iter().zip(other)).find(|(_, (a, b))| a != b);
+    let column = column.map_or("?", |(name, _)| name.as_str());
+    format!("column {column} of {}", describe(wanted.spec.name, &wanted.columns, row))
+}

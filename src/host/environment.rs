@@ -1,0 +1,197 @@
+//! `NAME=value` lines in the syntax of systemd's `EnvironmentFile=`, as systemd.exec(5) describes it.
+//!
+//! Pure: text in, pairs out. An error names the line, never what stands in it, because these files carry
+//! secrets. It is stricter than systemd, which skips lines that it cannot read: a credential that is
+//! silently not there is harder to find than an error. `export NAME=value`, common in `.env` files, is
+//! understood too.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Reads the lines of `text` in their order; of a name that stands twice both values are returned.
+///
+/// # Errors
+/// The line that cannot be read and what is wrong with it, without its content.
+pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable(), line: 1 };
+    let mut pairs = Vec::new();
+    while let Some(pair) = reader.pair()? {
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+struct Reader<'a> {
+    rest: Peekable<Chars<'a>>,
+    line: usize,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.next();
+        if c == Some('\n') {
+            self.line += 1;
+        }
+        c
+    }
+
+    fn pair(&mut self) -> Result<Option<(String, String)>, String> {
+        loop {
+            while self.rest.next_if(|c| c.is_ascii_whitespace() && *c != '\n').is_some() {}
+            match self.rest.peek() {
+                None => return Ok(None),
+                Some('\n' | '#' | ';') => self.skip_line(),
+                Some(_) => break,
+            }
+        }
+        let line = self.line;
+        let name = self.name().map_err(|reason| format!("line {line} {reason}"))?;
+        let value = self.value().map_err(|reason| format!("line {line} {reason}"))?;
+        if value.contains('\0') {
+            return Err(format!("line {line} contains a NUL character"));
+        }
+        Ok(Some((name, value)))
+    }
+
+    fn skip_line(&mut self) {
+        while self.next().is_some_and(|c| c != '\n') {}
+    }
+
+    fn name(&mut self) -> Result<String, &'static str> {
+        let mut name = String::new();
+        loop {
+            match self.rest.next_if(|c| *c != '\n') {
+                Some('=') => break,
+                Some(c) => name.push(c),
+                None => return Err("has no '='"),
+            }
+        }
+        let name = name.trim();
+        let name = name.strip_prefix("export ").unwrap_or(name).trim();
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if name.is_empty() || !plain || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err("has no valid name before the '='");
+        }
+        Ok(name.to_owned())
+    }
+
+    /// Quotes have a meaning at the beginning of a value and right after another quoted part only.
+    fn value(&mut self) -> Result<String, &'static str> {
+        let mut value = String::new();
+        loop {
+            match self.next() {
+                None | Some('\n') => return Ok(value),
+                Some('\'') => self.single_quoted(&mut value)?,
+                Some('"') => self.double_quoted(&mut value)?,
+                Some(c) if c.is_ascii_whitespace() => {}
+                Some(c) => {
+                    self.plain(c, &mut value);
+                    return Ok(value);
+                }
+            }
+        }
+    }
+
+    fn single_quoted(&mut self, value: &mut String) -> Result<(), &'static str> {
+        loop {
+            match self.next().ok_or("opens a quote that is never closed")? {
+                '\'' => return Ok(()),
+                c => value.push(c),
+            }
+        }
+    }
+
+    fn double_quoted(&mut self, value: &mut String) -> Result<(), &'static str> {
+        let open = "opens a quote that is never closed";
+        loop {
+            match self.next().ok_or(open)? {
+                '"' => return Ok(()),
+                '\\' => match self.next().ok_or(open)? {
+                    '\n' => {}
+                    c @ ('"' | '\\' | '`' | '$') => value.push(c),
+                    c => value.extend(['\\', c]),
+                },
+                c => value.push(c),
+            }
+        }
+    }
+
+    /// The rest of a line that is not quoted, from `first` on; white space at its end is not part of it.
+    fn plain(&mut self, first: char, value: &mut String) {
+        let mut kept = value.len();
+        let mut next = Some(first);
+        while let Some(c) = next.filter(|c| *c != '\n') {
+            if c == '\\' {
+                if let Some(escaped) = self.next().filter(|c| *c != '\n') {
+                    value.push(escaped);
+                }
+                kept = value.len();
+            } else {
+                value.push(c);
+                if !c.is_ascii_whitespace() {
+                    kept = value.len();
+                }
+            }
+            next = self.next();
+        }
+        value.truncate(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn reads_what_systemd_reads() {
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("", &[]),
+            ("\n  \n\t\n", &[]),
+            ("# comment\n; comment = too\nA=1\n", &[("A", "1")]),
+            ("# no continuation \\\nA=1", &[("A", "1")]),
+            ("A=1", &[("A", "1")]),
+            ("A=1\r\nB=2\r\n", &[("A", "1"), ("B", "2")]),
+            ("  A = 1 2 \t\n", &[("A", "1 2")]),
+            ("A=", &[("A", "")]),
+            ("A=\nB=x", &[("A", ""), ("B", "x")]),
+            ("A=1\nA=2", &[("A", "1"), ("A", "2")]),
+            ("A='x y'", &[("A", "x y")]),
+            ("A='x\\ny\" $Z # '", &[("A", "x\\ny\" $Z # ")]),
+            ("A=\"x \\\" \\\\ \\$ \\` \\n y\"", &[("A", "x \" \\ $ ` \\n y")]),
+            ("A=\"two\nlines\"\nB=1", &[("A", "two\nlines"), ("B", "1")]),
+            ("A=\"one \\\nline\"", &[("A", "one line")]),
+            ("A=one \\\nline", &[("A", "one line")]),
+            ("A=x\\ \nB=1", &[("A", "x "), ("B", "1")]),
+            ("A=\"a\"'b'c", &[("A", "abc")]),
+            ("A=a\"b\"", &[("A", "a\"b\"")]),
+            ("A=x#y ;z", &[("A", "x#y ;z")]),
+            ("A=k=v==", &[("A", "k=v==")]),
+            ("A=\\", &[("A", "")]),
+            ("export A=1", &[("A", "1")]),
+            ("\u{feff}A=ä€", &[("A", "ä€")]),
+        ];
+        for (text, wanted) in cases {
+            let pairs = parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(&pairs, wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_the_line_and_not_its_content() {
+        let cases = [
+            ("A=1\ngeheim\n", "line 2 has no '='"),
+            ("geheim", "line 1 has no '='"),
+            ("\n\n1A=geheim", "line 3 has no valid name before the '='"),
+            ("=geheim", "line 1 has no valid name before the '='"),
+            ("GE HEIM=geheim", "line 1 has no valid name before the '='"),
+            ("A='geheim\nB=2", "line 1 opens a quote that is never closed"),
+            ("A=\"x\ny\"\nB=\"geheim", "line 3 opens a quote that is never closed"),
+            ("A=\"geheim\\", "line 1 opens a quote that is never closed"),
+            ("A=x\0y", "line 1 contains a NUL character"),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse(text).expect_err(text), wanted, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Files of this program's own: the lock, the state, the way back. Everything is written atomically and
+//! readable by its owner only.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::state::State;
+
+const STATE: &str = "state.json";
+const PREVIOUS: &str = "previous.dump";
+const LOCK: &str = "lock";
+const PRIVATE: u32 = 0o600;
+
+/// The state directory, held by this process alone. Only its owner can write the state.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Takes the lock in `directory`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyRunning`] if another process has it.
+    pub fn lock(directory: &Path) -> Result<Self> {
+        make_private_directory(directory)?;
+        let path = directory.join(LOCK);
+        let what = || format!("lock {}", path.display());
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE)
+            .open(&path)
+            .map_err(|error| Error::io(what(), error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::new(Kind::AlreadyRunning, "another kuma-replicator is at work on this host"))
+            }
+            Err(TryLockError::Error(error)) => Err(Error::io(what(), error)),
+        }
+    }
+
+    /// The state as it was last saved; a new one if there is none.
+    ///
+    /// # Errors
+    /// As for [`read_state`].
+    pub fn load(&self) -> Result<State> {
+        Ok(read_state(&self.directory)?.unwrap_or_default())
+    }
+
+    /// Saves the state; when this returns, it is on disk.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old one is then untouched.
+    pub fn save(&self, state: &State) -> Result<()> {
+        replace(&self.directory.join(STATE), &state.render())
+    }
+
+    /// Keeps `dump` as the way back.
+    ///
+    /// # Errors
+    /// As for [`Store::save`].
+    pub fn keep_previous(&self, dump: &[u8]) -> Result<()> {
+        replace(&self.directory.join(PREVIOUS), dump)
+    }
+}
+
+/// Reads the state in `directory` without a lock: `None` if there is none.
+///
+/// # Errors
+/// [`Kind::StateDamaged`] if it cannot be understood; the file is kept as it is.
+pub fn read_state(directory: &Path) -> Result<Option<State>> {
+    let path = directory.join(STATE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(format!("read state {}", path.display()), error)),
+    };
+    let state = State::parse(&bytes).map_err(|fault| {
+        Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display())).because(fault)
+    })?;
+    Ok(Some(state))
+}
+
+/// Makes `directory`, and its parents, readable by their owner only.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_private_directory(directory: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| Error::io(format!("make directory {}", directory.display()), error))
+}
+
+/// Writes a private file in place of the one before: wholly the old or wholly the new, also after a
+/// power cut.
+///
+/// # Errors
+/// If it cannot be written; the old file is then untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let what = || format!("write {}", path.display());
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    write_new(&temporary, bytes, PRIVATE)?;
+    std::fs::rename(&temporary, path).map_err(|error| Error::io(what(), error))?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(what(), error))
+}
+
+/// Writes a new file, in place of anything of that name, and waits until it is on disk.
+///
+/// # Errors
+/// If it cannot be written; what was written of it is removed.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let write = || {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+            // The error that matters is the one that is returned.
+            let _ = std::fs::remove_file(path);
+        })
+    };
+    write().map_err(|error| Error::io(format!("write {}", path.display()), error))
+}

@@ -1,0 +1,120 @@
+//! Whether Uptime Kuma answers, and waiting until it does.
+//!
+//! Asks `GET /api/entry-page`, the only request that needs no credentials and tells "ready" from "up, but
+//! migrating" and from "waiting to be set up": `/` answers 200 during a migration too. A healthy answer
+//! says that HTTP and database work, not that all monitors run yet; those start one after another for
+//! minutes. Nothing here starts or stops anything.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+use ureq::Agent;
+use ureq::tls::TlsConfig;
+
+use crate::error::{Error, Kind, Result};
+
+/// How long one answer may take. An idle server needs milliseconds; one with a busy database seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts. A start takes one to three seconds, so a shorter pause gains nothing.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The real answer has less than 100 bytes.
+const LARGEST: u64 = 64 * 1024;
+
+#[derive(Deserialize)]
+struct EntryPage {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Asks once.
+///
+/// # Errors
+/// Why the answer is not the one of a server that is ready, for people.
+pub async fn answer(url: &str) -> Result<(), String> {
+    ask(agent(), url).await
+}
+
+/// Asks until the answer is healthy, at most for `within`. `still_running` is asked before each attempt and
+/// after the healthy answer, as the answer might come from another program that took the port; `false`
+/// ends the wait, as a server that has ended will not answer any more.
+///
+/// # Errors
+/// [`Kind::Unhealthy`] with the reason that was given last; the errors of `still_running`.
+pub async fn wait(url: &str, within: Duration, still_running: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    let agent = agent();
+    let deadline = Instant::now() + within;
+    let mut last = "it was not asked yet".to_owned();
+    loop {
+        let healthy = match ask(agent.clone(), url).await {
+            Ok(()) => true,
+            Err(reason) => {
+                last = reason;
+                false
+            }
+        };
+        if !still_running().await? {
+            let what = format!("Uptime Kuma ended instead of answering on {url}");
+            return Err(Error::new(Kind::Unhealthy, what).because(last));
+        }
+        if healthy {
+            return Ok(());
+        }
+        if Instant::now() + PAUSE >= deadline {
+            let what = format!("Uptime Kuma gave no healthy answer on {url} within {} s", within.as_secs());
+            return Err(Error::new(Kind::Unhealthy, what).because(last));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// A client for this host: no proxy of the environment comes between, redirects are answers, and the
+/// certificate is not looked at. It is the server's public one and names no loopback address; that the
+/// answer comes from this host is known from the address, and nothing secret is sent.
+fn agent() -> Agent {
+    Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("kuma-replicator/", env!("CARGO_PKG_VERSION")))
+        .tls_config(TlsConfig::builder().disable_verification(true).build())
+        .build()
+        .new_agent()
+}
+
+async fn ask(agent: Agent, url: &str) -> Result<(), String> {
+    let address = format!("{url}/api/entry-page");
+    spawn_blocking(move || ask_blocking(&agent, &address))
+        .await
+        .unwrap_or_else(|error| Err(format!("the request was given up: {error}")))
+}
+
+fn ask_blocking(agent: &Agent, address: &str) -> Result<(), String> {
+    let mut response = agent.get(address).call().map_err(|error| match error {
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "nobody listens there (connection refused)".to_owned()
+        }
+        error => error.to_string(),
+    })?;
+    match response.status().as_u16() {
+        200 => {}
+        // The page it shows while it migrates knows no other path.
+        404 => return Err("it answers with status 404, as it does while it migrates its database".to_owned()),
+        status => return Err(format!("it answers with status {status}")),
+    }
+    let body = response.body_mut().with_config().limit(LARGEST).read_to_vec();
+    let body = body.map_err(|error| format!("reading its answer: {error}"))?;
+    let page: EntryPage =
+        serde_json::from_slice(&body).map_err(|_| "its answer is not the JSON of Uptime Kuma".to_owned())?;
+    match page.kind.as_str() {
+        "entryPage" | "statusPageMatchedDomain" => Ok(()),
+        "setup-database" => Err("it waits for somebody to choose a database on its page".to_owned()),
+        other => Err(format!("it answers with an entry page of type '{other}'")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Everything outside, one file per thing, and [`System`], which puts them together as the [`Host`] of
+//! the cycles. Bus, unit layout and restic are only asked when they are needed: an unchanged cycle of a
+//! main starts no process and no connection but the one to the system bus.
+
+pub mod database;
+pub mod discovery;
+pub mod environment;
+pub mod files;
+pub mod health;
+pub mod interrupt;
+pub mod notify;
+pub mod restic;
+pub mod systemd;
+pub mod uploads;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::{Kuma, Settings, UnitName};
+use crate::cycle::{Activity, Event, Export, Host};
+use crate::error::{Error, Kind, Result};
+use crate::logging;
+use crate::model::configuration::Configuration;
+use crate::model::digest::Digest;
+use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
+use crate::model::state::State;
+use crate::plan::Plan;
+
+use database::{Claim, Database};
+use discovery::Layout;
+use files::Store;
+use interrupt::Interrupt;
+use restic::Restic;
+use systemd::Systemd;
+
+/// How long a stopped Uptime Kuma may take to let go of its database: a wrapper as main process ends some
+/// seconds before the server does.
+const LET_GO: Duration = Duration::from_secs(30);
+
+/// What the service manager is asked for at each step, beyond the time the step is known to take.
+const STEP: Duration = Duration::from_secs(120);
+
+/// The directories of this program. systemd names them by `StateDirectory=` and `CacheDirectory=`.
+#[derive(Debug, Clone)]
+pub struct Directories {
+    /// State, lock and the way back.
+    pub state: PathBuf,
+    /// restic's cache.
+    pub cache: PathBuf,
+}
+
+impl Directories {
+    /// From `STATE_DIRECTORY` and `CACHE_DIRECTORY` (systemd.exec(5)), else the same places as the unit's.
+    pub fn from_environment() -> Self {
+        let directory =
+            |variable: &str, default: &str| std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from);
+        Self {
+            state: directory("STATE_DIRECTORY", "/var/lib/kuma-replicator"),
+            cache: directory("CACHE_DIRECTORY", "/var/cache/kuma-replicator"),
+        }
+    }
+}
+
+/// The Uptime Kuma of this host and the system bus, asked lazily.
+#[derive(Debug)]
+pub struct Instance {
+    settings: Kuma,
+    systemd: Option<Systemd>,
+    layout: Option<Layout>,
+}
+
+impl Instance {
+    /// The instance that `settings` describe.
+    pub fn new(settings: Kuma) -> Self {
+        Self { settings, systemd: None, layout: None }
+    }
+
+    /// The unit.
+    pub fn unit(&self) -> &UnitName {
+        &self.settings.unit
+    }
+
+    /// The service manager.
+    ///
+    /// # Errors
+    /// [`Kind::BusUnavailable`].
+    pub async fn systemd(&mut self) -> Result<&Systemd> {
+        if self.systemd.is_none() {
+            self.systemd = Some(Systemd::connect().await?);
+        }
+        self.systemd.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the bus was connected and is not there"))
+    }
+
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// As for [`Systemd::activity`].
+    pub async fn activity(&mut self) -> Result<Activity> {
+        let unit = self.settings.unit.clone();
+        self.systemd().await?.activity(&unit).await
+    }
+
+    /// Where its data lies and where it answers: as configured, else as the unit says.
+    ///
+    /// # Errors
+    /// If the unit must be asked and cannot.
+    pub async fn layout(&mut self) -> Result<Layout> {
+        if self.layout.is_none() {
+            let configured = match (&self.settings.data_directory, &self.settings.url) {
+                (Some(directory), Some(url)) => {
+                    Some(Layout { data_directory: directory.clone(), url: url.clone(), application: None })
+                }
+                _ => None,
+            };
+            self.layout = Some(match configured {
+                Some(layout) => layout,
+                None => self.discover().await?,
+            });
+        }
+        self.layout.clone().ok_or_else(|| Error::new(Kind::Bug, "the layout was found and is not there"))
+    }
+
+    async fn discover(&mut self) -> Result<Layout> {
+        let unit = self.settings.unit.clone();
+        let properties = self.systemd().await?.properties(&unit).await?;
+        discovery::layout(&properties, &discovery::read_files(&properties), &self.settings)
+    }
+
+    /// Its database.
+    ///
+    /// # Errors
+    /// [`Kind::SchemaUnknown`] if it does not keep its data in SQLite.
+    pub async fn database(&mut self) -> Result<Database> {
+        let directory = self.layout().await?.data_directory;
+        refuse_other_databases(&directory.join("db-config.json"))?;
+        Ok(Database::new(directory.join("kuma.db")))
+    }
+}
+
+/// Uptime Kuma 2 can keep its data in MariaDB and then leaves an old `kuma.db` behind; reading that would be
+/// reading the past.
+fn refuse_other_databases(path: &std::path::Path) -> Result<()> {
+    let Ok(text) = std::fs::read(path) else { return Ok(()) };
+    let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    match json.get("type").and_then(serde_json::Value::as_str) {
+        None | Some("sqlite") => Ok(()),
+        Some(other) => {
+            let what = format!("{} says that this Uptime Kuma keeps its data in {other}", path.display());
+            Err(Error::new(Kind::SchemaUnknown, what).hint("only SQLite is supported"))
+        }
+    }
+}
+
+/// The real host.
+#[derive(Debug)]
+pub struct System {
+    settings: Settings,
+    directories: Directories,
+    store: Store,
+    interrupt: Interrupt,
+    instance: Instance,
+    restic: Option<Restic>,
+    claim: Option<Claim>,
+}
+
+impl System {
+    /// The host of a cycle; holds the lock of the state directory as long as it lives.
+    pub fn new(settings: Settings, directories: Directories, store: Store, interrupt: Interrupt) -> Self {
+        let instance = Instance::new(settings.kuma.clone());
+        Self { settings, directories, store, interrupt, instance, restic: None, claim: None }
+    }
+
+    /// The Uptime Kuma of this host.
+    pub fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
+    fn restic(&mut self) -> Result<&Restic> {
+        if self.restic.is_none() {
+            self.restic = Some(repository(&self.settings, &self.directories, &self.interrupt)?);
+        }
+        self.restic.as_ref().ok_or_else(|| Error::new(Kind::Bug, "restic was set up and is not there"))
+    }
+}
+
+/// The repository of `settings`.
+///
+/// # Errors
+/// If password or environment file cannot be had.
+pub fn repository(settings: &Settings, directories: &Directories, interrupt: &Interrupt) -> Result<Restic> {
+    Restic::new(&settings.restic, &settings.repository, &directories.cache, interrupt.clone())
+}
+
+/// The name of this host.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+impl Host for System {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn name(&self) -> String {
+        host_name()
+    }
+
+    /// Derived from the machine id, which must not be shown as it is (machine-id(5)).
+    fn main_id(&self) -> Result<MainId> {
+        let path = "/etc/machine-id";
+        let id = std::fs::read_to_string(path).map_err(|error| Error::io(format!("read {path}"), error))?;
+        let id = id.trim();
+        if id.len() != 32 {
+            let what = format!("{path} does not hold a machine id");
+            return Err(Error::new(Kind::Config, what).hint("run systemd-machine-id-setup"));
+        }
+        let derived: String =
+            Digest::of(format!("kuma-replicator main {id}").as_bytes()).hex().chars().take(32).collect();
+        derived.parse().map_err(|error| Error::new(Kind::Bug, "derive the id of this main").because(error))
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let text = event.to_string();
+        notify::status(&text);
+        notify::extend(STEP);
+        logging::tell(event);
+    }
+
+    fn save(&mut self, state: &State) -> Result<()> {
+        self.store.save(state)
+    }
+
+    fn check_interrupted(&self) -> Result<()> {
+        if self.interrupt.happened() {
+            return Err(Error::new(Kind::Interrupted, "told to stop"));
+        }
+        Ok(())
+    }
+
+    async fn export(&mut self) -> Result<Export> {
+        match &self.claim {
+            Some(claim) => claim.export(),
+            None => self.instance.database().await?.export(),
+        }
+    }
+
+    async fn look(&mut self) -> Result<Listing> {
+        notify::extend(self.settings.restic.timeout + STEP);
+        self.restic()?.look().await
+    }
+
+    async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
+        notify::extend(self.settings.restic.timeout + STEP);
+        self.restic()?.fetch(id).await
+    }
+
+    async fn publish(&mut self, dump: &[u8], label: &Label) -> Result<SnapshotId> {
+        notify::extend(self.settings.restic.timeout + STEP);
+        let name = self.name();
+        self.restic()?.publish(dump, label, &name).await
+    }
+
+    fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        let layout = self.instance.layout.as_ref();
+        let directory = layout.map(|layout| layout.data_directory.join("kuma.db"));
+        let path = directory.ok_or_else(|| Error::new(Kind::Bug, "rehearsed before the database was found"))?;
+        database::rehearse(&Database::new(path), changes, here, wanted)
+    }
+
+    async fn activity(&mut self) -> Result<Activity> {
+        self.instance.activity().await
+    }
+
+    async fn check_stoppable(&mut self) -> Result<()> {
+        let unit = self.instance.unit().clone();
+        if let Some(reason) = self.instance.database().await?.migrating()? {
+            return Err(Error::new(Kind::ServiceBusy, format!("{unit} is not stopped: {reason}")));
+        }
+        let url = self.instance.layout().await?.url;
+        health::answer(&url).await.map_err(|reason| {
+            let what = format!("{unit} is not stopped: it does not answer healthily on {url}");
+            Error::new(Kind::ServiceBusy, what).because(reason)
+        })
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        let unit = self.instance.unit().clone();
+        notify::extend(Duration::from_secs(700));
+        self.instance.systemd().await?.stop(&unit).await
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let unit = self.instance.unit().clone();
+        notify::extend(Duration::from_secs(700));
+        self.instance.systemd().await?.start(&unit).await
+    }
+
+    async fn check_healthy(&mut self) -> Result<()> {
+        let within = self.settings.kuma.start_timeout;
+        notify::extend(within + STEP);
+        let unit = self.instance.unit().clone();
+        let url = self.instance.layout().await?.url;
+        let systemd = self.instance.systemd().await?;
+        health::wait(&url, within, async || Ok(systemd.activity(&unit).await? == Activity::Running)).await
+    }
+
+    async fn claim(&mut self) -> Result<()> {
+        notify::extend(LET_GO + STEP);
+        self.claim = Some(self.instance.database().await?.claim(LET_GO).await?);
+        Ok(())
+    }
+
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<()> {
+        match self.claim.take() {
+            Some(claim) => claim.write(plan, wanted),
+            None => Err(Error::new(Kind::Bug, "write to a database that is not claimed")),
+        }
+    }
+
+    fn release(&mut self) {
+        self.claim = None;
+    }
+
+    fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {
+        self.store.keep_previous(dump)
+    }
+}

@@ -1,0 +1,242 @@
+//! The connection to systemd's manager, its objects and their properties, and what its errors mean.
+//!
+//! Only how to ask. What to ask for, and in which order, is the parent's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+use zbus::fdo::PropertiesProxy;
+use zbus::names::InterfaceName;
+use zbus::proxy::CacheProperties;
+use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type};
+use zbus::{Connection, Proxy};
+
+use crate::config::UnitName;
+use crate::error::{Error, Kind, Result};
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const JOB: &str = "org.freedesktop.systemd1.Job";
+
+/// How long the bus may take for one answer. systemd answers at once unless the system hangs.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A connection to the systemd of this host.
+#[derive(Debug)]
+pub struct Systemd {
+    connection: Connection,
+    manager: Proxy<'static>,
+}
+
+impl Systemd {
+    /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else its well-known socket).
+    ///
+    /// # Errors
+    /// [`Kind::BusUnavailable`].
+    pub async fn connect() -> Result<Self> {
+        let unavailable =
+            |error: zbus::Error| Error::new(Kind::BusUnavailable, "connecting to the system bus").because(error);
+        // Without the outer limit a bus that takes the connection and says nothing would hold us for ever.
+        let connecting = async { zbus::connection::Builder::system()?.method_timeout(ANSWER).build().await };
+        let connection = match timeout(ANSWER, connecting).await {
+            Ok(connection) => connection.map_err(unavailable)?,
+            Err(late) => {
+                return Err(Error::new(Kind::BusUnavailable, "connecting to the system bus").because(late));
+            }
+        };
+        let manager = proxy(&connection, MANAGER_PATH, MANAGER).await.map_err(unavailable)?;
+        Ok(Self { connection, manager })
+    }
+
+    pub(super) fn manager(&self) -> &Proxy<'static> {
+        &self.manager
+    }
+
+    /// Calls `method` of the manager.
+    pub(super) async fn call<R>(&self, method: &str, arguments: &(impl Serialize + DynamicType)) -> zbus::Result<R>
+    where
+        R: DeserializeOwned + Type,
+    {
+        self.manager.call_method(method, arguments).await?.body().deserialize()
+    }
+
+    /// Has systemd send signals at all: it sends none while nobody is subscribed.
+    pub(super) async fn subscribe(&self) -> zbus::Result<()> {
+        match self.call("Subscribe", &()).await {
+            Err(error) if error_name(&error) == Some("org.freedesktop.systemd1.AlreadySubscribed") => Ok(()),
+            result => result,
+        }
+    }
+
+    pub(super) async fn manager_property<T>(&self, property: &str) -> Result<T>
+    where
+        T: TryFrom<OwnedValue>,
+        T::Error: Into<zbus::Error>,
+    {
+        self.manager
+            .get_property(property)
+            .await
+            .map_err(|error| failure(Kind::BusUnavailable, format!("asking systemd for its {property}"), error))
+    }
+
+    /// Loads the unit and reads its state. systemd loads a unit without a file as well, as `not-found`.
+    pub(super) async fn unit(&self, name: &UnitName) -> Result<Unit> {
+        let failed = |error| failure(Kind::BusUnavailable, format!("asking systemd for the state of {name}"), error);
+        let path: OwnedObjectPath = self.call("LoadUnit", &(name.as_ref(),)).await.map_err(failed)?;
+        let mut all = self.properties_of(&path, UNIT).await?;
+        let load: String = all.take("LoadState")?;
+        if load == "not-found" {
+            return Err(Error::new(Kind::ServiceMissing, format!("there is no unit {name}")));
+        }
+        Ok(Unit {
+            path,
+            load,
+            id: all.take("Id")?,
+            active: all.take("ActiveState")?,
+            sub: all.take("SubState")?,
+            can_start: all.take("CanStart")?,
+            job: all.take("Job")?,
+        })
+    }
+
+    pub(super) async fn service(&self, unit: &Unit) -> Result<Properties> {
+        self.properties_of(&unit.path, SERVICE).await
+    }
+
+    /// The type of the job that waits or runs for `unit`, if any.
+    pub(super) async fn pending_job(&self, unit: &Unit) -> Result<Option<String>> {
+        let (id, path) = &unit.job;
+        if *id == 0 {
+            return Ok(None);
+        }
+        let what = || format!("asking systemd for the job of {}", unit.id);
+        let failed = |error| failure(Kind::BusUnavailable, what(), error);
+        let job = proxy(&self.connection, path.as_str(), JOB).await.map_err(failed)?;
+        match job.get_property("JobType").await {
+            Ok(kind) => Ok(Some(kind)),
+            // It ended in the meantime.
+            Err(error) if error_name(&error) == Some("org.freedesktop.DBus.Error.UnknownObject") => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn properties_of(&self, path: &OwnedObjectPath, interface: &'static str) -> Result<Properties> {
+        let all = async {
+            let name = InterfaceName::from_static_str(interface)?;
+            let proxy = PropertiesProxy::builder(&self.connection)
+                .destination(SYSTEMD)?
+                .path(path.as_str())?
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            Ok(proxy.get_all(name).await?)
+        };
+        let what = || format!("asking systemd for the properties of {path}");
+        all.await.map(Properties).map_err(|error| failure(Kind::BusUnavailable, what(), error))
+    }
+}
+
+/// A proxy that asks each time: a cached state would be yesterday's.
+async fn proxy(connection: &Connection, path: &str, interface: &'static str) -> zbus::Result<Proxy<'static>> {
+    zbus::proxy::Builder::new(connection)
+        .destination(SYSTEMD)?
+        .path(path.to_owned())?
+        .interface(interface)?
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await
+}
+
+/// The properties of one object, as they were at one moment.
+pub(super) struct Properties(HashMap<String, OwnedValue>);
+
+impl Properties {
+    /// Takes the property `name` out.
+    pub(super) fn take<T>(&mut self, name: &str) -> Result<T>
+    where
+        T: TryFrom<OwnedValue>,
+        T::Error: std::fmt::Display,
+    {
+        let unusable = || format!("systemd has no usable property {name} of this unit; is it a service?");
+        let value = self.0.remove(name).ok_or_else(|| Error::new(Kind::ServiceMissing, unusable()))?;
+        T::try_from(value).map_err(|error| Error::new(Kind::ServiceMissing, unusable()).because(error.to_string()))
+    }
+}
+
+/// A unit and its state, as they were at one moment.
+#[derive(Debug)]
+pub(super) struct Unit {
+    pub(super) path: OwnedObjectPath,
+    /// The name systemd uses in signals; differs from the name asked for if that is an alias.
+    pub(super) id: String,
+    pub(super) load: String,
+    pub(super) active: String,
+    pub(super) sub: String,
+    pub(super) can_start: bool,
+    pub(super) job: (u32, OwnedObjectPath),
+}
+
+impl Unit {
+    /// Why a start would be refused, if it would.
+    pub(super) fn cannot_start(&self) -> Option<&'static str> {
+        match self.load.as_str() {
+            "loaded" if self.can_start => None,
+            "loaded" => Some("refuses to be started by hand (RefuseManualStart=)"),
+            "masked" => Some("is masked (systemctl unmask it first)"),
+            _ => Some("has a unit file that systemd cannot load"),
+        }
+    }
+
+    pub(super) fn at_rest(&self) -> bool {
+        matches!(self.active.as_str(), "inactive" | "failed")
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "activating" | "reloading" | "refreshing")
+    }
+}
+
+/// The D-Bus name of an error that came as an answer.
+fn error_name(error: &zbus::Error) -> Option<&str> {
+    match error {
+        zbus::Error::MethodError(name, _, _) => Some(name.as_str()),
+        zbus::Error::FDO(error) => match error.as_ref() {
+            zbus::fdo::Error::AccessDenied(_) => Some("org.freedesktop.DBus.Error.AccessDenied"),
+            zbus::fdo::Error::UnknownObject(_) => Some("org.freedesktop.DBus.Error.UnknownObject"),
+            zbus::fdo::Error::ZBus(error) => error_name(error),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `error` as a failure of `what`: refused access and a broken connection keep their own kinds, everything
+/// else is of `kind`.
+pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -> Error {
+    let kind = match (error_name(&error), &error) {
+        (
+            Some(
+                "org.freedesktop.DBus.Error.AccessDenied"
+                | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+                | "org.freedesktop.PolicyKit1.Error.NotAuthorized",
+            ),
+            _,
+        ) => Kind::NotPermitted,
+        (
+            Some(
+                "org.freedesktop.DBus.Error.NoReply"
+                | "org.freedesktop.DBus.Error.ServiceUnknown"
+                | "org.freedesktop.DBus.Error.Disconnected",
+            ),
+            _,
+        ) => Kind::BusUnavailable,
+        (None, zbus::Error::InputOutput(_) | zbus::Error::Handshake(_)) => Kind::BusUnavailable,
+        _ => kind,
+    };
+    Error::new(kind, what).because(error)
+}

@@ -1,0 +1,136 @@
+//! Where events go: to the journal when systemd runs this program, else to standard error.
+//!
+//! The journal gets `MESSAGE_ID` and the `KUMA_…` fields under exactly these names, so no field prefix is
+//! set. Priorities: error 3, warning 4, a change 5 (notice), a cycle without one 6 (info).
+
+use std::sync::OnceLock;
+
+use tracing::level_filters::LevelFilter;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::cycle::{Event, Level};
+use crate::error::Error;
+
+static CYCLE: OnceLock<String> = OnceLock::new();
+
+/// Sends everything to the journal or to standard error from now on.
+pub fn init() {
+    if stderr_is_journal()
+        && let Ok(layer) = tracing_journald::layer()
+    {
+        let layer = layer.with_field_prefix(None).with_syslog_identifier("kuma-replicator".to_owned());
+        let layer = layer.with_priority_mappings(PriorityMappings {
+            error: Priority::Error,
+            warn: Priority::Warning,
+            info: Priority::Notice,
+            debug: Priority::Informational,
+            trace: Priority::Debug,
+        });
+        tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(layer).init();
+        return;
+    }
+    let plain = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .fmt_fields(MessageOnly);
+    tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(plain).init();
+}
+
+/// Tells an event.
+pub fn tell(event: &Event) {
+    let fields = event.fields();
+    let (message_id, name, cycle) = (event.message_id(), event.name(), cycle_id());
+    let size = fields.size.as_ref();
+    let (inserts, updates, deletes) = (
+        size.map(|size| size.inserts as u64),
+        size.map(|size| size.updates as u64),
+        size.map(|size| size.deletes as u64),
+    );
+    macro_rules! emit {
+        ($level:ident) => {
+            tracing::event!(
+                tracing::Level::$level,
+                message_id,
+                kuma_event = name,
+                kuma_cycle = cycle,
+                kuma_snapshot = fields.snapshot,
+                kuma_digest = fields.digest,
+                kuma_sequence = fields.sequence,
+                kuma_rows = fields.rows,
+                kuma_bytes = fields.bytes,
+                kuma_inserts = inserts,
+                kuma_updates = updates,
+                kuma_deletes = deletes,
+                kuma_unit = fields.unit,
+                kuma_milliseconds = fields.millis,
+                kuma_error = fields.error,
+                kuma_hint = fields.hint,
+                "{event}"
+            )
+        };
+    }
+    match event.level() {
+        Level::Error => emit!(ERROR),
+        Level::Warning => emit!(WARN),
+        Level::Notice => emit!(INFO),
+        Level::Info => emit!(DEBUG),
+    }
+}
+
+/// Prints a failure of a verb that somebody typed: once, with its causes and the next step.
+#[allow(clippy::print_stderr, reason = "the one place where failures of typed verbs are printed")]
+pub fn error(error: &Error) {
+    eprintln!("error: {}\nnext:  {}", error.chain(), error.advice());
+}
+
+/// The id of this cycle: systemd's invocation id, so that `journalctl` finds its messages together with
+/// those of systemd about the same run; a random one otherwise.
+fn cycle_id() -> &'static str {
+    CYCLE.get_or_init(|| {
+        std::env::var("INVOCATION_ID")
+            .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/random/uuid"))
+            .map(|id| id.trim().replace('-', ""))
+            .unwrap_or_default()
+    })
+}
+
+/// systemd.exec(5): `JOURNAL_STREAM` names device and inode of the stream if standard error is the journal.
+fn stderr_is_journal() -> bool {
+    let Ok(expected) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(std::io::stderr()).is_ok_and(|stderr| format!("{}:{}", stderr.st_dev, stderr.st_ino) == expected)
+}
+
+/// Lets only events of this crate through: libraries have their errors returned, not logged.
+struct OurTarget;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for OurTarget {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: tracing_subscriber::layer::Context<'_, S>) -> bool {
+        metadata.target().starts_with("kuma_replicator")
+    }
+}
+
+/// On a terminal the fields are noise: the message says it all.
+struct MessageOnly;
+
+impl<'writer> tracing_subscriber::fmt::FormatFields<'writer> for MessageOnly {
+    fn format_fields<R: tracing_subscriber::field::RecordFields>(
+        &self,
+        writer: tracing_subscriber::fmt::format::Writer<'writer>,
+        fields: R,
+    ) -> std::fmt::Result {
+        struct Visitor<'writer>(tracing_subscriber::fmt::format::Writer<'writer>, std::fmt::Result);
+        impl tracing::field::Visit for Visitor<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.1 = write!(self.0, "{value:?}");
+                }
+            }
+        }
+        let mut visitor = Visitor(writer, Ok(()));
+        fields.record(&mut visitor);
+        visitor.1
+    }
+}

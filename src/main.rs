@@ -1,0 +1,20 @@
+//! Arguments, logging, command, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use kuma_replicator::cli::Cli;
+use kuma_replicator::{command, logging};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init();
+    let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command::run(&cli)),
+        Err(error) => {
+            logging::error(&kuma_replicator::error::Error::io("start the runtime", error));
+            kuma_replicator::error::Exit::TryAgain
+        }
+    };
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,165 @@
+//! What is known of each Uptime Kuma table: data, not code paths.
+//!
+//! Columns are not listed here: they are discovered from the database at hand, so that a column of a
+//! later version travels like the rest. Facts are from Uptime Kuma 1.23 and 2.5 (`db/` and `server/`).
+
+/// How the rows of a table are replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Rows with an identity that other rows and the outside refer to.
+    Entity,
+    /// Entities that must exist everywhere, while their values may belong to the replica.
+    LocalEntity,
+    /// Rows that only join others. Uptime Kuma re-creates them with new ids at every save, so their
+    /// identity is their content.
+    Link,
+}
+
+/// One replicated table.
+#[derive(Debug)]
+pub struct TableSpec {
+    /// Its name in the database.
+    pub name: &'static str,
+    /// How its rows are replicated.
+    pub class: Class,
+    /// Columns that the running application rewrites by itself: neither dumped nor written.
+    pub runtime: &'static [&'static str],
+    /// Columns whose values may be shown to a person; every other value is masked.
+    pub shown: &'static [&'static str],
+    /// The column that may name an uploaded file as `/upload/NAME`.
+    pub upload: Option<&'static str>,
+}
+
+const fn entity(name: &'static str, shown: &'static [&'static str]) -> TableSpec {
+    TableSpec { name, class: Class::Entity, runtime: &[], shown, upload: None }
+}
+
+const fn link(name: &'static str, shown: &'static [&'static str]) -> TableSpec {
+    TableSpec { name, class: Class::Link, runtime: &[], shown, upload: None }
+}
+
+/// The identity column of entities, and the column that links do without.
+pub const ID: &str = "id";
+
+/// All replicated tables, parents before children: the order of a dump and of inserts.
+pub const TABLES: &[TableSpec] = &[
+    TableSpec {
+        runtime: &["twofa_last_token"],
+        ..entity("user", &["id", "username", "active", "timezone", "twofa_status"])
+    },
+    entity("api_key", &["id", "name", "user_id", "created_date", "active", "expires"]),
+    TableSpec {
+        class: Class::LocalEntity,
+        ..entity("proxy", &["id", "user_id", "protocol", "host", "port", "auth", "active", "default"])
+    },
+    TableSpec { class: Class::LocalEntity, ..entity("docker_host", &["id", "user_id", "docker_type", "name"]) },
+    TableSpec { class: Class::LocalEntity, ..entity("remote_browser", &["id", "user_id", "name"]) },
+    entity("tag", &["id", "name", "color"]),
+    entity("notification", &["id", "name", "active", "user_id", "is_default"]),
+    TableSpec {
+        upload: Some("icon"),
+        ..entity("status_page", &["id", "slug", "title", "icon", "theme", "published", "modified_date", "show_tags"])
+    },
+    entity("group", &["id", "name", "public", "active", "weight", "status_page_id"]),
+    TableSpec {
+        runtime: &["dns_last_result"],
+        ..entity(
+            "monitor",
+            &[
+                "id",
+                "name",
+                "active",
+                "type",
+                "interval",
+                "hostname",
+                "port",
+                "weight",
+                "maxretries",
+                "retry_interval",
+                "timeout",
+                "parent",
+                "user_id",
+                "created_date",
+                "upside_down",
+                "ignore_tls",
+                "proxy_id",
+                "docker_host",
+                "remote_browser",
+            ],
+        )
+    },
+    TableSpec {
+        runtime: &["last_start_date"],
+        ..entity(
+            "maintenance",
+            &["id", "title", "active", "strategy", "start_date", "end_date", "cron", "timezone", "duration"],
+        )
+    },
+    entity("incident", &["id", "title", "style", "pin", "active", "status_page_id"]),
+    link("monitor_notification", &["monitor_id", "notification_id"]),
+    link("monitor_tag", &["monitor_id", "tag_id", "value"]),
+    link("monitor_group", &["monitor_id", "group_id", "weight", "send_url"]),
+    link("monitor_maintenance", &["monitor_id", "maintenance_id"]),
+    link("maintenance_status_page", &["status_page_id", "maintenance_id"]),
+    link("status_page_cname", &["status_page_id", "domain"]),
+];
+
+/// Tables without which a database is not one of a supported Uptime Kuma.
+pub const REQUIRED: &[&str] = &["user", "monitor", "notification", "setting"];
+
+/// Tables of the instance itself: history, caches, bookkeeping. Never replicated.
+pub const LOCAL: &[&str] = &[
+    "setting",
+    "heartbeat",
+    "stat_minutely",
+    "stat_hourly",
+    "stat_daily",
+    "monitor_tls_info",
+    "notification_sent_history",
+    "domain_expiry",
+    "knex_migrations",
+    "knex_migrations_lock",
+    "sqlite_sequence",
+    "sqlite_stat1",
+    "sqlite_stat4",
+];
+
+/// History that hangs on a monitor by `monitor_id`, whether the schema declares a foreign key or not:
+/// Uptime Kuma declares none for `notification_sent_history`, nor for `monitor_tls_info` before 1.23.12.
+pub const MONITOR_HISTORY: &[&str] =
+    &["heartbeat", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info", "notification_sent_history"];
+
+/// The table whose emptiness opens Uptime Kuma's set-up page to anybody.
+pub const USER: &str = "user";
+
+/// The table of monitors.
+pub const MONITOR: &str = "monitor";
+
+/// A monitor with the same id but another value here is another monitor.
+pub const CREATED: &str = "created_date";
+
+/// The entry of `table`, if it is replicated.
+pub fn find(table: &str) -> Option<&'static TableSpec> {
+    TABLES.iter().find(|spec| spec.name == table)
+}
+
+impl TableSpec {
+    /// Whether the values of `column` travel.
+    pub fn travels(&self, column: &str) -> bool {
+        let own = self.class == Class::Link && column == ID;
+        !own && !self.runtime.contains(&column)
+    }
+}
+
+/// The file name in a value such as `/upload/logo1.png?t=1795415670452`, if it is one that may travel:
+/// letters, digits, `.`, `_` and `-`, not starting with a dot, at most 255 bytes.
+pub fn upload_name(value: &str) -> Option<&str> {
+    let name = value.strip_prefix("/upload/")?.split(['?', '#']).next()?;
+    safe_upload_name(name).then_some(name)
+}
+
+/// Whether `name` may be the name of an uploaded file; it can never leave its directory.
+pub fn safe_upload_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && name.chars().all(plain)
+}

@@ -1,0 +1,104 @@
+//! A configuration: the replicated rows and files of one Uptime Kuma, in canonical order.
+
+use std::collections::BTreeMap;
+
+use super::catalog::{self, Class, TableSpec};
+use super::value::Value;
+
+/// Values of one row, in the order of [`Table::columns`].
+pub type Row = Vec<Value>;
+
+/// The replicated part of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// What is known of the table.
+    pub spec: &'static TableSpec,
+    /// Names of the columns that travel, sorted.
+    pub columns: Vec<String>,
+    /// The rows: entities by id, links by content.
+    pub rows: Vec<Row>,
+}
+
+/// Two entries of the catalog are the same when their names are: the catalog names each table once.
+impl PartialEq for TableSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for TableSpec {}
+
+/// A file under `upload/` that a row refers to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UploadedFile {
+    /// Its bare name, checked by [`catalog::safe_upload_name`].
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+/// All that is replicated of one Uptime Kuma.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// The tables, in catalog order; those that this version of Uptime Kuma lacks are missing.
+    pub tables: Vec<Table>,
+    /// The files, by name.
+    pub files: Vec<UploadedFile>,
+}
+
+impl Table {
+    /// An empty table; `columns` are sorted here.
+    pub fn new(spec: &'static TableSpec, mut columns: Vec<String>) -> Self {
+        columns.sort_unstable();
+        Self { spec, columns, rows: Vec::new() }
+    }
+
+    /// Brings the rows into canonical order.
+    pub fn sort(&mut self) {
+        match (self.spec.class, self.position(catalog::ID)) {
+            (Class::Entity | Class::LocalEntity, Some(id)) => self.rows.sort_by(|a, b| a.get(id).cmp(&b.get(id))),
+            _ => self.rows.sort_unstable(),
+        }
+    }
+
+    /// Where `column` stands in each row.
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|name| name == column)
+    }
+
+    /// The value of `column` in `row`; NULL if there is no such column.
+    pub fn value<'row>(&self, row: &'row [Value], column: &str) -> &'row Value {
+        self.position(column).and_then(|at| row.get(at)).unwrap_or(&Value::Null)
+    }
+}
+
+impl Configuration {
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.spec.name == name)
+    }
+
+    /// How many rows each table has; tables without rows are listed with 0.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.tables.iter().map(|table| (table.spec.name.to_owned(), table.rows.len() as u64)).collect()
+    }
+
+    /// Whether there is at least one user; without one, Uptime Kuma lets the first visitor in.
+    pub fn has_user(&self) -> bool {
+        self.table(catalog::USER).is_some_and(|table| !table.rows.is_empty())
+    }
+
+    /// Names of the uploaded files that rows refer to, sorted, each once.
+    pub fn upload_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .tables
+            .iter()
+            .filter_map(|table| Some((table, table.position(table.spec.upload?)?)))
+            .flat_map(|(table, at)| table.rows.iter().filter_map(move |row| row.get(at)))
+            .filter_map(|value| catalog::upload_name(value.as_text()?).map(str::to_owned))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}

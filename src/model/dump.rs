@@ -1,0 +1,262 @@
+//! Dump format 1: the canonical bytes of a configuration (`docs/format.md`).
+//!
+//! Same content, same bytes, on every machine. The digest covers the body, every line but the first
+//! and the last. A dump is accepted only if writing what was read gives the same bytes again, so no two
+//! readers can understand it differently.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::catalog;
+use super::configuration::{Configuration, Row, Table, UploadedFile};
+use super::digest::Digest;
+use super::manifest::{FORMAT, Manifest};
+use super::value::Value;
+
+/// The largest dump that is written or read, in bytes.
+pub const MAX_DUMP: usize = 256 << 20;
+
+/// The largest uploaded file that travels, in bytes; Uptime Kuma's own limit for an icon is 1 MB.
+pub const MAX_FILE: usize = 4 << 20;
+
+/// A dump that was read and found to be what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    /// The first line.
+    pub manifest: Manifest,
+    /// The body.
+    pub configuration: Configuration,
+}
+
+/// Why bytes are no dump.
+#[derive(Debug)]
+pub enum Fault {
+    /// Written in a format this version does not know.
+    Format(u64),
+    /// Not a complete, well-formed dump; the text says where and why.
+    Damaged(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Format(format) => write!(f, "it is written in format {format}; this version reads format {FORMAT}"),
+            Self::Damaged(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn damaged(reason: impl Into<String>) -> Fault {
+    Fault::Damaged(reason.into())
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableLine {
+    table: String,
+    columns: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLine {
+    file: String,
+    size: u64,
+    sha256: String,
+    content: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndLine {
+    end: bool,
+    digest: Digest,
+}
+
+/// The body of a dump: the tables and files of `configuration`, one JSON value a line.
+pub fn body(configuration: &Configuration) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 << 10);
+    for table in &configuration.tables {
+        line(&mut out, &TableLine { table: table.spec.name.to_owned(), columns: table.columns.clone() });
+        let keys: Vec<Vec<u8>> = table.columns.iter().map(|name| Value::text(name.as_str())).map(rendered).collect();
+        for row in &table.rows {
+            row_line(&mut out, &keys, row);
+        }
+    }
+    for file in &configuration.files {
+        let sha256 = Digest::of(&file.content).hex();
+        let content = BASE64.encode(&file.content);
+        line(&mut out, &FileLine { file: file.name.clone(), size: file.content.len() as u64, sha256, content });
+    }
+    out
+}
+
+fn rendered(value: Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    value.render(&mut out);
+    out
+}
+
+fn row_line(out: &mut Vec<u8>, keys: &[Vec<u8>], row: &Row) {
+    let mut separator = b'{';
+    for (key, value) in keys.iter().zip(row) {
+        if !matches!(value, Value::Null) {
+            out.push(separator);
+            separator = b',';
+            out.extend_from_slice(key);
+            out.push(b':');
+            value.render(out);
+        }
+    }
+    if separator == b'{' {
+        out.push(b'{');
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+fn line<T: Serialize>(out: &mut Vec<u8>, value: &T) {
+    // These structures hold only strings and numbers: writing them into a Vec cannot fail.
+    let _ = serde_json::to_writer(&mut *out, value);
+    out.push(b'\n');
+}
+
+/// The whole dump: `manifest`, `body` and the closing line. The manifest's digest must be that of `body`.
+pub fn render(manifest: &Manifest, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 16384);
+    line(&mut out, manifest);
+    out.extend_from_slice(body);
+    line(&mut out, &EndLine { end: true, digest: manifest.digest });
+    out
+}
+
+/// Reads a dump and proves it: complete, digest right, manifest right, canonical.
+///
+/// # Errors
+/// [`Fault::Format`] for a format of another version, [`Fault::Damaged`] for everything else.
+pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
+    if bytes.len() > MAX_DUMP {
+        return Err(damaged(format!("it has more than {MAX_DUMP} bytes")));
+    }
+    let (first, rest) = split_line(bytes).ok_or_else(|| damaged("it is empty or its first line is cut"))?;
+    let manifest = manifest(first)?;
+    let unclosed = rest.strip_suffix(b"\n").ok_or_else(|| damaged("it is cut: no closing line"))?;
+    let end = unclosed.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let (body_bytes, last) = (rest.get(..end).unwrap_or_default(), unclosed.get(end..).unwrap_or_default());
+    let end: EndLine = serde_json::from_slice(last).map_err(|_| damaged("it is cut: no closing line"))?;
+    let digest = Digest::of(body_bytes);
+    if !end.end || end.digest != digest || manifest.digest != digest {
+        return Err(damaged(format!("its content has digest {digest}, its manifest says {}", manifest.digest)));
+    }
+    let configuration = parse_body(body_bytes)?;
+    if body(&configuration) != body_bytes {
+        return Err(damaged("its lines are not in canonical form"));
+    }
+    let counted = manifest.counts == configuration.counts() && manifest.files == configuration.files.len() as u64;
+    if !counted || manifest.fingerprint != manifest.schema.fingerprint() {
+        return Err(damaged("its manifest does not describe its content"));
+    }
+    Ok(Dump { manifest, configuration })
+}
+
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == b'\n')?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
+}
+
+fn manifest(line: &[u8]) -> Result<Manifest, Fault> {
+    #[derive(Deserialize)]
+    struct Any {
+        format: u64,
+    }
+    let any: Any = serde_json::from_slice(line).map_err(|_| damaged("its first line is no manifest"))?;
+    if any.format != u64::from(FORMAT) {
+        return Err(Fault::Format(any.format));
+    }
+    serde_json::from_slice(line).map_err(|error| damaged(format!("its manifest is malformed: {error}")))
+}
+
+fn parse_body(bytes: &[u8]) -> Result<Configuration, Fault> {
+    let mut configuration = Configuration::default();
+    // The first line is the manifest, so the body starts at line 2.
+    for (number, text) in (2..).zip(bytes.split(|byte| *byte == b'\n')) {
+        if text.is_empty() {
+            continue;
+        }
+        let at = |reason: String| damaged(format!("line {number}: {reason}"));
+        let json: Json = serde_json::from_slice(text).map_err(|error| at(error.to_string()))?;
+        let Json::Object(map) = json else { return Err(at("not an object".to_owned())) };
+        // No table of Uptime Kuma has columns named `table` and `columns`, or `file` and `content`.
+        if map.contains_key("table") && map.contains_key("columns") {
+            configuration.tables.push(parse_table(map).map_err(at)?);
+        } else if map.contains_key("file") && map.contains_key("content") {
+            configuration.files.push(parse_file(map).map_err(at)?);
+        } else {
+            let table = configuration.tables.last_mut().ok_or_else(|| at("a row before any table".to_owned()))?;
+            let row = parse_row(table, map).map_err(at)?;
+            table.rows.push(row);
+        }
+    }
+    check_order(&configuration)?;
+    Ok(configuration)
+}
+
+fn parse_table(map: Map<String, Json>) -> Result<Table, String> {
+    let line: TableLine = serde_json::from_value(Json::Object(map)).map_err(|error| error.to_string())?;
+    let spec =
+        catalog::find(&line.table).ok_or_else(|| format!("table {} is not one of the configuration", line.table))?;
+    if !line.columns.is_sorted_by(|a, b| a < b) {
+        return Err("the columns are not sorted and unique".to_owned());
+    }
+    if let Some(column) = line.columns.iter().find(|column| !spec.travels(column)) {
+        return Err(format!("column {}.{column} does not travel", line.table));
+    }
+    Ok(Table::new(spec, line.columns))
+}
+
+fn parse_row(table: &Table, mut map: Map<String, Json>) -> Result<Row, String> {
+    let mut row = Vec::with_capacity(table.columns.len());
+    for column in &table.columns {
+        row.push(map.remove(column).map_or(Ok(Value::Null), |json| Value::from_json(&json))?);
+    }
+    match map.keys().next() {
+        Some(column) => Err(format!("column {column} is not one of table {}", table.spec.name)),
+        None => Ok(row),
+    }
+}
+
+fn parse_file(map: Map<String, Json>) -> Result<UploadedFile, String> {
+    let line: FileLine = serde_json::from_value(Json::Object(map)).map_err(|error| error.to_string())?;
+    if !catalog::safe_upload_name(&line.file) {
+        return Err(format!("'{}' is not a name for an uploaded file", line.file));
+    }
+    let content = BASE64.decode(&line.content).map_err(|error| format!("bad base64: {error}"))?;
+    if content.len() > MAX_FILE || content.len() as u64 != line.size || Digest::of(&content).hex() != line.sha256 {
+        return Err(format!("file {} is not what its size and sha256 say", line.file));
+    }
+    Ok(UploadedFile { name: line.file, content })
+}
+
+/// Tables in catalog order, rows and files in canonical order, identities unique.
+fn check_order(configuration: &Configuration) -> Result<(), Fault> {
+    let rank = |table: &Table| catalog::TABLES.iter().position(|spec| spec.name == table.spec.name);
+    if !configuration.tables.is_sorted_by(|a, b| rank(a) < rank(b)) {
+        return Err(damaged("its tables are not in order"));
+    }
+    for table in &configuration.tables {
+        let sorted = match table.position(catalog::ID) {
+            Some(id) => table.rows.is_sorted_by(|a, b| a.get(id) < b.get(id)),
+            None => table.rows.is_sorted(),
+        };
+        if !sorted {
+            return Err(damaged(format!("the rows of table {} are not in order", table.spec.name)));
+        }
+    }
+    if !configuration.files.is_sorted_by(|a, b| a.name < b.name) {
+        return Err(damaged("its files are not in order"));
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! Plain values and formats. No I/O, no clock, nothing async: a test can build any of them.
+
+pub mod catalog;
+pub mod configuration;
+pub mod digest;
+pub mod dump;
+pub mod manifest;
+pub mod schema;
+pub mod snapshot;
+pub mod state;
+pub mod value;

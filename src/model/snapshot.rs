@@ -1,0 +1,202 @@
+//! A snapshot in the repository as its tags describe it, so that a replica can decide without fetching.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::manifest::{FORMAT, Place};
+
+/// The tag that marks the snapshots of this program among others in the same repository.
+pub const MARK: &str = "kuma-replicator";
+
+/// The path under which a dump is stored in a snapshot.
+pub const PATH: &str = "/kuma-replicator.jsonl";
+
+/// A text that cannot be the thing it should be.
+#[derive(Debug)]
+pub struct Malformed(pub(crate) String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+macro_rules! hex_name {
+    ($(#[$doc:meta])* $name:ident, $lengths:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl FromStr for $name {
+            type Err = Malformed;
+
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                let hex = text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+                if hex && $lengths.contains(&text.len()) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    let shown: String = text.chars().take(80).collect();
+                    Err(Malformed(format!("'{shown}' is no {}", stringify!($name))))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Malformed;
+
+            fn try_from(text: String) -> Result<Self, Malformed> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+hex_name!(
+    /// The id that the repository gave a snapshot: 64 hexadecimal digits, or at least 8 of them where
+    /// restic reports its short form.
+    SnapshotId,
+    (8..=64)
+);
+
+hex_name!(
+    /// The identity of a main: 32 hexadecimal digits.
+    MainId,
+    (32..=32)
+);
+
+impl SnapshotId {
+    /// The first 8 digits, as restic shows them.
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or(&self.0)
+    }
+
+    /// Whether both name the same snapshot, one of them perhaps in short form.
+    pub fn same(&self, other: &SnapshotId) -> bool {
+        self.0.starts_with(&other.0) || other.0.starts_with(&self.0)
+    }
+}
+
+/// A snapshot of this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// The id in the repository.
+    pub id: SnapshotId,
+    /// When the repository says it was made; informational, never an order.
+    pub time: Timestamp,
+    /// The host name that published it; informational.
+    pub host: String,
+    /// What its tags say of the dump.
+    #[serde(flatten)]
+    pub label: Label,
+}
+
+/// What the tags of a snapshot say of the dump in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Label {
+    /// The dump format.
+    pub format: u32,
+    /// Who published it, and where it stands in the order of snapshots.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The digest of the dump's body.
+    pub digest: Digest,
+    /// The fingerprint of the schema it was exported from.
+    pub schema: Digest,
+}
+
+impl Label {
+    /// The tags to store a dump under. None contains a comma, which separates tags for restic.
+    pub fn tags(&self) -> Vec<String> {
+        let Place { main, epoch, sequence } = &self.place;
+        vec![
+            MARK.to_owned(),
+            format!("format={}", self.format),
+            format!("main={main}"),
+            format!("epoch={epoch}"),
+            format!("sequence={sequence}"),
+            format!("digest={}", self.digest),
+            format!("schema={}", self.schema),
+        ]
+    }
+
+    /// Reads tags back. `None` if they do not carry the mark of this program.
+    ///
+    /// # Errors
+    /// [`Malformed`] if they carry the mark but are not complete, unique and well-formed.
+    pub fn from_tags(tags: &[String]) -> Option<Result<Self, Malformed>> {
+        if !tags.iter().any(|tag| tag == MARK) {
+            return None;
+        }
+        Some(Self::parse(tags))
+    }
+
+    fn parse(tags: &[String]) -> Result<Self, Malformed> {
+        let mut values = BTreeMap::new();
+        for (key, value) in tags.iter().filter_map(|tag| tag.split_once('=')) {
+            if values.insert(key, value).is_some() {
+                return Err(Malformed(format!("tag {key}= stands twice")));
+            }
+        }
+        let value = |key: &str| values.get(key).copied().ok_or_else(|| Malformed(format!("tag {key}= is missing")));
+        fn number<N: FromStr>(key: &str, text: &str) -> Result<N, Malformed> {
+            text.parse().map_err(|_| Malformed(format!("tag {key}={text} is no number")))
+        }
+        let digest =
+            |key: &str, text: &str| text.parse::<Digest>().map_err(|error| Malformed(format!("tag {key}=: {error}")));
+        Ok(Self {
+            format: number("format", value("format")?)?,
+            place: Place {
+                main: value("main")?.parse()?,
+                epoch: number("epoch", value("epoch")?)?,
+                sequence: number("sequence", value("sequence")?)?,
+            },
+            digest: digest("digest", value("digest")?)?,
+            schema: digest("schema", value("schema")?)?,
+        })
+    }
+
+    /// Whether this program can read the dump.
+    pub fn readable(&self) -> bool {
+        self.format == FORMAT
+    }
+}
+
+/// What a look at the repository found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The snapshots of this program, in no particular order.
+    pub snapshots: Vec<Snapshot>,
+    /// Snapshots that carry its mark but no readable tags, with the reason.
+    pub unreadable: Vec<(SnapshotId, String)>,
+}
+
+impl Listing {
+    /// The newest snapshots by (epoch, sequence): none, one, or several that claim the same place.
+    pub fn newest(&self) -> Vec<&Snapshot> {
+        let order = |snapshot: &&Snapshot| snapshot.label.place.order();
+        let Some(top) = self.snapshots.iter().map(|snapshot| snapshot.label.place.order()).max() else {
+            return Vec::new();
+        };
+        self.snapshots.iter().filter(|snapshot| order(snapshot) == top).collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! What this host remembers between cycles: the content of `state.json`, version 1.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::manifest::Place;
+use super::snapshot::{MainId, SnapshotId};
+
+/// The version of the state file that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// All that is remembered. Everything is optional: a lost state is rebuilt by comparing contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What a main remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main: Option<MainState>,
+    /// What a replica remembers.
+    #[serde(default)]
+    pub replica: ReplicaState,
+    /// How the last cycle ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<LastCycle>,
+    /// When a cycle last ended as designed and not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Timestamp>,
+}
+
+/// What a main remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MainState {
+    /// The identity of this main.
+    pub id: MainId,
+    /// The epoch it publishes in.
+    pub epoch: u64,
+    /// What it published last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+    /// A publish that was begun and whose end was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publishing: Option<Attempt>,
+    /// When it last looked into the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Timestamp>,
+}
+
+/// A finished publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The snapshot it became.
+    pub snapshot: SnapshotId,
+    /// Its sequence.
+    pub sequence: u64,
+    /// The digest of the configuration.
+    pub digest: Digest,
+    /// Rows by table, to notice an export that lost them.
+    pub counts: BTreeMap<String, u64>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A publish that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The sequence it uses.
+    pub sequence: u64,
+    /// The digest of the configuration.
+    pub digest: Digest,
+}
+
+/// What a replica remembers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaState {
+    /// The snapshot applied last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
+    /// The snapshot that Uptime Kuma did not start with; only the newest of them matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
+    /// Why the newest snapshot is not applied, so that it need not be fetched again to say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// An apply that has begun: Uptime Kuma may be stopped because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+}
+
+/// A finished apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Who published it, and where it stands.
+    pub place: Place,
+    /// The digest of its configuration.
+    pub digest: Digest,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A snapshot that is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// What went wrong with it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A snapshot that waits for something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// The fingerprint of the schema here when it was held.
+    pub schema: Digest,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// Written before Uptime Kuma is stopped, cleared when it runs again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// The snapshot that is being applied.
+    pub snapshot: SnapshotId,
+    /// Whether Uptime Kuma ran and is to run again.
+    pub start: bool,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How a cycle ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastCycle {
+    /// The outcome, by the name it has in logs.
+    pub outcome: String,
+    /// What it said.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { version: VERSION, main: None, replica: ReplicaState::default(), last: None, last_success: None }
+    }
+}
+
+/// Why bytes are no state of this version.
+#[derive(Debug)]
+pub enum StateFault {
+    /// Written by a newer version.
+    Newer(u64),
+    /// Not readable at all.
+    Damaged(serde_json::Error),
+}
+
+impl std::fmt::Display for StateFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Newer(version) => write!(f, "it has version {version}; this program knows version {VERSION}"),
+            Self::Damaged(error) => write!(f, "it is damaged: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StateFault {}
+
+impl State {
+    /// Reads a state file.
+    ///
+    /// # Errors
+    /// [`StateFault`] if it is damaged or of another version; it is never replaced by defaults.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StateFault> {
+        #[derive(Deserialize)]
+        struct Any {
+            version: u64,
+        }
+        let any: Any = serde_json::from_slice(bytes).map_err(StateFault::Damaged)?;
+        if any.version != u64::from(VERSION) {
+            return Err(StateFault::Newer(any.version));
+        }
+        serde_json::from_slice(bytes).map_err(StateFault::Damaged)
+    }
+
+    /// The bytes to store, readable by people.
+    pub fn render(&self) -> Vec<u8> {
+        // The structure holds only strings, numbers and maps with string keys: it cannot fail.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}

@@ -1,0 +1,153 @@
+//! One SQLite value with its storage class, and its canonical JSON form.
+//!
+//! The storage class is kept because Uptime Kuma compares strictly: text 'true' in a BOOLEAN column or a
+//! real in an INTEGER column means something else than the number 1 (<https://www.sqlite.org/datatype3.html>).
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value as Json;
+
+/// A value as SQLite stores it.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A 64-bit signed integer.
+    Integer(i64),
+    /// A 64-bit float; SQLite has no NaN.
+    Real(f64),
+    /// Text: its bytes, UTF-8 by convention, but SQLite does not enforce it.
+    Text(Vec<u8>),
+    /// A blob.
+    Blob(Vec<u8>),
+}
+
+impl Value {
+    /// A text value.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into().into_bytes())
+    }
+
+    /// The integer in this value, if it is one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The text in this value, if it is text and UTF-8.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Null => 0,
+            Self::Integer(_) => 1,
+            Self::Real(_) => 2,
+            Self::Text(_) => 3,
+            Self::Blob(_) => 4,
+        }
+    }
+
+    /// Appends the canonical JSON form to `out`.
+    pub fn render(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Self::Real(number) if number.is_finite() => json(out, number),
+            Self::Real(number) => {
+                out.extend_from_slice(if *number > 0.0 { br#"{"$real":"inf"}"# } else { br#"{"$real":"-inf"}"# });
+            }
+            Self::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => json(out, text),
+                Err(_) => wrapped(out, "$text", bytes),
+            },
+            Self::Blob(bytes) => wrapped(out, "$blob", bytes),
+        }
+    }
+
+    /// Reads the canonical JSON form back.
+    ///
+    /// # Errors
+    /// A description of what is wrong, when the JSON is no value of the dump format.
+    pub fn from_json(json: &Json) -> Result<Self, String> {
+        match json {
+            Json::Null => Ok(Self::Null),
+            Json::Number(number) => match (number.as_i64(), number.is_f64(), number.as_f64()) {
+                (Some(integer), _, _) => Ok(Self::Integer(integer)),
+                (None, true, Some(real)) => Ok(Self::Real(real)),
+                _ => Err(format!("number {number} is out of range")),
+            },
+            Json::String(text) => Ok(Self::text(text.as_str())),
+            Json::Object(map) if map.len() == 1 => match map.iter().next() {
+                Some((key, Json::String(text))) => Self::from_wrapped(key, text),
+                _ => Err("an object that is no $blob, $text or $real".to_owned()),
+            },
+            _ => Err("a JSON value that no column can hold".to_owned()),
+        }
+    }
+
+    fn from_wrapped(key: &str, text: &str) -> Result<Self, String> {
+        let bytes = || BASE64.decode(text).map_err(|error| format!("bad base64: {error}"));
+        match (key, text) {
+            ("$blob", _) => Ok(Self::Blob(bytes()?)),
+            ("$text", _) => Ok(Self::Text(bytes()?)),
+            ("$real", "inf") => Ok(Self::Real(f64::INFINITY)),
+            ("$real", "-inf") => Ok(Self::Real(f64::NEG_INFINITY)),
+            _ => Err(format!("unknown wrapped value {key}")),
+        }
+    }
+}
+
+/// Appends `value` as serde_json writes it: shortest round-trip floats, minimal escapes.
+fn json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Writing plain numbers and strings into a Vec cannot fail.
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn wrapped(out: &mut Vec<u8>, key: &str, bytes: &[u8]) {
+    out.extend_from_slice(format!(r#"{{"{key}":"{}"}}"#, BASE64.encode(bytes)).as_bytes());
+}
+
+/// Total order: by storage class (NULL, integer, real, text, blob), then by content. It is the order of
+/// rows in a dump, so it is part of the format.
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
+            (Self::Real(a), Self::Real(b)) => a.total_cmp(b),
+            (Self::Text(a), Self::Text(b)) | (Self::Blob(a), Self::Blob(b)) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Value {}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = Vec::new();
+        self.render(&mut out);
+        f.write_str(&String::from_utf8_lossy(&out))
+    }
+}

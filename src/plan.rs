@@ -1,0 +1,143 @@
+//! The row changes that turn the rows here into the rows wanted: plain data.
+//!
+//! Planning against rows that are already as wanted gives an empty plan.
+
+use std::cmp::Ordering;
+
+use crate::model::catalog::{self, Class, TableSpec};
+use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
+use crate::model::value::Value;
+
+/// All changes, tables in catalog order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The tables that change.
+    pub tables: Vec<TablePlan>,
+    /// The files under `upload/` to write. Files are never removed: Uptime Kuma does not remove them either.
+    pub files: Vec<UploadedFile>,
+}
+
+/// The changes of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablePlan {
+    /// Which table.
+    pub spec: &'static TableSpec,
+    /// The columns of all rows below.
+    pub columns: Vec<String>,
+    /// Rows to remove, as they are here. A monitor's history goes with it.
+    pub deletes: Vec<Row>,
+    /// Entities to change in place.
+    pub updates: Vec<Update>,
+    /// Rows to add.
+    pub inserts: Vec<Row>,
+}
+
+/// One entity that keeps its id and changes some values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// The row as it is here.
+    pub from: Row,
+    /// The row as it is wanted.
+    pub to: Row,
+}
+
+/// How many rows a plan touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Size {
+    /// Rows added.
+    pub inserts: usize,
+    /// Rows changed in place.
+    pub updates: usize,
+    /// Rows removed.
+    pub deletes: usize,
+    /// Files written.
+    pub files: usize,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.files.is_empty()
+    }
+
+    /// How many rows and files it touches.
+    pub fn size(&self) -> Size {
+        let mut size = Size { files: self.files.len(), ..Size::default() };
+        for table in &self.tables {
+            size.inserts += table.inserts.len();
+            size.updates += table.updates.len();
+            size.deletes += table.deletes.len();
+        }
+        size
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rows to add, {} to change, {} to remove", self.inserts, self.updates, self.deletes)?;
+        if self.files > 0 { write!(f, ", {} files to write", self.files) } else { Ok(()) }
+    }
+}
+
+impl Update {
+    /// Positions of the columns whose values differ.
+    pub fn changed(&self) -> impl Iterator<Item = usize> {
+        self.from.iter().zip(&self.to).enumerate().filter(|(_, (from, to))| from != to).map(|(at, _)| at)
+    }
+}
+
+/// The plan that turns `here` into `wanted`. Both have the same tables and columns; `localise` sees to it.
+pub fn plan(here: &Configuration, wanted: &Configuration) -> Plan {
+    let tables = wanted
+        .tables
+        .iter()
+        .map(|wanted| table_plan(here.table(wanted.spec.name).map_or(&[], |table| &table.rows), wanted))
+        .filter(|table| !(table.deletes.is_empty() && table.updates.is_empty() && table.inserts.is_empty()))
+        .collect();
+    let files = wanted.files.iter().filter(|file| !here.files.contains(file)).cloned().collect();
+    Plan { tables, files }
+}
+
+fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
+    let mut plan = TablePlan {
+        spec: wanted.spec,
+        columns: wanted.columns.clone(),
+        deletes: Vec::new(),
+        updates: Vec::new(),
+        inserts: Vec::new(),
+    };
+    let id = match wanted.spec.class {
+        Class::Entity | Class::LocalEntity => wanted.position(catalog::ID),
+        Class::Link => None,
+    };
+    let created = if wanted.spec.name == catalog::MONITOR { wanted.position(catalog::CREATED) } else { None };
+    let key = |a: &Row, b: &Row| id.map_or_else(|| a.cmp(b), |id| a.get(id).cmp(&b.get(id)));
+
+    // Both sides are in canonical order, so one pass over them finds every difference.
+    let (mut here, mut there) = (here.iter().peekable(), wanted.rows.iter().peekable());
+    loop {
+        let order = match (here.peek(), there.peek()) {
+            (Some(a), Some(b)) => key(a, b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return plan,
+        };
+        let old = if order.is_le() { here.next() } else { None };
+        let new = if order.is_ge() { there.next() } else { None };
+        match (old, new) {
+            (Some(old), Some(new)) if old == new => {}
+            (Some(old), Some(new)) if created.is_none_or(|at| value(old, at) == value(new, at)) => {
+                plan.updates.push(Update { from: old.clone(), to: new.clone() });
+            }
+            // Another monitor under the same id: it must not inherit the history.
+            (old, new) => {
+                plan.deletes.extend(old.cloned());
+                plan.inserts.extend(new.cloned());
+            }
+        }
+    }
+}
+
+fn value(row: &Row, at: usize) -> &Value {
+    row.get(at).unwrap_or(&Value::Null)
+}
