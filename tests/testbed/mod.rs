@@ -1,0 +1,107 @@
+//! Hosts for the system tests: real systemd, real Uptime Kuma, real restic, on one machine.
+//!
+//! A test includes this module with `#[path = "../testbed/mod.rs"] mod testbed;`, asks
+//! [`available`], boots a [`Machine`] or two and talks to their servers through [`Kuma`].
+//! `provision`, beside this file, prepares the machine for it. All a test makes here ends with the
+//! test, even with one that is killed: hosts and networks are namespaces whose first process reads
+//! a pipe from us and ends when it closes.
+//!
+//! It must know nothing of the program under test: what is installed and run on a host is the
+//! test's business.
+
+// Each test binary compiles this module for itself and uses another part of it.
+#![allow(dead_code, unused_imports)]
+
+mod kuma;
+mod machine;
+mod network;
+mod power;
+mod process;
+mod repository;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use kuma::Kuma;
+pub(crate) use machine::{Machine, Options};
+pub(crate) use network::Network;
+pub(crate) use repository::{FolderRepository, S3Server};
+
+/// What everything here returns: an error says what was tried and what came of it.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Longer than anything on a host takes, its slowest stop included.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Whether hosts can be booted here, or the reason why a test must count as skipped.
+pub(crate) fn available() -> std::result::Result<(), String> {
+    // The owner of our own entry in /proc is the effective user of this process.
+    let root = std::fs::metadata("/proc/self")
+        .is_ok_and(|entry| std::os::unix::fs::MetadataExt::uid(&entry) == 0);
+    if !root {
+        return Err("booting hosts needs root".into());
+    }
+    for tool in ["systemd-nspawn", "nsenter", "ip", "node"] {
+        if !Command::new("which")
+            .arg(tool)
+            .output()
+            .is_ok_and(|which| which.status.success())
+        {
+            return Err(format!("{tool} is missing: run tests/testbed/provision"));
+        }
+    }
+    for part in ["base", "kuma", "s3"] {
+        let path = cache().join(part);
+        if !path.is_dir() {
+            return Err(format!(
+                "{} is missing: run tests/testbed/provision",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Asks `probe` every 50 ms until it answers with a value, and fails after `limit`, saying `what`
+/// was waited for. An error of the probe ends the wait at once.
+pub(crate) fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut probe: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = probe()? {
+            return Ok(value);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("{what}: not after {} s", limit.as_secs()).into());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What `provision` made: `$KUMA_REPLICATOR_TESTBED`, or `target/testbed` in the checkout.
+fn cache() -> PathBuf {
+    match std::env::var_os("KUMA_REPLICATOR_TESTBED") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testbed"),
+    }
+}
+
+/// This directory, where the scripts lie.
+fn source() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed"))
+}
+
+/// Where hosts and what they share lie while a test runs. Every name there ends in the process id
+/// of its test, by which `host` tells what to clear away.
+fn hosts() -> Result<PathBuf> {
+    let path = cache().join("hosts");
+    std::fs::create_dir_all(&path)
+        .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+    Ok(path.canonicalize()?)
+}

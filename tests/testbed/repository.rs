@@ -1,0 +1,127 @@
+//! Places that several hosts share, for restic repositories: a directory, and an S3 server.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tempfile::{NamedTempFile, TempDir};
+
+use super::process::run;
+use super::{Network, Result, cache, hosts, wait_for};
+
+/// A directory that every host sees at [`FolderRepository::PATH`], and everybody there may write
+/// to.
+pub(crate) struct FolderRepository {
+    directory: TempDir,
+}
+
+impl FolderRepository {
+    /// Its path on every host.
+    pub(crate) const PATH: &str = "/srv/repository";
+
+    /// Makes an empty one.
+    pub(crate) fn new() -> Result<Self> {
+        let suffix = format!("-{}", std::process::id());
+        let directory = tempfile::Builder::new()
+            .prefix("repository-")
+            .suffix(&suffix)
+            .tempdir_in(hosts()?)?;
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o777))?;
+        Ok(FolderRepository { directory })
+    }
+
+    /// Its path as seen from outside.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// For [`super::Options::binds`].
+    pub(crate) fn bind(&self) -> (&Path, &'static str) {
+        (self.path(), Self::PATH)
+    }
+}
+
+/// An S3 server on a [`Network`]. It counts what it is asked.
+pub(crate) struct S3Server<'a> {
+    network: &'a Network,
+    server: Child,
+    log: NamedTempFile,
+    buckets: AtomicUsize,
+}
+
+impl<'a> S3Server<'a> {
+    const PORT: u16 = 5000;
+
+    /// What clients have to have in their environment. The server takes any key.
+    pub(crate) const ENVIRONMENT: [(&'static str, &'static str); 2] = [
+        ("AWS_ACCESS_KEY_ID", "testbed"),
+        ("AWS_SECRET_ACCESS_KEY", "testbed-secret"),
+    ];
+
+    /// Starts one and waits until it listens. A network has room for one.
+    pub(crate) fn start(network: &'a Network) -> Result<Self> {
+        let log = NamedTempFile::new()?;
+        let python = cache().join("s3/bin/python");
+        let server = network
+            .command(&python.to_string_lossy())?
+            .args([
+                "-m",
+                "moto.server",
+                "-H",
+                Network::ADDRESS,
+                "-p",
+                &Self::PORT.to_string(),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.reopen()?)
+            .spawn()
+            .map_err(|error| format!("cannot start the S3 server: {error}"))?;
+        let s3 = S3Server {
+            network,
+            server,
+            log,
+            buckets: AtomicUsize::new(0),
+        };
+        wait_for("the S3 server listens", Duration::from_secs(60), || {
+            Ok(s3.log()?.contains("Running on").then_some(()))
+        })?;
+        Ok(s3)
+    }
+
+    /// Makes an empty bucket and returns how restic is told to use it.
+    pub(crate) fn new_bucket(&self) -> Result<String> {
+        let bucket = self.buckets.fetch_add(1, Ordering::Relaxed);
+        let server = format!("http://{}:{}", Network::ADDRESS, Self::PORT);
+        let url = format!("{server}/bucket-{bucket}");
+        run(self
+            .network
+            .command("curl")?
+            .args(["-sSf", "--noproxy", "*", "-X", "PUT", &url]))?;
+        Ok(format!("s3:{url}"))
+    }
+
+    /// How many requests it has had so far, those of [`S3Server::new_bucket`] included.
+    pub(crate) fn requests(&self) -> Result<usize> {
+        Ok(self
+            .log()?
+            .lines()
+            .filter(|line| line.contains(" HTTP/1."))
+            .count())
+    }
+
+    fn log(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.log.path())?).into_owned())
+    }
+}
+
+impl Drop for S3Server<'_> {
+    fn drop(&mut self) {
+        // A server that has gone by itself is as good.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
