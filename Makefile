@@ -1,0 +1,69 @@
+# What people type. "make deb" works on a Debian 12 with nothing but git, make, Rust (rustup) and root.
+
+BUILD_DEPENDENCIES := build-essential debhelper dpkg-dev fakeroot libsqlite3-dev lintian pkg-config
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DEB := target/debian/kuma-replicator_$(VERSION)_$(shell dpkg --print-architecture).deb
+
+# A name of a test, or a part of one, as in: make system-test TEST=reboot
+TEST ?=
+
+.PHONY: bench build check clean deb demo deps help system-test test testbed
+
+help:
+	@echo 'make demo         two real hosts with real Uptime Kuma replicate; shows their journals'
+	@echo 'make test         everything that lands a change: check, deb and all tests'
+	@echo 'make check        format and lints'
+	@echo 'make system-test  the tests on real hosts; TEST=name for some of them'
+	@echo 'make bench        CPU and wall time beside shell scripts that do the same'
+	@echo 'make build        the release binary'
+	@echo 'make deb          the Debian package, checked by lintian'
+	@echo 'make clean        removes what was built'
+
+build: deps
+	cargo build --release --locked
+
+check: deps
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+# The package, checked by lintian.
+deb: deps
+	rm -rf target/debian
+	mkdir -p target/debian
+	DESTINATION=target/debian debian/rules binary
+	debian/rules clean
+	lintian --allow-root --fail-on error,warning $(DEB)
+	@echo $(DEB)
+
+# Hosts, Uptime Kuma and repository servers for the tests; takes minutes the first time, nothing after that.
+testbed: deps
+	tests/testbed/provision
+
+test: check deb testbed
+	cargo test --locked --no-fail-fast --lib --tests
+
+system-test: deb testbed
+	cargo test --locked --test system -- $(TEST)
+
+demo: deb testbed
+	cargo run --locked --quiet --example demo
+
+bench: deb testbed
+	cargo bench --locked --bench cycles
+
+# Everything that was built. The testbed's base systems stay: they take minutes to make.
+clean:
+	! command -v dh_clean >/dev/null || debian/rules clean
+	! test -d target || find target -mindepth 1 -maxdepth 1 ! -name testbed -exec rm -rf {} +
+
+# What the build needs from Debian, installed only if something is missing.
+deps:
+	@missing=; for package in $(BUILD_DEPENDENCIES); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || \
+			missing="$$missing $$package"; \
+	done; \
+	test -z "$$missing" || { \
+		echo "installing$$missing"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+	}
