@@ -7,8 +7,9 @@ use crate::cli::Cli;
 use crate::config::Settings;
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
+use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
-use crate::host::{Directories, Instance, files, health, repository};
+use crate::host::{Directories, files, health, repository};
 use crate::report::{Check, CheckDocument, print};
 
 use super::settings;
@@ -71,7 +72,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
             }
         }
     }
-    print(&CheckDocument::new(findings.checks), json);
+    print(&CheckDocument::new(findings.checks), json)?;
     match findings.first {
         None => Ok(()),
         Some(kind) => Err(Error::new(kind, "not everything is as it should be").hint("see the checks above")),

@@ -14,12 +14,13 @@ use crate::cycle::{self, Activity, Event, Host as _, Orders, Verified};
 use crate::decide::{self, Apply, Publish};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::files::{self, Store};
+use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
-use crate::host::{Directories, Instance, System, notify, repository};
+use crate::host::{Directories, System, notify, repository};
 use crate::model::manifest::Place;
 use crate::model::state::State;
 use crate::plan::plan;
-use crate::report::{PlanDocument, SnapshotsDocument, StatusDocument, print};
+use crate::report::{InitDocument, PlanDocument, SnapshotsDocument, StatusDocument, print};
 use crate::{localise, logging};
 
 /// Does what the command line says and gives the exit code.
@@ -123,8 +124,7 @@ async fn show_plan(cli: &Cli, json: bool) -> Result<()> {
         Role::Main => plan_publish(&mut system, &settings, &state).await?,
         Role::Replica => plan_apply(&mut system, &settings, &state).await?,
     };
-    print(&document, json);
-    Ok(())
+    print(&document, json)
 }
 
 async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -> Result<PlanDocument> {
@@ -204,19 +204,16 @@ async fn status(cli: &Cli, json: bool) -> Result<()> {
     let unit = instance.unit().to_string();
     let document =
         StatusDocument::new(settings.role, settings.repository.to_string(), unit, service, state, Timestamp::now());
-    print(&document, json);
-    Ok(())
+    print(&document, json)
 }
 
 async fn snapshots(cli: &Cli, json: bool) -> Result<()> {
     let settings = settings(cli)?;
     let interrupt = Interrupt::install()?;
     let listing = repository(&settings, &Directories::from_environment(), &interrupt)?.look().await?;
-    print(&SnapshotsDocument::new(listing), json);
-    Ok(())
+    print(&SnapshotsDocument::new(listing), json)
 }
 
-#[allow(clippy::print_stdout, reason = "the answer to what was typed")]
 async fn init(cli: &Cli) -> Result<()> {
     let settings = settings(cli)?;
     if settings.role == Role::Replica {
@@ -225,14 +222,5 @@ async fn init(cli: &Cli) -> Result<()> {
     }
     let interrupt = Interrupt::install()?;
     let created = repository(&settings, &Directories::from_environment(), &interrupt)?.init().await?;
-    let location = &settings.repository;
-    println!(
-        "{}",
-        if created {
-            format!("created repository {location}")
-        } else {
-            format!("repository {location} is there already")
-        }
-    );
-    Ok(())
+    print(&InitDocument { repository: settings.repository.to_string(), created }, false)
 }

@@ -11,7 +11,8 @@ use crate::cycle::{self, Prepared, Verified};
 use crate::error::{Error, Kind, Result};
 use crate::host::database::{self, Database};
 use crate::host::files::{self, Store};
-use crate::host::{Directories, Instance, host_name};
+use crate::host::instance::Instance;
+use crate::host::{Directories, host_name};
 use crate::model::dump::MAX_DUMP;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
@@ -54,7 +55,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     let wanted = localise::wanted(&dump.configuration, &here.configuration, Strategy::Snapshot)?;
     let changes = plan(&here.configuration, &wanted);
     let message = format!("{} into {}", file.display(), target.path().display());
-    print(&PlanDocument::new(Role::Replica, "import", message).changes(&changes, false), false);
+    print(&PlanDocument::new(Role::Replica, "import", message).changes(&changes, false), false)?;
     if changes.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod environment;
 pub mod files;
 pub mod health;
+pub mod instance;
 pub mod interrupt;
 pub mod notify;
 pub mod restic;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::{Kuma, Settings, UnitName};
+use crate::config::Settings;
 use crate::cycle::{Activity, Event, Export, Host};
 use crate::error::{Error, Kind, Result};
 use crate::logging;
@@ -29,11 +30,10 @@ use crate::model::state::State;
 use crate::plan::Plan;
 
 use database::{Claim, Database};
-use discovery::Layout;
 use files::Store;
+use instance::Instance;
 use interrupt::Interrupt;
 use restic::Restic;
-use systemd::Systemd;
 
 /// How long a stopped Uptime Kuma may take to let go of its database: a wrapper as main process ends some
 /// seconds before the server does.
@@ -59,96 +59,6 @@ impl Directories {
         Self {
             state: directory("STATE_DIRECTORY", "/var/lib/kuma-replicator"),
             cache: directory("CACHE_DIRECTORY", "/var/cache/kuma-replicator"),
-        }
-    }
-}
-
-/// The Uptime Kuma of this host and the system bus, asked lazily.
-#[derive(Debug)]
-pub struct Instance {
-    settings: Kuma,
-    systemd: Option<Systemd>,
-    layout: Option<Layout>,
-}
-
-impl Instance {
-    /// The instance that `settings` describe.
-    pub fn new(settings: Kuma) -> Self {
-        Self { settings, systemd: None, layout: None }
-    }
-
-    /// The unit.
-    pub fn unit(&self) -> &UnitName {
-        &self.settings.unit
-    }
-
-    /// The service manager.
-    ///
-    /// # Errors
-    /// [`Kind::BusUnavailable`].
-    pub async fn systemd(&mut self) -> Result<&Systemd> {
-        if self.systemd.is_none() {
-            self.systemd = Some(Systemd::connect().await?);
-        }
-        self.systemd.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the bus was connected and is not there"))
-    }
-
-    /// Whether it runs.
-    ///
-    /// # Errors
-    /// As for [`Systemd::activity`].
-    pub async fn activity(&mut self) -> Result<Activity> {
-        let unit = self.settings.unit.clone();
-        self.systemd().await?.activity(&unit).await
-    }
-
-    /// Where its data lies and where it answers: as configured, else as the unit says.
-    ///
-    /// # Errors
-    /// If the unit must be asked and cannot.
-    pub async fn layout(&mut self) -> Result<Layout> {
-        if self.layout.is_none() {
-            let configured = match (&self.settings.data_directory, &self.settings.url) {
-                (Some(directory), Some(url)) => {
-                    Some(Layout { data_directory: directory.clone(), url: url.clone(), application: None })
-                }
-                _ => None,
-            };
-            self.layout = Some(match configured {
-                Some(layout) => layout,
-                None => self.discover().await?,
-            });
-        }
-        self.layout.clone().ok_or_else(|| Error::new(Kind::Bug, "the layout was found and is not there"))
-    }
-
-    async fn discover(&mut self) -> Result<Layout> {
-        let unit = self.settings.unit.clone();
-        let properties = self.systemd().await?.properties(&unit).await?;
-        discovery::layout(&properties, &discovery::read_files(&properties), &self.settings)
-    }
-
-    /// Its database.
-    ///
-    /// # Errors
-    /// [`Kind::SchemaUnknown`] if it does not keep its data in SQLite.
-    pub async fn database(&mut self) -> Result<Database> {
-        let directory = self.layout().await?.data_directory;
-        refuse_other_databases(&directory.join("db-config.json"))?;
-        Ok(Database::new(directory.join("kuma.db")))
-    }
-}
-
-/// Uptime Kuma 2 can keep its data in MariaDB and then leaves an old `kuma.db` behind; reading that would be
-/// reading the past.
-fn refuse_other_databases(path: &std::path::Path) -> Result<()> {
-    let Ok(text) = std::fs::read(path) else { return Ok(()) };
-    let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    match json.get("type").and_then(serde_json::Value::as_str) {
-        None | Some("sqlite") => Ok(()),
-        Some(other) => {
-            let what = format!("{} says that this Uptime Kuma keeps its data in {other}", path.display());
-            Err(Error::new(Kind::SchemaUnknown, what).hint("only SQLite is supported"))
         }
     }
 }
@@ -263,7 +173,7 @@ impl Host for System {
     }
 
     fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
-        let layout = self.instance.layout.as_ref();
+        let layout = self.instance.known_layout();
         let directory = layout.map(|layout| layout.data_directory.join("kuma.db"));
         let path = directory.ok_or_else(|| Error::new(Kind::Bug, "rehearsed before the database was found"))?;
         database::rehearse(&Database::new(path), changes, here, wanted)

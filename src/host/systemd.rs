@@ -81,8 +81,21 @@ impl Systemd {
     /// because it was started too often (`StartLimitBurst=`) is given one more chance, once.
     ///
     /// # Errors
-    /// [`Kind::StartFailed`] with the result of the job and the state of the unit; [`Kind::NotPermitted`].
+    /// [`Kind::StartFailed`] with the result of the job and the state of the unit; [`Kind::NotPermitted`];
+    /// [`Kind::Interrupted`] if the system is going down, which says nothing against the unit.
     pub async fn start(&self, name: &UnitName) -> Result<()> {
+        match self.start_or_fail(name).await {
+            // systemd calls it TransactionIsDestructive: the stop jobs of a shutdown cannot be replaced.
+            Err(error) if error.kind() == Kind::StartFailed && self.shutting_down().await.unwrap_or(false) => {
+                let what = format!("{name} is not started, because the system is going down");
+                let hint = "the next cycle after the boot sees to it";
+                Err(Error::new(Kind::Interrupted, what).hint(hint).because(error))
+            }
+            result => result,
+        }
+    }
+
+    async fn start_or_fail(&self, name: &UnitName) -> Result<()> {
         let mut forgiven = false;
         loop {
             let unit = self.unit(name).await?;

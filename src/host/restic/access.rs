@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::said::Secrets;
@@ -146,11 +145,7 @@ impl Access {
     /// standard input, so that is refused here.
     fn set_password_file(&mut self, file: &Path) -> Result<()> {
         let what = || format!("cannot use password file {}", file.display());
-        let bytes = fs::read(file).map_err(|error| {
-            let kind =
-                if error.kind() == ErrorKind::PermissionDenied { Kind::NotPermitted } else { Kind::PasswordMissing };
-            Error::new(kind, what()).because(error)
-        })?;
+        let bytes = fs::read(file).map_err(|error| Error::new(Kind::PasswordMissing, what()).because(error))?;
         let password = String::from_utf8_lossy(&bytes);
         if password.trim().is_empty() {
             return Err(Error::new(Kind::PasswordMissing, what()).because("it is empty"));

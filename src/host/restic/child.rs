@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::failure;
 use super::said::Said;
@@ -72,27 +72,27 @@ impl Run {
     ///
     /// # Errors
     /// Why it could not be started or waited for.
-    pub(super) async fn to_end(self, interrupt: &Interrupt) -> io::Result<Ended> {
+    pub(super) async fn start_and_wait(self, interrupt: &Interrupt) -> io::Result<Ended> {
         let (timeout, limit) = (self.timeout, self.limit);
         let mut child = self.spawn()?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
         let (mut output, mut said) = (Vec::new(), Said::default());
         let end = tokio::select! {
             biased;
-            end = listen(stdout, stderr, limit, &mut output, &mut said) => end?,
+            end = listen(&mut stdout, &mut stderr, limit, &mut output, &mut said) => end?,
             () = interrupt.wait() => Some(End::Interrupted),
             () = tokio::time::sleep(timeout) => Some(End::Deadline),
         };
         let end = match end {
             Some(end) => {
-                dismiss(&mut child).await?;
+                dismiss(&mut child, stdout, stderr).await?;
                 end
             }
             // Both outputs are closed, so it has ended, or is about to.
-            None => tokio::select! {
-                status = child.wait() => End::Exited(status?),
-                () = tokio::time::sleep(GRACE) => End::Exited(dismiss(&mut child).await?),
-            },
+            None => End::Exited(match tokio::time::timeout(GRACE, child.wait()).await {
+                Ok(status) => status?,
+                Err(_) => dismiss(&mut child, stdout, stderr).await?,
+            }),
         };
         Ok(Ended { end, output, said })
     }
@@ -108,6 +108,7 @@ impl Run {
             .kill_on_drop(true);
         let agent = Pid::from_raw(i32::try_from(std::process::id()).unwrap_or_default());
         let end_with_agent = move || {
+            // Sent when the thread ends that starts restic; here that is the one that waits for it.
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             // The agent may have died before the line above; nobody would send the signal then.
             if rustix::process::getppid() != agent {
@@ -126,8 +127,8 @@ impl Run {
 
 /// Reads both outputs to their ends, or until there is a reason not to go on.
 async fn listen(
-    stdout: Option<impl AsyncRead + Unpin>,
-    stderr: Option<impl AsyncRead + Unpin>,
+    stdout: &mut Option<ChildStdout>,
+    stderr: &mut Option<ChildStderr>,
     limit: usize,
     output: &mut Vec<u8>,
     said: &mut Said,
@@ -163,19 +164,32 @@ async fn listen(
 }
 
 /// Asks restic to end, so that it removes its lock, and ends it if it does not.
-async fn dismiss(child: &mut Child) -> io::Result<ExitStatus> {
+async fn dismiss(
+    child: &mut Child,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+) -> io::Result<ExitStatus> {
     // It has an id until it was waited for, so this cannot hit another process.
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid {
         // That it ended in the meantime is as good.
         let _ = rustix::process::kill_process(pid, Signal::INT);
-        if let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await {
+        // It says that it was interrupted before it removes the lock, and would die of a closed pipe.
+        let ended = async { tokio::join!(child.wait(), drain(stdout), drain(stderr)).0 };
+        if let Ok(status) = tokio::time::timeout(GRACE, ended).await {
             return status;
         }
         // With it go the helpers it started, such as ssh or rclone.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     }
     child.wait().await
+}
+
+async fn drain(output: Option<impl AsyncRead + Unpin>) {
+    if let Some(mut output) = output {
+        // What it is worth is known already: nothing.
+        let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
+    }
 }
 
 /// `dump` as a file for restic to read from.

@@ -158,7 +158,7 @@ impl Restic {
         let mut command = Command::new(&self.program);
         command.args(arguments).env_clear().envs(self.access.variables());
         let run = Run { command, input, limit, timeout: self.timeout };
-        let ended = run.to_end(&self.interrupt).await.map_err(|error| self.not_run(what, error))?;
+        let ended = run.start_and_wait(&self.interrupt).await.map_err(|error| self.not_run(what, error))?;
         if matches!(ended.end, End::Exited(status) if status.success()) {
             return Ok(ended.output);
         }

@@ -28,8 +28,8 @@ pub(super) struct Said {
 impl Said {
     /// Adds one line as it was written.
     pub(super) fn add(&mut self, line: &[u8]) {
-        let line = String::from_utf8_lossy(line.get(..MAX_LINE).unwrap_or(line));
-        for line in message(&line).lines() {
+        for line in message(&String::from_utf8_lossy(line)).lines() {
+            let line = shortened(line);
             // Escape sequences for terminals, which 0.14 writes even into a pipe.
             let line = line.replace("\u{1b}[2K", "").replace(|c: char| c.is_control(), " ");
             let line = line.trim();
@@ -61,7 +61,7 @@ impl Said {
         const SHOWN: usize = 5;
         let retry = |line: &&str| line.contains("returned error, retrying after");
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
-        let last_retry = lines.iter().rposition(|line| retry(&line));
+        let last_retry = lines.iter().rposition(retry);
         let shown: Vec<&str> = lines
             .iter()
             .enumerate()
@@ -71,6 +71,12 @@ impl Said {
         let tail = shown.get(shown.len().saturating_sub(SHOWN)..).unwrap_or_default();
         secrets.mask(&tail.join("; "))
     }
+}
+
+/// The beginning of a line that is too long, up to a space: half a secret would not be recognised as one.
+fn shortened(line: &str) -> &str {
+    let Some(from) = line.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_LINE) else { return line };
+    line.get(..from).and_then(|line| line.rsplit_once(' ')).map_or("", |(line, _)| line)
 }
 
 /// Later versions answer `--json` with JSON on standard error too ("Exit errors" in the manual).
@@ -180,9 +186,10 @@ mod tests {
         for number in 0..10_000 {
             said.add(format!("line {number} {}", "x".repeat(100)).as_bytes());
         }
-        said.add("y".repeat(1 << 20).as_bytes());
+        said.add(format!("words {}", "y".repeat(1 << 20)).as_bytes());
         assert!(said.text().len() < 2 * MAX_BYTES);
         assert!(said.text().contains("line 9999"));
+        assert_eq!(said.last(), Some("words"));
         assert!(!said.text().contains("line 1 "));
     }
 

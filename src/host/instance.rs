@@ -1,0 +1,106 @@
+//! The Uptime Kuma of this host: its unit, where its data lies, where it answers. Bus and unit are asked
+//! only when they are needed, and once.
+
+use std::path::Path;
+
+use super::database::Database;
+use super::discovery::{self, Layout};
+use super::systemd::Systemd;
+use crate::config::{Kuma, UnitName};
+use crate::cycle::Activity;
+use crate::error::{Error, Kind, Result};
+
+/// The Uptime Kuma of this host and the system bus, asked lazily.
+#[derive(Debug)]
+pub struct Instance {
+    settings: Kuma,
+    systemd: Option<Systemd>,
+    layout: Option<Layout>,
+}
+
+impl Instance {
+    /// The instance that `settings` describe.
+    pub fn new(settings: Kuma) -> Self {
+        Self { settings, systemd: None, layout: None }
+    }
+
+    /// The unit.
+    pub fn unit(&self) -> &UnitName {
+        &self.settings.unit
+    }
+
+    /// The service manager.
+    ///
+    /// # Errors
+    /// [`Kind::BusUnavailable`].
+    pub async fn systemd(&mut self) -> Result<&Systemd> {
+        if self.systemd.is_none() {
+            self.systemd = Some(Systemd::connect().await?);
+        }
+        self.systemd.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the bus was connected and is not there"))
+    }
+
+    /// Where its data lies and where it answers, if that was asked before.
+    pub fn known_layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
+    }
+
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// As for [`Systemd::activity`].
+    pub async fn activity(&mut self) -> Result<Activity> {
+        let unit = self.settings.unit.clone();
+        self.systemd().await?.activity(&unit).await
+    }
+
+    /// Where its data lies and where it answers: as configured, else as the unit says.
+    ///
+    /// # Errors
+    /// If the unit must be asked and cannot.
+    pub async fn layout(&mut self) -> Result<Layout> {
+        if self.layout.is_none() {
+            let configured = match (&self.settings.data_directory, &self.settings.url) {
+                (Some(directory), Some(url)) => {
+                    Some(Layout { data_directory: directory.clone(), url: url.clone(), application: None })
+                }
+                _ => None,
+            };
+            self.layout = Some(match configured {
+                Some(layout) => layout,
+                None => self.discover().await?,
+            });
+        }
+        self.layout.clone().ok_or_else(|| Error::new(Kind::Bug, "the layout was found and is not there"))
+    }
+
+    async fn discover(&mut self) -> Result<Layout> {
+        let unit = self.settings.unit.clone();
+        let properties = self.systemd().await?.properties(&unit).await?;
+        discovery::layout(&properties, &discovery::read_files(&properties), &self.settings)
+    }
+
+    /// Its database.
+    ///
+    /// # Errors
+    /// [`Kind::SchemaUnknown`] if it does not keep its data in SQLite.
+    pub async fn database(&mut self) -> Result<Database> {
+        let directory = self.layout().await?.data_directory;
+        refuse_other_databases(&directory.join("db-config.json"))?;
+        Ok(Database::new(directory.join("kuma.db")))
+    }
+}
+
+/// Uptime Kuma 2 can keep its data in MariaDB and then leaves an old `kuma.db` behind; reading that would be
+/// reading the past.
+fn refuse_other_databases(path: &Path) -> Result<()> {
+    let Ok(text) = std::fs::read(path) else { return Ok(()) };
+    let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    match json.get("type").and_then(serde_json::Value::as_str) {
+        None | Some("sqlite") => Ok(()),
+        Some(other) => {
+            let what = format!("{} says that this Uptime Kuma keeps its data in {other}", path.display());
+            Err(Error::new(Kind::SchemaUnknown, what).hint("only SQLite is supported"))
+        }
+    }
+}

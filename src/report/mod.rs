@@ -1,0 +1,150 @@
+//! What is printed: documents with one text form and one JSON form. The JSON is a contract
+//! (`docs/format.md`): every document has a `version`, which rises when a field changes its meaning.
+//!
+//! One file per document, but for the two lists, which are here.
+
+mod plan;
+mod status;
+
+use std::fmt;
+use std::io::{ErrorKind, Write as _};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::snapshot::{Listing, Snapshot};
+
+pub use plan::PlanDocument;
+pub use status::StatusDocument;
+
+/// The version of all documents.
+pub const VERSION: u32 = 1;
+
+/// Prints `document` on standard output, as JSON or as text. A reader that has seen enough is no failure.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn print<D: Serialize + fmt::Display>(document: &D, json: bool) -> Result<()> {
+    let text = if json {
+        // Documents hold only strings, numbers and maps with string keys: this cannot fail.
+        serde_json::to_string_pretty(document).unwrap_or_default()
+    } else {
+        document.to_string()
+    };
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("write to standard output", error)),
+        _ => Ok(()),
+    }
+}
+
+/// The snapshots in the repository.
+#[derive(Debug, Serialize)]
+pub struct SnapshotsDocument {
+    version: u32,
+    snapshots: Vec<Snapshot>,
+    unreadable: Vec<Unreadable>,
+}
+
+/// A snapshot with the mark of this program whose tags make no sense.
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    id: String,
+    reason: String,
+}
+
+impl SnapshotsDocument {
+    /// All snapshots of `listing`, newest first.
+    pub fn new(listing: Listing) -> Self {
+        let mut snapshots = listing.snapshots;
+        snapshots.sort_by(|a, b| b.label.place.order().cmp(&a.label.place.order()).then(a.id.cmp(&b.id)));
+        let unreadable = listing.unreadable.into_iter().map(|(id, reason)| Unreadable { id: id.to_string(), reason });
+        Self { version: VERSION, snapshots, unreadable: unreadable.collect() }
+    }
+}
+
+impl fmt::Display for SnapshotsDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:8}  {:20}  {:>5}  {:>8}  {:12}  {:12}  host",
+            "id", "time", "epoch", "sequence", "digest", "main"
+        )?;
+        for Snapshot { id, time, host, label } in &self.snapshots {
+            let time = time.round(jiff::Unit::Second).unwrap_or(*time).to_string();
+            let main: String = label.place.main.to_string().chars().take(12).collect();
+            let (epoch, sequence) = label.place.order();
+            write!(
+                f,
+                "\n{:8}  {time:20}  {epoch:>5}  {sequence:>8}  {:12}  {main:12}  {host}",
+                id.short(),
+                label.digest.short()
+            )?;
+        }
+        for Unreadable { id, reason } in &self.unreadable {
+            write!(f, "\n{id:.8}  not readable: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The results of `check`.
+#[derive(Debug, Serialize)]
+pub struct CheckDocument {
+    version: u32,
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// `ok`, `warning` or `failed`.
+    pub result: &'static str,
+    /// What was found.
+    pub message: String,
+    /// What to do, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl CheckDocument {
+    /// A document of these checks.
+    pub fn new(checks: Vec<Check>) -> Self {
+        Self { version: VERSION, checks }
+    }
+}
+
+impl fmt::Display for CheckDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, Check { name, result, message, hint }) in self.checks.iter().enumerate() {
+            let line = if at > 0 { "\n" } else { "" };
+            write!(f, "{line}{result:8} {name:14} {message}")?;
+            if let Some(hint) = hint {
+                write!(f, "\n{:8} {:14} → {hint}", "", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `init` did.
+#[derive(Debug, Serialize)]
+pub struct InitDocument {
+    /// Where the repository is, without credentials.
+    pub repository: String,
+    /// Whether it was created now.
+    pub created: bool,
+}
+
+impl fmt::Display for InitDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { repository, created } = self;
+        if *created {
+            write!(f, "created repository {repository}")
+        } else {
+            write!(f, "repository {repository} is there already")
+        }
+    }
+}

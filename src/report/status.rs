@@ -1,0 +1,115 @@
+//! What this host remembers, for people and for monitoring.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::VERSION;
+use crate::config::Role;
+use crate::model::state::State;
+
+/// What this host remembers.
+#[derive(Debug, Serialize)]
+pub struct StatusDocument {
+    version: u32,
+    role: Role,
+    repository: String,
+    unit: String,
+    /// `running` or `stopped`; none if it could not be found out.
+    service: Option<&'static str>,
+    /// Seconds since a cycle last ended as designed and not held; none if none did.
+    last_success_age: Option<i64>,
+    state: State,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl StatusDocument {
+    /// The status at `now`.
+    pub fn new(
+        role: Role,
+        repository: String,
+        unit: String,
+        service: Option<&'static str>,
+        state: State,
+        now: Timestamp,
+    ) -> Self {
+        let last_success_age = state.last_success.map(|at| now.duration_since(at).as_secs());
+        Self { version: VERSION, role, repository, unit, service, last_success_age, state, now }
+    }
+}
+
+impl fmt::Display for StatusDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let when = |at: &Timestamp| {
+            let seconds = self.now.duration_since(*at).as_secs();
+            format!("{} ({})", at.round(jiff::Unit::Second).unwrap_or(*at), ago(seconds))
+        };
+        writeln!(f, "role          {}", self.role)?;
+        writeln!(f, "repository    {}", self.repository)?;
+        writeln!(f, "uptime kuma   {} {}", self.unit, self.service.unwrap_or("unknown"))?;
+        match &self.state.last {
+            Some(last) => {
+                let message = if last.message.is_empty() { String::new() } else { format!(": {}", last.message) };
+                writeln!(f, "last cycle    {} {}{message}", when(&last.at), last.outcome)?;
+            }
+            None => writeln!(f, "last cycle    none yet")?,
+        }
+        match &self.state.last_success {
+            Some(at) => writeln!(f, "last success  {}", when(at))?,
+            None => writeln!(f, "last success  none yet")?,
+        }
+        if let Some(main) = &self.state.main {
+            writeln!(f, "main id       {} epoch {}", main.id, main.epoch)?;
+            match &main.published {
+                Some(published) => writeln!(
+                    f,
+                    "published     {} snapshot {} sequence {} {} rows",
+                    when(&published.at),
+                    published.snapshot.short(),
+                    published.sequence,
+                    published.counts.values().sum::<u64>()
+                )?,
+                None => writeln!(f, "published     nothing yet")?,
+            }
+        }
+        let replica = &self.state.replica;
+        if let Some(applied) = &replica.applied {
+            let (snapshot, place) = (applied.snapshot.short(), &applied.place);
+            writeln!(
+                f,
+                "applied       {} snapshot {snapshot} epoch {} sequence {}",
+                when(&applied.at),
+                place.epoch,
+                place.sequence
+            )?;
+        } else if self.role == Role::Replica {
+            writeln!(f, "applied       nothing yet")?;
+        }
+        if let Some(refused) = &replica.refused {
+            writeln!(
+                f,
+                "refused       {} snapshot {}: {}",
+                when(&refused.at),
+                refused.snapshot.short(),
+                refused.reason
+            )?;
+        }
+        if let Some(intent) = &replica.intent {
+            writeln!(f, "unfinished    {} snapshot {}", when(&intent.since), intent.snapshot.short())?;
+        }
+        Ok(())
+    }
+}
+
+/// A span in its largest whole unit.
+fn ago(seconds: i64) -> String {
+    match seconds {
+        ..0 => "in the future".to_owned(),
+        0..120 => format!("{seconds} s ago"),
+        120..7200 => format!("{} min ago", seconds / 60),
+        7200..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86400),
+    }
+}
