@@ -40,8 +40,10 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
 }
 
 pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, file: &Path) -> Result<()> {
-    let Verified(dump) =
-        cycle::verify(&read(file)?, None).map_err(|error| error.hint("use a dump that export wrote"))?;
+    let Verified(dump) = cycle::verify(&read(file)?, None).map_err(|error| match error.kind() {
+        Kind::SnapshotDamaged => error.hint("use a dump that export wrote"),
+        _ => error,
+    })?;
     let target = find(cli, database).await?;
     let stopped = |error: Error| match error.kind() {
         Kind::DatabaseBusy => error.hint("stop Uptime Kuma first: systemctl stop uptime-kuma"),

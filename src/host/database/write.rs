@@ -199,7 +199,8 @@ fn park(connection: &Connection, table: &TablePlan, update: &Update, unique: &[S
     let id = id_of(&table.columns, &update.to);
     for column in update.changed().filter_map(|at| table.columns.get(at)).filter(|column| unique.contains(column)) {
         let sql = format!("UPDATE {} SET {} = ? WHERE id = ?", quoted(table.spec.name), quoted(column));
-        let parked = Value::text(format!("\u{1}kuma-replicator {id}"));
+        // A blob, because no text equals one, whatever the rows say.
+        let parked = Value::Blob(id.to_string().into_bytes());
         expect_one(execute(connection, &sql, &[parked, id.clone()])?)?;
     }
     Ok(())

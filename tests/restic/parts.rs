@@ -1,0 +1,503 @@
+//! Hosts, repositories and servers to test with. Whatever is started here ends with the value it
+//! belongs to.
+
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use kuma_replicator::config::Settings;
+use kuma_replicator::error::{Kind, Result};
+use kuma_replicator::host::interrupt::Interrupt;
+use kuma_replicator::host::restic::Restic;
+use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::manifest::{FORMAT, Place};
+use kuma_replicator::model::snapshot::Label;
+use libtest_mimic::{Completion, Failed};
+use rustix::fs::{CWD, FileType, Mode};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The password of every repository here.
+pub(crate) const PASSWORD: &str = "the-secret-password";
+
+/// What no message may contain.
+const SECRETS: [&str; 5] = [PASSWORD, "another-secret-password", "url-secret", "right-secret", "aws-secret-key"];
+
+/// The longest that anything that will surely happen may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes snapshots with consecutive sequences beside an existing one: repository, its id, first, last.
+/// The format is that of restic's "design" document: nonce, AES-256-CTR, Poly1305-AES.
+pub(crate) const MANY: &str = r#"
+import base64, hashlib, json, os, subprocess, sys
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+repository, original, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+cat = lambda *what: json.loads(subprocess.check_output(["restic", "cat", "--no-lock", *what]))
+key = cat("masterkey")
+k, r, secret = (base64.b64decode(part) for part in (key["mac"]["k"], key["mac"]["r"], key["encrypt"]))
+snapshot = cat("snapshot", original)
+tags = [tag for tag in snapshot["tags"] if not tag.startswith("sequence=")]
+for sequence in range(first, last + 1):
+    text = json.dumps(snapshot | {"tags": tags + [f"sequence={sequence}"]}).encode()
+    nonce = os.urandom(16)
+    sealed = Cipher(algorithms.AES(secret), modes.CTR(nonce)).encryptor().update(text)
+    mask = Cipher(algorithms.AES(k), modes.ECB()).encryptor().update(nonce)
+    sealed = nonce + sealed + Poly1305.generate_tag(r + mask, sealed)
+    with open(f"{repository}/snapshots/{hashlib.sha256(sealed).hexdigest()}", "wb") as file:
+        file.write(sealed)
+"#;
+
+/// Says that a test cannot run because the machine has no `what`.
+pub(crate) fn lacking(what: &str) -> Failed {
+    format!("{LACKING}{what}").into()
+}
+
+const LACKING: &str = "this machine has no ";
+
+/// A test that cannot run is skipped, but not where everything must be there.
+pub(crate) fn skip(failed: Failed) -> std::result::Result<Completion, Failed> {
+    match failed.message().filter(|message| message.starts_with(LACKING)) {
+        Some(message) if std::env::var_os("CI").is_none() => Ok(Completion::ignored_with(message)),
+        _ => Err(failed),
+    }
+}
+
+/// Runs `future` on a runtime like that of the program.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// Bytes that do not compress to nothing.
+pub(crate) fn dump(size: usize) -> Vec<u8> {
+    let mut state = size as u64 | 1;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(size).collect()
+}
+
+/// A label for `dump`.
+pub(crate) fn label(sequence: u64, dump: &[u8]) -> Label {
+    let main = "0123456789abcdef0123456789abcdef".parse().expect("an id");
+    Label {
+        format: FORMAT,
+        place: Place { main, epoch: 1, sequence },
+        digest: Digest::of(dump),
+        schema: Digest::of(b"schema"),
+    }
+}
+
+/// Where dumps are kept, with what keeps it alive.
+pub(crate) struct Repository {
+    pub(crate) url: String,
+    _directory: Option<TempDir>,
+    _server: Option<Server>,
+}
+
+impl Repository {
+    /// Whatever is at `url`.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), _directory: None, _server: None }
+    }
+
+    /// A folder that is not there yet.
+    pub(crate) fn folder() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = directory.path().join("repository").to_str().expect("a path").to_owned();
+        Self { url, _directory: Some(directory), _server: None }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(&self.url)
+    }
+}
+
+static TEMPLATE: Mutex<Option<Repository>> = Mutex::new(None);
+
+/// A folder with one snapshot, of sequence 1.
+pub(crate) fn template() -> Repository {
+    let mut template = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let template = template.get_or_insert_with(|| {
+        let repository = Repository::folder();
+        let host = Host::new(&repository);
+        let restic = host.restic();
+        assert!(run(restic.init()).expect("created"));
+        let dump = dump(1000);
+        run(restic.publish(&dump, &label(1, &dump), "main")).expect("published");
+        repository
+    });
+    let copy = Repository::folder();
+    let status = Command::new("cp").args(["-a", &template.url, &copy.url]).status().expect("cp");
+    assert!(status.success());
+    copy
+}
+
+/// Removes what all tests shared.
+pub(crate) fn clean() {
+    drop(TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+/// A host with its configuration, its cache, and no repository.
+pub(crate) struct Host {
+    directory: TempDir,
+    url: String,
+    password: String,
+    program: String,
+    timeout: Duration,
+    lines: Vec<String>,
+}
+
+impl Host {
+    pub(crate) fn new(repository: &Repository) -> Self {
+        Self {
+            directory: tempfile::tempdir().expect("a directory"),
+            url: repository.url.clone(),
+            password: PASSWORD.to_owned(),
+            program: "restic".to_owned(),
+            timeout: PATIENCE,
+            lines: vec!["AWS_ACCESS_KEY_ID=AKIAEXAMPLE".to_owned(), "AWS_SECRET_ACCESS_KEY=aws-secret-key".to_owned()],
+        }
+    }
+
+    pub(crate) fn password(mut self, password: &str) -> Self {
+        self.password = password.to_owned();
+        self
+    }
+
+    pub(crate) fn program(mut self, program: &str) -> Self {
+        self.program = program.to_owned();
+        self
+    }
+
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Adds a line to the environment file.
+    pub(crate) fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
+    /// From now on one can see when restic is gone.
+    pub(crate) fn watched(&mut self) -> Life {
+        let fifo = self.directory.path().join("life");
+        make_fifo(&fifo);
+        self.program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/restic/program").to_owned();
+        self.lines.push(format!("TEST_LIFE={}", fifo.display()));
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let ended = File::open(fifo).and_then(|mut life| life.read_to_end(&mut Vec::new()));
+            let _ = tell.send(ended.is_ok());
+        });
+        Life(told)
+    }
+
+    /// From now on `script` is run in place of restic.
+    pub(crate) fn script(&mut self, script: &str) -> Life {
+        let quoted: String =
+            script.chars().flat_map(|c| "\\\"$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
+        self.lines.push(format!("TEST_SCRIPT=\"{quoted}\""));
+        self.watched()
+    }
+
+    /// Writes the configuration and what it names; returns its path.
+    fn write(&self) -> PathBuf {
+        let file = |name: &str| self.directory.path().join(name);
+        fs::write(file("password"), format!("{}\n", self.password)).expect("the password file");
+        fs::write(file("environment"), self.lines.join("\n")).expect("the environment file");
+        let text = format!(
+            "role = \"main\"\nrepository = {:?}\n[restic]\nprogram = {:?}\npassword-file = {:?}\nenvironment-file = {:?}\ntimeout = \"{}s\"\n",
+            self.url,
+            self.program,
+            file("password"),
+            file("environment"),
+            self.timeout.as_secs(),
+        );
+        fs::write(file("config.toml"), text).expect("the configuration");
+        file("config.toml")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.directory.path().join("cache/restic")
+    }
+
+    /// Its repository, as the agent sees it.
+    pub(crate) fn restic(&self) -> Restic {
+        open(&self.write(), &self.cache(), Interrupt::never()).expect("restic")
+    }
+
+    /// The error of `result`, which must be of this kind and tell no secret.
+    pub(crate) fn fails<T>(&self, result: Result<T>, kind: Kind) -> String {
+        let error = result.err().unwrap_or_else(|| panic!("no {} with {}", kind.name(), self.url));
+        let text = format!("{error:?}");
+        assert_eq!(error.kind(), kind, "with {}: {text}", self.url);
+        for secret in SECRETS {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        text
+    }
+
+    /// Runs a program in an environment in which it finds the repository too.
+    pub(crate) fn tool(&self, program: &str, arguments: &[&str]) {
+        self.feed(program, arguments, "");
+    }
+
+    /// Runs such a program and gives it `input` to read.
+    pub(crate) fn feed(&self, program: &str, arguments: &[&str], input: &str) {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("input");
+        let output = self.command(program, arguments).stdin(file).output().expect(program);
+        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Starts such a program.
+    pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Child {
+        self.command(program, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect(program)
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("RESTIC_REPOSITORY", &self.url)
+            .env("RESTIC_PASSWORD", &self.password)
+            .env("RESTIC_CACHE_DIR", self.cache())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts an agent of its own that publishes once, behind `prefix` if there is one.
+    pub(crate) fn agent(&self, prefix: &[&str]) -> Child {
+        let this = std::env::current_exe().expect("this program");
+        let mut command = match prefix {
+            [] => Command::new(&this),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&this);
+                command
+            }
+        };
+        command.env("TEST_AGENT", self.write()).env("TEST_AGENT_CACHE", self.cache());
+        command.stdout(Stdio::piped()).spawn().expect("an agent")
+    }
+}
+
+fn open(config: &Path, cache: &Path, interrupt: Interrupt) -> Result<Restic> {
+    let text = fs::read_to_string(config).expect("the configuration");
+    let settings = Settings::parse(&text, config)?;
+    Restic::new(&settings.restic, &settings.repository, cache, interrupt)
+}
+
+/// What this program does when it was started by [`Host::agent`].
+pub(crate) fn agent() -> Option<ExitCode> {
+    let config = PathBuf::from(std::env::var_os("TEST_AGENT")?);
+    let cache = PathBuf::from(std::env::var_os("TEST_AGENT_CACHE")?);
+    let publish = async {
+        let interrupt = Interrupt::install()?;
+        let dump = dump(1 << 20);
+        open(&config, &cache, interrupt)?.publish(&dump, &label(2, &dump), "main").await
+    };
+    println!("{}", run(publish).map_or_else(|error| error.kind().name(), |_| "published"));
+    Some(ExitCode::SUCCESS)
+}
+
+/// What an agent answered.
+pub(crate) fn answer(agent: Child) -> String {
+    let output = agent.wait_with_output().expect("the end of the agent");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// An agent whose restic is in the middle of its work.
+pub(crate) struct Agent {
+    pub(crate) process: Child,
+    pub(crate) life: Life,
+    pub(crate) gate: Gate,
+    pub(crate) _inside: File,
+    pub(crate) _host: Host,
+}
+
+impl Agent {
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("a signal");
+    }
+}
+
+/// Knows when a restic is gone.
+pub(crate) struct Life(mpsc::Receiver<bool>);
+
+impl Life {
+    /// Fails if it is not gone, or never was there.
+    pub(crate) fn is_over(&self) {
+        assert!(self.0.recv_timeout(PATIENCE).expect("restic is still there"));
+    }
+}
+
+/// A FIFO in the place of an index: restic, its lock taken, waits there.
+pub(crate) struct Gate {
+    index: PathBuf,
+    kept: PathBuf,
+}
+
+impl Gate {
+    pub(crate) fn at_index(repository: &Repository) -> Self {
+        let entries = fs::read_dir(repository.path().join("index")).expect("indexes");
+        let indexes: Vec<PathBuf> = entries.map(|entry| entry.expect("an index").path()).collect();
+        assert_eq!(indexes.len(), 1);
+        let gate = Self { index: indexes[0].clone(), kept: repository.path().with_file_name("index") };
+        fs::rename(&gate.index, &gate.kept).expect("the index aside");
+        make_fifo(&gate.index);
+        gate
+    }
+
+    /// Waits until a restic is there. It stays for as long as the result lives.
+    pub(crate) fn wait(&self) -> File {
+        let (tell, told) = mpsc::channel();
+        let index = self.index.clone();
+        thread::spawn(move || tell.send(File::options().write(true).open(index)));
+        told.recv_timeout(PATIENCE).expect("no restic came by").expect("the gate")
+    }
+
+    /// Puts the index back.
+    pub(crate) fn open(&self) {
+        fs::rename(&self.kept, &self.index).expect("the index back");
+    }
+}
+
+fn make_fifo(path: &Path) {
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+}
+
+/// A server with its data.
+pub(crate) struct Server {
+    process: Child,
+    /// A repository there.
+    pub(crate) url: String,
+    _data: TempDir,
+}
+
+impl Server {
+    /// An S3 server from the testbed.
+    pub(crate) fn s3() -> std::result::Result<Self, Failed> {
+        let mut command = Command::new(python()?);
+        command.args(["-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", "0"]);
+        Self::start(command, "Running on http://", |address| format!("s3:http://{address}/a-bucket/path"))
+    }
+
+    /// A REST server that wants a user and a password.
+    pub(crate) fn rest() -> std::result::Result<Self, Failed> {
+        if Command::new("rclone").arg("version").output().is_err() {
+            return Err(lacking("rclone"));
+        }
+        let mut command = Command::new("rclone");
+        command.args([
+            "serve",
+            "restic",
+            "--addr",
+            "127.0.0.1:0",
+            "--user",
+            "someone",
+            "--pass",
+            "right-secret",
+            "data",
+        ]);
+        Self::start(command, "Serving restic REST API on http://", |address| {
+            format!("rest:http://someone:right-secret@{address}/path/")
+        })
+    }
+
+    fn start(
+        mut command: Command,
+        greeting: &str,
+        url: impl FnOnce(&str) -> String,
+    ) -> std::result::Result<Self, Failed> {
+        let data = tempfile::tempdir()?;
+        let mut process = command.current_dir(data.path()).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut said = BufReader::new(process.stderr.take().expect("standard error"));
+        let (mut line, mut all) = (String::new(), String::new());
+        while said.read_line(&mut line)? > 0 {
+            if let Some((_, address)) = line.split_once(greeting) {
+                let address: String = address.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
+                let url = url(&address);
+                // A server that nobody listens to would stop at some point.
+                thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+                return Ok(Self { process, url, _data: data });
+            }
+            all.push_str(&std::mem::take(&mut line));
+        }
+        let _ = process.wait();
+        Err(format!("the server did not start: {all}").into())
+    }
+
+    /// A repository there, which is not created yet.
+    pub(crate) fn repository(self) -> Repository {
+        Repository { url: self.url.clone(), _directory: None, _server: Some(self) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The Python of the testbed's S3 server.
+pub(crate) fn python() -> std::result::Result<PathBuf, Failed> {
+    let testbed = std::env::var_os("KUMA_REPLICATOR_TESTBED").map(PathBuf::from);
+    let testbed = testbed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testbed"));
+    let python = testbed.join("s3/bin/python");
+    if python.exists() { Ok(python) } else { Err(lacking("S3 server; run tests/testbed/provision")) }
+}
+
+/// A server that gives every request the same answer, or none.
+pub(crate) struct Answering(u16);
+
+impl Answering {
+    /// The same answer without content.
+    pub(crate) fn with(status: &'static str) -> Self {
+        Self::start(move |mut stream, _| {
+            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
+            let mut line = String::new();
+            while request.read_line(&mut line).is_ok_and(|length| length > 2) {
+                line.clear();
+            }
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        })
+    }
+
+    /// No answer, on connections that stay open.
+    pub(crate) fn never() -> Self {
+        Self::start(|stream, open| open.push(stream))
+    }
+
+    fn start(mut serve: impl FnMut(TcpStream, &mut Vec<TcpStream>) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        thread::spawn(move || {
+            let mut open = Vec::new();
+            listener.incoming().flatten().for_each(|stream| serve(stream, &mut open));
+        });
+        Self(port)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.0)
+    }
+}
+
+/// A port where nobody listens.
+pub(crate) fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+}
