@@ -182,8 +182,8 @@ impl fmt::Display for UnitName {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Written {
-    role: Role,
-    repository: String,
+    role: Option<Role>,
+    repository: Option<String>,
     #[serde(default)]
     restic: WrittenRestic,
     #[serde(default)]
@@ -252,7 +252,9 @@ fn located(text: &str, error: &toml::de::Error) -> String {
 
 impl Written {
     fn check(self) -> Result<Settings, String> {
-        if self.repository.trim().is_empty() || self.repository.contains(['\n', '\0']) {
+        let role = self.role.ok_or("role is not set: is this host the \"main\" or a \"replica\"?")?;
+        let repository = self.repository.ok_or("repository is not set: where are the snapshots?")?;
+        if repository.trim().is_empty() || repository.contains(['\n', '\0']) {
             return Err("repository must name a restic repository".to_owned());
         }
         let kuma = Kuma::default();
@@ -269,8 +271,8 @@ impl Written {
             return Err(format!("uptime-kuma.url is '{url}'; it must start with http:// or https://"));
         }
         Ok(Settings {
-            role: self.role,
-            repository: Location(self.repository),
+            role,
+            repository: Location(repository),
             restic: Restic {
                 program: self.restic.program.unwrap_or_else(|| "restic".into()),
                 password_file: absolute("restic.password-file", self.restic.password_file)?,

@@ -52,7 +52,7 @@ kinds! {
     /// The state file cannot be read as one this version knows.
     StateDamaged "state-damaged" NeedsPerson "the file was kept; repair it, or move it away to start anew by comparing contents";
     /// A dump or a snapshot is not what it says it is.
-    SnapshotDamaged "snapshot-damaged" Refused "publish again on the main: change something, or run kuma-replicator run there";
+    SnapshotDamaged "snapshot-damaged" Refused "change something on the main, so that it publishes a new one";
     /// A snapshot that Uptime Kuma did not start with once.
     SnapshotRefused "snapshot-refused" Refused "correct the configuration on the main; its next snapshot will be tried";
     /// Rows that break a rule of the database here: a constraint, or a reference to nothing.

@@ -213,7 +213,13 @@ impl Host for System {
         let unit = self.instance.unit().clone();
         let url = self.instance.layout().await?.url;
         let systemd = self.instance.systemd().await?;
-        health::wait(&url, within, async || Ok(systemd.activity(&unit).await? == Activity::Running)).await
+        let answer = health::wait(&url, within, async || Ok(systemd.activity(&unit).await? == Activity::Running)).await;
+        match answer {
+            Err(error) if systemd.shutting_down().await.unwrap_or(false) => {
+                Err(Error::new(Kind::Interrupted, "the system is shutting down").because(error))
+            }
+            answer => answer,
+        }
     }
 
     async fn claim(&mut self) -> Result<()> {

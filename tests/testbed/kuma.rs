@@ -34,11 +34,7 @@ impl Kuma {
             .map_err(|error| format!("cannot start the client of Uptime Kuma: {error}"))?;
         let requests = client.stdin.take().ok_or("no standard input")?;
         let answers = BufReader::new(client.stdout.take().ok_or("no standard output")?);
-        Ok(Kuma {
-            client,
-            requests,
-            answers,
-        })
+        Ok(Kuma { client, requests, answers })
     }
 
     /// Emits an event, or one of the calls of `kuma-api.js`, and returns what the server
@@ -58,10 +54,7 @@ impl Kuma {
         let mut answer: Value = serde_json::from_str(&line)?;
         match answer.get("error") {
             Some(error) => Err(format!("{name} {args}: {error}").into()),
-            None => Ok(answer
-                .get_mut("answer")
-                .map(Value::take)
-                .unwrap_or_default()),
+            None => Ok(answer.get_mut("answer").map(Value::take).unwrap_or_default()),
         }
     }
 
@@ -85,9 +78,7 @@ impl Kuma {
 
     /// Adds an HTTP monitor that beats every 20 seconds, the shortest there is.
     pub(crate) fn add_monitor(&mut self, name: &str, url: &str) -> Result<i64> {
-        self.add_monitor_with(
-            json!({ "name": name, "url": url, "interval": 20, "retryInterval": 20, "timeout": 16 }),
-        )
+        self.add_monitor_with(json!({ "name": name, "url": url, "interval": 20, "retryInterval": 20, "timeout": 16 }))
     }
 
     /// Adds a monitor with these fields; the rest is as on a new page.
@@ -107,39 +98,25 @@ impl Kuma {
     /// Adds a tag.
     pub(crate) fn add_tag(&mut self, name: &str, color: &str) -> Result<i64> {
         let answer = self.call("addTag", json!([{ "name": name, "color": color }]))?;
-        answer
-            .pointer("/tag/id")
-            .and_then(Value::as_i64)
-            .ok_or_else(|| format!("addTag: no id in {answer}").into())
+        answer.pointer("/tag/id").and_then(Value::as_i64).ok_or_else(|| format!("addTag: no id in {answer}").into())
     }
 
     /// Puts a tag on a monitor.
     pub(crate) fn tag_monitor(&mut self, tag: i64, monitor: i64, value: &str) -> Result<()> {
-        self.call("addMonitorTag", json!([tag, monitor, value]))
-            .map(drop)
+        self.call("addMonitorTag", json!([tag, monitor, value])).map(drop)
     }
 
     /// Adds a status page with one group of monitors.
-    pub(crate) fn add_status_page(
-        &mut self,
-        title: &str,
-        slug: &str,
-        group: &str,
-        monitors: &[i64],
-    ) -> Result<()> {
+    pub(crate) fn add_status_page(&mut self, title: &str, slug: &str, group: &str, monitors: &[i64]) -> Result<()> {
         self.call("addStatusPage", json!([title, slug]))?;
         let monitors: Vec<Value> = monitors.iter().map(|id| json!({ "id": id })).collect();
         let groups = json!([{ "name": group, "monitorList": monitors }]);
-        self.call("changeStatusPage", json!([slug, {}, groups]))
-            .map(drop)
+        self.call("changeStatusPage", json!([slug, {}, groups])).map(drop)
     }
 
     fn id(&mut self, name: &str, args: Value, field: &str) -> Result<i64> {
         let answer = self.call(name, args)?;
-        answer
-            .get(field)
-            .and_then(Value::as_i64)
-            .ok_or_else(|| format!("{name}: no {field} in {answer}").into())
+        answer.get(field).and_then(Value::as_i64).ok_or_else(|| format!("{name}: no {field} in {answer}").into())
     }
 }
 

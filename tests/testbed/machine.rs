@@ -30,13 +30,7 @@ pub(crate) struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options {
-            kuma: true,
-            data: None,
-            unit: None,
-            binds: Vec::new(),
-            network: None,
-        }
+        Options { kuma: true, data: None, unit: None, binds: Vec::new(), network: None }
     }
 }
 
@@ -65,12 +59,7 @@ impl Machine {
         }
         let holder = Holder::start(&mut command)?;
         let inside = only_child(only_child(holder.pid())?)?;
-        let machine = Machine {
-            name: name.into(),
-            directory,
-            holder,
-            inside,
-        };
+        let machine = Machine { name: name.into(), directory, holder, inside };
         machine.prepare(options)?;
         machine.power_on()?;
         Ok(machine)
@@ -108,10 +97,7 @@ impl Machine {
     /// it, such as `/run` and `/tmp`, is not in it.
     pub(crate) fn root(&self) -> PathBuf {
         let disk = self.directory.join("root");
-        Path::new("/proc")
-            .join(self.inside.to_string())
-            .join("root")
-            .join(disk.strip_prefix("/").unwrap_or(&disk))
+        Path::new("/proc").join(self.inside.to_string()).join("root").join(disk.strip_prefix("/").unwrap_or(&disk))
     }
 
     /// Where the data of Uptime Kuma lie, as seen from outside.
@@ -125,10 +111,7 @@ impl Machine {
         for entry in fs::read_dir(&target)? {
             run(Command::new("rm").arg("-r").arg(entry?.path()))?;
         }
-        run(Command::new("cp")
-            .args(["-r", "--no-preserve=mode"])
-            .arg(data.join("."))
-            .arg(&target))?;
+        run(Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(data.join(".")).arg(&target))?;
         let mut owner = std::ffi::OsString::from("--reference=");
         owner.push(&target);
         run(Command::new("chown").arg("-R").arg(owner).arg(&target))?;
@@ -152,20 +135,10 @@ impl Machine {
     }
 
     fn command(&self, command: &[&str]) -> Result<Command> {
-        let leader = self
-            .leader()
-            .ok_or_else(|| format!("{} is off", self.name))?;
+        let leader = self.leader().ok_or_else(|| format!("{} is off", self.name))?;
         let mut wrapped = Command::new("timeout");
         wrapped
-            .args([
-                "--kill-after=5",
-                "300",
-                "nsenter",
-                "--all",
-                "--target",
-                &leader.to_string(),
-                "--",
-            ])
+            .args(["--kill-after=5", "300", "nsenter", "--all", "--target", &leader.to_string(), "--"])
             .args(command)
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("HOME", "/root")]);
@@ -177,60 +150,28 @@ impl Machine {
     pub(crate) fn install_deb(&self, package: &Path) -> Result<()> {
         fs::copy(package, self.root().join("root/package.deb"))
             .map_err(|error| format!("cannot copy {}: {error}", package.display()))?;
-        self.run(&[
-            "env",
-            "DEBIAN_FRONTEND=noninteractive",
-            "apt-get",
-            "install",
-            "-y",
-            "/root/package.deb",
-        ])?;
+        self.run(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "/root/package.deb"])?;
         Ok(())
     }
 
     /// Entries of the journal, oldest first, chosen by arguments of journalctl such as `-u UNIT` or
     /// `FIELD=VALUE`.
     pub(crate) fn journal(&self, matches: &[&str]) -> Result<Vec<Value>> {
-        let text = self.run(
-            &[
-                &[
-                    "journalctl",
-                    "--output=json",
-                    "--all",
-                    "--no-pager",
-                    "--quiet",
-                ],
-                matches,
-            ]
-            .concat(),
-        )?;
-        text.lines()
-            .map(|line| Ok(serde_json::from_str(line)?))
-            .collect()
+        let text = self.run(&[&["journalctl", "--output=json", "--all", "--no-pager", "--quiet"], matches].concat())?;
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
     /// A client of the Uptime Kuma of this host, once that answers.
     pub(crate) fn kuma(&self) -> Result<Kuma> {
-        wait_for("Uptime Kuma answers", LIMIT, || {
-            Ok(self.kuma_ready()?.then_some(()))
-        })?;
+        wait_for("Uptime Kuma answers", LIMIT, || Ok(self.kuma_ready()?.then_some(())))?;
         Kuma::connect(self.inside)
     }
 
     /// Whether Uptime Kuma answers as one that is ready does.
     pub(crate) fn kuma_ready(&self) -> Result<bool> {
-        let page = self.output(&[
-            "curl",
-            "-sf",
-            "--max-time",
-            "5",
-            "http://127.0.0.1:3001/api/entry-page",
-        ])?;
+        let page = self.output(&["curl", "-sf", "--max-time", "5", "http://127.0.0.1:3001/api/entry-page"])?;
         let page: Value = serde_json::from_slice(&page.stdout).unwrap_or_default();
-        Ok(matches!(
-            page.get("type").and_then(Value::as_str),
-            Some("entryPage" | "statusPageMatchedDomain")
-        ))
+        Ok(matches!(page.get("type").and_then(Value::as_str), Some("entryPage" | "statusPageMatchedDomain")))
     }
 
     /// Plugs or unplugs the cable of a host that is on a [`Network`].
@@ -247,10 +188,7 @@ impl Drop for Machine {
         if std::thread::panicking()
             && let Ok(journal) = self.run(&["journalctl", "--no-pager", "--lines=80", "--quiet"])
         {
-            eprintln!(
-                "--- the last of the journal of {}:\n{journal}---",
-                self.name
-            );
+            eprintln!("--- the last of the journal of {}:\n{journal}---", self.name);
         }
     }
 }

@@ -39,27 +39,19 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Whether hosts can be booted here, or the reason why a test must count as skipped.
 pub(crate) fn available() -> std::result::Result<(), String> {
     // The owner of our own entry in /proc is the effective user of this process.
-    let root = std::fs::metadata("/proc/self")
-        .is_ok_and(|entry| std::os::unix::fs::MetadataExt::uid(&entry) == 0);
+    let root = std::fs::metadata("/proc/self").is_ok_and(|entry| std::os::unix::fs::MetadataExt::uid(&entry) == 0);
     if !root {
         return Err("booting hosts needs root".into());
     }
     for tool in ["systemd-nspawn", "nsenter", "ip", "node"] {
-        if !Command::new("which")
-            .arg(tool)
-            .output()
-            .is_ok_and(|which| which.status.success())
-        {
+        if !Command::new("which").arg(tool).output().is_ok_and(|which| which.status.success()) {
             return Err(format!("{tool} is missing: run tests/testbed/provision"));
         }
     }
     for part in ["base", "kuma", "s3"] {
         let path = cache().join(part);
         if !path.is_dir() {
-            return Err(format!(
-                "{} is missing: run tests/testbed/provision",
-                path.display()
-            ));
+            return Err(format!("{} is missing: run tests/testbed/provision", path.display()));
         }
     }
     Ok(())
@@ -67,11 +59,7 @@ pub(crate) fn available() -> std::result::Result<(), String> {
 
 /// Asks `probe` every 50 ms until it answers with a value, and fails after `limit`, saying `what`
 /// was waited for. An error of the probe ends the wait at once.
-pub(crate) fn wait_for<T>(
-    what: &str,
-    limit: Duration,
-    mut probe: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = probe()? {
@@ -101,7 +89,6 @@ fn source() -> &'static Path {
 /// of its test, by which `host` tells what to clear away.
 fn hosts() -> Result<PathBuf> {
     let path = cache().join("hosts");
-    std::fs::create_dir_all(&path)
-        .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+    std::fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
     Ok(path.canonicalize()?)
 }

@@ -33,23 +33,13 @@ impl Network {
             "-euc",
             &script,
         ]))?;
-        Ok(Network {
-            holder,
-            next: AtomicU8::new(2),
-        })
+        Ok(Network { holder, next: AtomicU8::new(2) })
     }
 
     /// A command that runs inside the network and ends with it.
     pub(super) fn command(&self, program: &str) -> Result<Command> {
         let mut command = Command::new("nsenter");
-        command.args([
-            "--net",
-            "--pid",
-            "--target",
-            &only_child(self.holder.pid())?.to_string(),
-            "--",
-            program,
-        ]);
+        command.args(["--net", "--pid", "--target", &only_child(self.holder.pid())?.to_string(), "--", program]);
         Ok(command)
     }
 
@@ -64,14 +54,7 @@ impl Network {
         let namespace = format!("--net=/proc/{}/ns/net", only_child(self.holder.pid())?);
         run(Command::new("nsenter").args([&namespace, "sh", "-euc", &script]))?;
         let script = format!("ip address add 10.77.0.{number}/24 dev eth0; ip link set eth0 up");
-        run(Command::new("nsenter").args([
-            "--net",
-            "--target",
-            &process.to_string(),
-            "sh",
-            "-euc",
-            &script,
-        ]))?;
+        run(Command::new("nsenter").args(["--net", "--target", &process.to_string(), "sh", "-euc", &script]))?;
         Ok(())
     }
 }

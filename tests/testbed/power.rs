@@ -11,9 +11,7 @@ impl Machine {
     pub(crate) fn reboot(&self) -> Result<()> {
         let before = self.leader();
         self.run(&["systemctl", "reboot"])?;
-        wait_for("reboot", LIMIT, || {
-            Ok(self.leader().filter(|leader| Some(*leader) != before))
-        })?;
+        wait_for("reboot", LIMIT, || Ok(self.leader().filter(|leader| Some(*leader) != before)))?;
         self.wait_until_up()
     }
 
@@ -25,9 +23,7 @@ impl Machine {
 
     /// Takes the power away: nothing on the host gets to finish anything.
     pub(crate) fn cut_power(&self) -> Result<()> {
-        let leader = self
-            .leader()
-            .ok_or_else(|| format!("{} is off", self.name))?;
+        let leader = self.leader().ok_or_else(|| format!("{} is off", self.name))?;
         run(Command::new("kill").args(["-KILL", &leader.to_string()]))?;
         self.wait_until_off()
     }
@@ -66,8 +62,6 @@ impl Machine {
     }
 
     fn wait_until_off(&self) -> Result<()> {
-        wait_for("power off", LIMIT, || {
-            Ok(children(self.inside).is_empty().then_some(()))
-        })
+        wait_for("power off", LIMIT, || Ok(children(self.inside).is_empty().then_some(())))
     }
 }

@@ -27,11 +27,7 @@ impl Holder {
             BufReader::new(stdout).read_line(&mut line)?;
         }
         let holder = Holder { child };
-        if line.trim() == "ready" {
-            Ok(holder)
-        } else {
-            Err(format!("{command:?} did not get ready").into())
-        }
+        if line.trim() == "ready" { Ok(holder) } else { Err(format!("{command:?} did not get ready").into()) }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -40,11 +36,7 @@ impl Holder {
 
     /// Writes a line to its standard input.
     pub(super) fn order(&self, line: &str) -> Result<()> {
-        let mut stdin = self
-            .child
-            .stdin
-            .as_ref()
-            .ok_or("the holder takes no orders")?;
+        let mut stdin = self.child.stdin.as_ref().ok_or("the holder takes no orders")?;
         Ok(writeln!(stdin, "{line}")?)
     }
 }
@@ -83,10 +75,7 @@ pub(super) fn is_init(pid: u32) -> bool {
 
 /// The only child of a process, once it has started one.
 pub(super) fn only_child(parent: u32) -> Result<u32> {
-    children(parent)
-        .first()
-        .copied()
-        .ok_or_else(|| format!("process {parent} has no child").into())
+    children(parent).first().copied().ok_or_else(|| format!("process {parent} has no child").into())
 }
 
 /// Runs a program to its end.

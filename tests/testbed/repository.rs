@@ -25,10 +25,7 @@ impl FolderRepository {
     /// Makes an empty one.
     pub(crate) fn new() -> Result<Self> {
         let suffix = format!("-{}", std::process::id());
-        let directory = tempfile::Builder::new()
-            .prefix("repository-")
-            .suffix(&suffix)
-            .tempdir_in(hosts()?)?;
+        let directory = tempfile::Builder::new().prefix("repository-").suffix(&suffix).tempdir_in(hosts()?)?;
         fs::set_permissions(directory.path(), Permissions::from_mode(0o777))?;
         Ok(FolderRepository { directory })
     }
@@ -56,10 +53,8 @@ impl<'a> S3Server<'a> {
     const PORT: u16 = 5000;
 
     /// What clients have to have in their environment. The server takes any key.
-    pub(crate) const ENVIRONMENT: [(&'static str, &'static str); 2] = [
-        ("AWS_ACCESS_KEY_ID", "testbed"),
-        ("AWS_SECRET_ACCESS_KEY", "testbed-secret"),
-    ];
+    pub(crate) const ENVIRONMENT: [(&'static str, &'static str); 2] =
+        [("AWS_ACCESS_KEY_ID", "testbed"), ("AWS_SECRET_ACCESS_KEY", "testbed-secret")];
 
     /// Starts one and waits until it listens. A network has room for one.
     pub(crate) fn start(network: &'a Network) -> Result<Self> {
@@ -67,25 +62,13 @@ impl<'a> S3Server<'a> {
         let python = cache().join("s3/bin/python");
         let server = network
             .command(&python.to_string_lossy())?
-            .args([
-                "-m",
-                "moto.server",
-                "-H",
-                Network::ADDRESS,
-                "-p",
-                &Self::PORT.to_string(),
-            ])
+            .args(["-m", "moto.server", "-H", Network::ADDRESS, "-p", &Self::PORT.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.reopen()?)
             .spawn()
             .map_err(|error| format!("cannot start the S3 server: {error}"))?;
-        let s3 = S3Server {
-            network,
-            server,
-            log,
-            buckets: AtomicUsize::new(0),
-        };
+        let s3 = S3Server { network, server, log, buckets: AtomicUsize::new(0) };
         wait_for("the S3 server listens", Duration::from_secs(60), || {
             Ok(s3.log()?.contains("Running on").then_some(()))
         })?;
@@ -97,20 +80,13 @@ impl<'a> S3Server<'a> {
         let bucket = self.buckets.fetch_add(1, Ordering::Relaxed);
         let server = format!("http://{}:{}", Network::ADDRESS, Self::PORT);
         let url = format!("{server}/bucket-{bucket}");
-        run(self
-            .network
-            .command("curl")?
-            .args(["-sSf", "--noproxy", "*", "-X", "PUT", &url]))?;
+        run(self.network.command("curl")?.args(["-sSf", "--noproxy", "*", "-X", "PUT", &url]))?;
         Ok(format!("s3:{url}"))
     }
 
     /// How many requests it has had so far, those of [`S3Server::new_bucket`] included.
     pub(crate) fn requests(&self) -> Result<usize> {
-        Ok(self
-            .log()?
-            .lines()
-            .filter(|line| line.contains(" HTTP/1."))
-            .count())
+        Ok(self.log()?.lines().filter(|line| line.contains(" HTTP/1.")).count())
     }
 
     fn log(&self) -> Result<String> {

@@ -1,0 +1,81 @@
+//! The show: a main and a replica boot as real systemd hosts with real Uptime Kuma and the real package, a
+//! monitor, a notification and a status page are made on the main, and the timers do the rest.
+
+#![allow(clippy::print_stdout, reason = "a show")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "shares the code of the tests")]
+#![allow(dead_code, unreachable_pub, reason = "uses a part of the code of the system tests")]
+
+#[path = "../testbed/mod.rs"]
+mod testbed;
+#[path = "../system/world.rs"]
+mod world;
+
+use std::time::Instant;
+
+use testbed::{Machine, Result, wait_for};
+use world::{Pair, SOON, Setup};
+
+/// A minute is long for a show.
+const OFTEN: &str =
+    "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitInactiveSec=\nOnUnitInactiveSec=5s\nRandomizedDelaySec=0\n";
+
+fn main() -> Result<()> {
+    testbed::available()?;
+    let begin = Instant::now();
+    let say = |text: &str| println!("\n=== {:>3} s  {text}", begin.elapsed().as_secs());
+
+    say("booting a main and a replica; apt install kuma-replicator on both; kuma-replicator init on the main");
+    let pair = Pair::new(&Setup::default())?;
+    for machine in [&pair.main, &pair.replica] {
+        let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");
+        std::fs::create_dir_all(&directory)?;
+        std::fs::write(directory.join("demo.conf"), OFTEN)?;
+        println!("\n{}:/etc/kuma-replicator/config.toml", machine.name());
+        print!("{}", machine.run(&["cat", "/etc/kuma-replicator/config.toml"])?);
+    }
+
+    say("making a monitor, a notification and a status page on the main, as its web page does");
+    let mut kuma = pair.main_kuma()?;
+    let monitor = kuma.add_monitor("Intranet", "http://127.0.0.1:3001/")?;
+    kuma.add_notification("On call", "http://127.0.0.1:9/alerts")?;
+    kuma.add_status_page("All systems", "public", "Services", &[monitor])?;
+
+    say("systemctl enable --now kuma-replicator.timer, on both");
+    for machine in [&pair.main, &pair.replica] {
+        machine.sh("systemctl daemon-reload; systemctl enable --now kuma-replicator.timer")?;
+    }
+    world::wait_for_event(&pair.main, "published")?;
+    say("the main has published; waiting for the replica");
+    world::wait_for_event(&pair.replica, "applied")?;
+    show(&pair.replica, "what the replica tells through its own API")?;
+
+    say("renaming the monitor on the main; nobody touches the replica");
+    kuma.call("changeMonitor", serde_json::json!([monitor, { "name": "Intranet (new rack)" }]))?;
+    wait_for("the change arrives", SOON, || {
+        let name = world::sql(&pair.replica, "SELECT name FROM monitor")?;
+        Ok(name.contains("new rack").then_some(()))
+    })?;
+    pair.replica.kuma()?;
+    show(&pair.replica, "what the replica tells now")?;
+
+    for machine in [&pair.main, &pair.replica] {
+        say(&format!("{}: kuma-replicator status", machine.name()));
+        print!("{}", machine.run(&["kuma-replicator", "status"])?);
+        say(&format!("{}: journalctl -u kuma-replicator", machine.name()));
+        print!("{}", machine.run(&["journalctl", "--no-pager", "--quiet", "-u", "kuma-replicator"])?);
+    }
+    say("done; the hosts and their disks are gone with this program");
+    Ok(())
+}
+
+fn show(machine: &Machine, what: &str) -> Result<()> {
+    let lists = world::logged_in(machine)?.lists()?;
+    println!("\n{what}:");
+    println!("  monitor       {} at {}", lists["monitorList"]["1"]["name"], lists["monitorList"]["1"]["url"]);
+    println!("  notification  {}", lists["notificationList"][0]["name"]);
+    println!(
+        "  status page   {} at /status/{}",
+        lists["statusPageList"]["1"]["title"], lists["statusPageList"]["1"]["slug"]
+    );
+    Ok(())
+}

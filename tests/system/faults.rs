@@ -1,0 +1,205 @@
+//! What goes wrong without harm: nothing is stopped for a snapshot that cannot be applied, and Uptime Kuma
+//! runs again whatever happens after it was stopped.
+
+use serde_json::{Value, json};
+
+use crate::Test;
+use crate::testbed::{FolderRepository, Result, wait_for};
+use crate::world::{Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, says, sql};
+
+pub const TESTS: &[Test] = &[
+    ("another_schema_is_held_without_a_stop", other_schema),
+    ("broken_snapshots_are_refused_without_a_stop", broken_snapshot),
+    ("a_snapshot_that_uptime_kuma_does_not_start_with_is_taken_back", way_back),
+    ("a_killed_apply_leaves_uptime_kuma_running", killed),
+    ("a_shutdown_during_an_apply_loses_nothing_and_refuses_nothing", shut_down),
+    ("a_power_cut_during_an_apply_is_recovered_from", power_cut),
+    ("a_migrating_uptime_kuma_is_not_stopped", migrating),
+    ("wrong_passwords_missing_repositories_and_missing_restic_are_told_apart", repository_errors),
+    ("a_second_main_is_fenced", second_main),
+];
+
+fn other_schema() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        expect(&pair.main, 0, "published")?;
+        sql(&pair.replica, "ALTER TABLE monitor ADD COLUMN from_the_future TEXT")?;
+        let before = (digest(&pair.replica)?, invocation(&pair.replica)?);
+        for _ in 0..2 {
+            expect(&pair.replica, 0, "held")?;
+        }
+        assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
+        let status = pair.replica.run(&["kuma-replicator", "status"])?;
+        assert!(status.contains("upgrade Uptime Kuma on the main") && status.contains("from_the_future"), "{status}");
+        // The other way round, the replica is to be upgraded.
+        sql(&pair.main, "ALTER TABLE monitor ADD COLUMN from_the_future TEXT")?;
+        sql(&pair.main, "ALTER TABLE monitor ADD COLUMN from_far_away TEXT")?;
+        expect(&pair.main, 0, "published")?;
+        expect(&pair.replica, 0, "held")?;
+        let status = pair.replica.run(&["kuma-replicator", "status"])?;
+        assert!(status.contains("upgrade Uptime Kuma on this replica"), "{status}");
+        sql(&pair.replica, "ALTER TABLE monitor ADD COLUMN from_far_away TEXT")?;
+        expect(&pair.replica, 0, "applied")
+    })
+}
+
+/// Publishes the newest dump again after `edit`, under its tags with another sequence.
+fn forge(pair: &Pair, edit: &str, sequence: usize) -> Result<()> {
+    let restic = format!(
+        "export RESTIC_REPOSITORY={} RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password; restic",
+        FolderRepository::PATH
+    );
+    let snapshots: Vec<Value> = serde_json::from_str(&pair.main.sh(&format!("{restic} snapshots --json"))?)?;
+    let first = snapshots.first().ok_or("no snapshot")?;
+    let tags: Vec<String> = serde_json::from_value(first["tags"].clone())?;
+    let tags: Vec<String> = tags.iter().map(|tag| tag.replace("sequence=1", &format!("sequence={sequence}"))).collect();
+    let script = format!(
+        "{restic} dump {} kuma-replicator.jsonl | {edit} | restic backup --stdin --stdin-filename kuma-replicator.jsonl --tag '{}'",
+        first["id"].as_str().ok_or("no id")?,
+        tags.join(",")
+    );
+    pair.main.sh(&script).map(drop)
+}
+
+fn broken_snapshot() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        pair.replicate()?;
+        let before = (digest(&pair.replica)?, invocation(&pair.replica)?);
+        let renumbered = |sequence: usize| format!("sed '1s/\"sequence\":1/\"sequence\":{sequence}/'");
+        let broken = [
+            ("cut", "head -c 3000".to_owned()),
+            ("one byte", "head -c 1".to_owned()),
+            ("a changed row", format!("{} | sed 's/\"name\":\"web\"/\"name\":\"bew\"/'", renumbered(3))),
+            ("another manifest than its tags", "cat".to_owned()),
+            ("no dump at all", "gzip".to_owned()),
+        ];
+        for (at, (what, edit)) in broken.iter().enumerate() {
+            forge(pair, edit, at + 2).map_err(|error| format!("{what}: {error}"))?;
+            let ended = cycle(&pair.replica)?;
+            assert_eq!(ended, (65, "refused".to_owned()), "{what}");
+            // It is not even fetched again.
+            assert_eq!(cycle(&pair.replica)?, ended, "{what}, again");
+        }
+        assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
+        assert!(
+            !events(&pair.replica)?.iter().skip_while(|event| *event != "applied").any(|event| event == "stopping")
+        );
+        Ok(())
+    })
+}
+
+/// Lets Uptime Kuma fail to start while a monitor of this name is in the database.
+const POISON: &str = "[Service]\nRestart=no\nExecStartPre=/bin/sh -c \"test ! -e /var/lib/uptime-kuma/kuma.db || \
+    ! sqlite3 /var/lib/uptime-kuma/kuma.db 'SELECT name FROM monitor' | grep -q poison\"\n";
+
+fn way_back() -> Result<()> {
+    Pair::test(&Setup { replica_unit: Some(POISON), ..Setup::default() }, |pair| {
+        let mut kuma = pair.main_kuma()?;
+        let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
+        pair.replicate()?;
+        let before = digest(&pair.replica)?;
+        kuma.call("changeMonitor", json!([monitor, { "name": "poison" }]))?;
+        expect(&pair.main, 0, "published")?;
+        expect(&pair.replica, 3, "rolled back")?;
+        assert_eq!(before, digest(&pair.replica)?);
+        logged_in(&pair.replica)?;
+        // It is refused from then on, without another restart, until something newer comes.
+        let running = invocation(&pair.replica)?;
+        expect(&pair.replica, 65, "refused")?;
+        assert_eq!(running, invocation(&pair.replica)?);
+        kuma.call("changeMonitor", json!([monitor, { "name": "cured" }]))?;
+        pair.replicate()?;
+        pair.assert_equal()
+    })
+}
+
+fn killed() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.begin_apply()?;
+        pair.replica.run(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", "kuma-replicator.service"])?;
+        wait_for("the unit comes to rest", SOON, || {
+            Ok((says(&pair.replica, &["systemctl", "is-active", "kuma-replicator"])? == "failed").then_some(()))
+        })?;
+        // Nobody but the unit itself has started it again.
+        pair.replica.kuma()?;
+        expect(&pair.replica, 0, "applied")?;
+        assert!(events(&pair.replica)?.iter().any(|event| event == "recovered"));
+        pair.assert_equal()
+    })
+}
+
+fn shut_down() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.begin_apply()?;
+        pair.replica.reboot()?;
+        pair.replica.kuma()?;
+        let (code, outcome) = cycle(&pair.replica)?;
+        assert_eq!(code, 0, "{outcome}");
+        pair.assert_equal()?;
+        expect(&pair.replica, 0, "up to date")
+    })
+}
+
+fn power_cut() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.begin_apply()?;
+        pair.replica.power_cut()?;
+        pair.replica.kuma()?;
+        expect(&pair.replica, 0, "applied")?;
+        pair.assert_equal()
+    })
+}
+
+fn migrating() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        expect(&pair.main, 0, "published")?;
+        let before = (digest(&pair.replica)?, invocation(&pair.replica)?);
+        sql(&pair.replica, "INSERT INTO setting (key, value) VALUES ('migrateAggregateTableState', '\"migrating\"')")?;
+        expect(&pair.replica, 75, "failed")?;
+        assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
+        sql(&pair.replica, "DELETE FROM setting WHERE key = 'migrateAggregateTableState'")?;
+        expect(&pair.replica, 0, "applied")
+    })
+}
+
+fn repository_errors() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let kind = |script: &str| -> Result<(Option<i32>, String)> {
+            let output = pair.replica.output(&["sh", "-c", script])?;
+            Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        };
+        let cases = [
+            ("echo wrong > /etc/kuma-replicator/restic-password; kuma-replicator snapshots", 78, "password"),
+            ("rm /etc/kuma-replicator/restic-password; kuma-replicator snapshots", 78, "restic-password"),
+            (
+                "echo x > /etc/kuma-replicator/restic-password; sed -i s,/srv/repository,/srv/nowhere, /etc/kuma-replicator/config.toml; kuma-replicator snapshots",
+                78,
+                "kuma-replicator init",
+            ),
+            ("kuma-replicator init", 2, "on the main"),
+            ("mv /usr/bin/restic /root; kuma-replicator snapshots", 78, "apt install restic"),
+        ];
+        for (script, code, words) in cases {
+            let (found, text) = kind(script)?;
+            assert_eq!(found, Some(code), "{script}: {text}");
+            assert!(text.contains(words), "{script}: {text}");
+        }
+        Ok(())
+    })
+}
+
+fn second_main() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        pair.replicate()?;
+        pair.replica.run(&["sed", "-i", "s/replica/main/", "/etc/kuma-replicator/config.toml"])?;
+        expect(&pair.replica, 4, "refused")?;
+        logged_in(&pair.replica)?.add_monitor("other", "http://127.0.0.1:9/")?;
+        expect(&pair.replica, 4, "refused")?;
+        let snapshots: Value = serde_json::from_str(&pair.main.run(&["kuma-replicator", "snapshots", "--json"])?)?;
+        assert_eq!(snapshots["snapshots"].as_array().map(Vec::len), Some(1));
+        Ok(())
+    })
+}

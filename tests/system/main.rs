@@ -1,0 +1,45 @@
+//! System tests: two real systemd hosts with real Uptime Kuma and the real package.
+//!
+//! Each test boots what it needs and says in its name what an operator may rely on. A test that cannot run
+//! counts as ignored, with the reason, and fails under CI.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(unreachable_pub, reason = "modules of a test have no outside")]
+
+#[path = "../testbed/mod.rs"]
+mod testbed;
+
+mod apply;
+mod faults;
+mod package;
+mod replication;
+mod world;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use testbed::Result;
+
+/// A test: its name and what it does.
+type Test = (&'static str, fn() -> Result<()>);
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Each test boots two hosts, and Uptime Kuma needs a core at its start.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let missing = testbed::available().and_then(|()| world::package().map(drop)).err();
+    let tests = [replication::TESTS, apply::TESTS, faults::TESTS, package::TESTS].concat();
+    let trials = tests.into_iter().map(|(name, test)| {
+        let missing = missing.clone();
+        Trial::ignorable_test(name, move || run(test, missing))
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn run(test: fn() -> Result<()>, missing: Option<String>) -> std::result::Result<Completion, Failed> {
+    match missing {
+        Some(reason) if std::env::var_os("CI").is_some() => Err(format!("cannot run: {reason}").into()),
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => test().map(|()| Completion::Completed).map_err(|error| error.to_string().into()),
+    }
+}

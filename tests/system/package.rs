@@ -1,0 +1,97 @@
+//! The package: what it brings, what it leaves alone, and that an upgrade or a removal never harms an apply.
+
+use serde_json::json;
+
+use crate::Test;
+use crate::testbed::{Machine, Options, Result, wait_for};
+use crate::world::{Pair, SOON, Setup, expect, logged_in, package, says};
+
+pub const TESTS: &[Test] = &[
+    ("installing_enables_and_starts_nothing", installing),
+    ("upgrade_keeps_remove_keeps_purge_removes", life_cycle),
+    ("an_upgrade_lets_a_running_apply_finish", upgrade_during_apply),
+    ("a_removal_waits_for_a_running_apply", removal_during_apply),
+    ("the_sandbox_is_tight", sandbox),
+];
+
+fn bare() -> Result<Machine> {
+    let machine = Machine::boot("host", &Options { kuma: false, ..Options::default() })?;
+    machine.install_deb(&package()?)?;
+    Ok(machine)
+}
+
+fn installing() -> Result<()> {
+    let machine = bare()?;
+    for unit in ["kuma-replicator.timer", "kuma-replicator.service"] {
+        assert_eq!(says(&machine, &["systemctl", "is-active", unit])?, "inactive", "{unit}");
+    }
+    assert_eq!(says(&machine, &["systemctl", "is-enabled", "kuma-replicator.timer"])?, "disabled");
+    assert_eq!(machine.run(&["stat", "-c", "%a %U", "/etc/kuma-replicator/config.toml"])?.trim(), "640 root");
+    // As shipped, it does not guess who is the main.
+    let output = machine.output(&["kuma-replicator", "run"])?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(text.contains("role") || text.contains("repository"), "{text}");
+    for page in ["/usr/share/man/man8/kuma-replicator.8.gz", "/usr/lib/systemd/catalog/kuma-replicator.catalog"] {
+        machine.run(&["test", "-s", page])?;
+    }
+    Ok(())
+}
+
+fn life_cycle() -> Result<()> {
+    let machine = bare()?;
+    let apt = |arguments: &str| machine.sh(&format!("DEBIAN_FRONTEND=noninteractive apt-get -y {arguments}"));
+    let exists = |path: &str| {
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(machine.output(&["test", "-e", path])?.status.success())
+    };
+    machine.sh("echo '# mine' >> /etc/kuma-replicator/config.toml; mkdir -p /var/cache/kuma-replicator")?;
+    machine.sh("mkdir -p /var/lib/kuma-replicator; echo '{\"version\":1}' > /var/lib/kuma-replicator/state.json")?;
+    apt("install --reinstall /root/package.deb")?;
+    assert!(machine.run(&["cat", "/etc/kuma-replicator/config.toml"])?.contains("# mine"), "the upgrade lost an edit");
+    assert!(exists("/var/lib/kuma-replicator/state.json")?);
+    apt("remove kuma-replicator")?;
+    for kept in ["/var/lib/kuma-replicator/state.json", "/etc/kuma-replicator/config.toml"] {
+        assert!(exists(kept)?, "remove took {kept}");
+    }
+    assert!(!exists("/usr/bin/kuma-replicator")?);
+    machine.sh("echo secret > /etc/kuma-replicator/restic-password")?;
+    apt("purge kuma-replicator")?;
+    for gone in ["/var/lib/kuma-replicator", "/etc/kuma-replicator", "/var/cache/kuma-replicator"] {
+        assert!(!exists(gone)?, "purge left {gone}");
+    }
+    Ok(())
+}
+
+fn upgrade_during_apply() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.begin_apply()?;
+        pair.replica.sh("DEBIAN_FRONTEND=noninteractive apt-get -y install --reinstall /root/package.deb")?;
+        wait_for("the cycle ends", SOON, || {
+            Ok((says(&pair.replica, &["systemctl", "is-active", "kuma-replicator"])? == "inactive").then_some(()))
+        })?;
+        assert_eq!(pair.replica.journal(&["KUMA_EVENT=applied"])?.len(), 1);
+        pair.assert_equal()?;
+        expect(&pair.replica, 0, "up to date")
+    })
+}
+
+fn removal_during_apply() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.begin_apply()?;
+        pair.replica.sh("DEBIAN_FRONTEND=noninteractive apt-get -y remove kuma-replicator")?;
+        // When apt is done, so is the apply: Uptime Kuma runs with the new configuration.
+        assert_eq!(pair.replica.journal(&["KUMA_EVENT=applied"])?.len(), 1);
+        assert_eq!(logged_in(&pair.replica)?.lists()?["monitorList"]["1"]["name"], json!("web"));
+        Ok(())
+    })
+}
+
+fn sandbox() -> Result<()> {
+    let machine = bare()?;
+    let report =
+        machine.output(&["systemd-analyze", "security", "--no-pager", "--threshold=21", "kuma-replicator.service"])?;
+    let text = String::from_utf8_lossy(&report.stdout).into_owned();
+    let line = text.lines().last().unwrap_or_default().to_owned();
+    assert!(report.status.success() && line.contains("Overall exposure level"), "{text}");
+    Ok(())
+}

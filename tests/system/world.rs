@@ -1,0 +1,185 @@
+//! A main and a replica with the package installed and configured, and what can be asked of them.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::testbed::{FolderRepository, Kuma, Machine, Options, Result, wait_for};
+
+/// The limit for things that systemd does by itself.
+pub const SOON: std::time::Duration = std::time::Duration::from_secs(90);
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// The package to install: the newest that `make deb` made.
+///
+/// # Errors
+/// Why there is none, for the reason of a skipped test.
+pub fn package() -> std::result::Result<PathBuf, String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/debian");
+    let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut packages: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "deb")).collect();
+    packages.retain(|path| !path.to_string_lossy().contains("dbgsym"));
+    packages.sort();
+    packages.pop().ok_or_else(|| "there is no package: run make deb".to_owned())
+}
+
+/// How a host differs from the usual one.
+#[derive(Default)]
+pub struct Setup<'a> {
+    /// A drop-in for the unit of Uptime Kuma on the replica.
+    pub replica_unit: Option<&'a str>,
+    /// Further lines of the replica's config.toml.
+    pub replica_config: &'a str,
+}
+
+/// Two hosts over one repository folder. The main's Uptime Kuma has a user; the replica's is new.
+pub struct Pair {
+    pub main: Machine,
+    pub replica: Machine,
+    // Dropped after the hosts that have it mounted.
+    _repository: FolderRepository,
+}
+
+impl Pair {
+    /// Boots both, installs and configures them, and creates the repository.
+    pub fn new(setup: &Setup<'_>) -> Result<Self> {
+        let repository = FolderRepository::new()?;
+        let (main, replica) = thread::scope(|scope| {
+            let main = scope.spawn(|| host("main", &repository, None, ""));
+            let replica = scope.spawn(|| host("replica", &repository, setup.replica_unit, setup.replica_config));
+            (main.join().unwrap(), replica.join().unwrap())
+        });
+        let pair = Pair { main: main?, replica: replica?, _repository: repository };
+        pair.main.run(&["kuma-replicator", "init"])?;
+        pair.main.kuma()?.set_up()?;
+        pair.replica.kuma()?;
+        Ok(pair)
+    }
+
+    /// Runs a test on a new pair; if it fails, the journals of both hosts are shown.
+    pub fn test(setup: &Setup<'_>, test: impl FnOnce(&Pair) -> Result<()>) -> Result<()> {
+        let pair = Self::new(setup)?;
+        if let Err(error) = test(&pair) {
+            // Unwinding drops the hosts, which show their journals then.
+            panic!("{error}");
+        }
+        Ok(())
+    }
+
+    /// A logged-in client of the main's Uptime Kuma.
+    pub fn main_kuma(&self) -> Result<Kuma> {
+        logged_in(&self.main)
+    }
+
+    /// Publishes on the main and applies on the replica; both must have something to do.
+    pub fn replicate(&self) -> Result<()> {
+        expect(&self.main, 0, "published")?;
+        expect(&self.replica, 0, "applied")
+    }
+
+    /// Begins an apply and returns when Uptime Kuma is being stopped for it.
+    pub fn begin_apply(&self) -> Result<()> {
+        self.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        expect(&self.main, 0, "published")?;
+        self.replica.run(&["systemctl", "start", "--no-block", "kuma-replicator.service"])?;
+        wait_for("Uptime Kuma is being stopped", SOON, || {
+            Ok((says(&self.replica, &["systemctl", "is-active", "uptime-kuma"])? == "deactivating").then_some(()))
+        })
+    }
+
+    /// Fails if the two hosts do not have the same configuration.
+    pub fn assert_equal(&self) -> Result<()> {
+        let (main, replica) = (digest(&self.main)?, digest(&self.replica)?);
+        if main != replica {
+            return Err(format!("main has {main}, replica has {replica}").into());
+        }
+        Ok(())
+    }
+}
+
+fn host(role: &str, repository: &FolderRepository, unit: Option<&str>, config: &str) -> Result<Machine> {
+    let machine = Machine::boot(role, &Options { binds: vec![repository.bind()], unit, ..Options::default() })?;
+    install(&machine, role, FolderRepository::PATH, config)?;
+    Ok(machine)
+}
+
+/// Installs and configures the package on a host.
+pub fn install(machine: &Machine, role: &str, repository: &str, config: &str) -> Result<()> {
+    machine.install_deb(&package()?)?;
+    let directory = machine.root().join("etc/kuma-replicator");
+    let text = format!("role = \"{role}\"\nrepository = \"{repository}\"\n{config}");
+    std::fs::write(directory.join("config.toml"), text)?;
+    std::fs::write(directory.join("restic-password"), PASSWORD)?;
+    machine.run(&["chmod", "600", "/etc/kuma-replicator/restic-password"])?;
+    Ok(())
+}
+
+/// What a command prints, whatever its exit code.
+pub fn says(machine: &Machine, command: &[&str]) -> Result<String> {
+    Ok(String::from_utf8_lossy(&machine.output(command)?.stdout).trim().to_owned())
+}
+
+/// A logged-in client of a host's Uptime Kuma.
+pub fn logged_in(machine: &Machine) -> Result<Kuma> {
+    let mut kuma = machine.kuma()?;
+    kuma.log_in(Kuma::USER, Kuma::PASSWORD)?;
+    Ok(kuma)
+}
+
+/// How a cycle ended: the exit code, and the event that closed it.
+pub fn cycle(machine: &Machine) -> Result<(i64, String)> {
+    // Fails where the cycle does; how is in the properties.
+    machine.output(&["systemctl", "start", "kuma-replicator.service"])?;
+    let property = |name: &str| {
+        let value = machine.run(&["systemctl", "show", "-P", name, "kuma-replicator.service"])?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(value.trim().to_owned())
+    };
+    let status = property("ExecMainStatus")?.parse()?;
+    let state: Value = serde_json::from_str(&machine.run(&["cat", "/var/lib/kuma-replicator/state.json"])?)?;
+    Ok((status, state["last"]["outcome"].as_str().unwrap_or_default().to_owned()))
+}
+
+/// Runs a cycle that must end with this exit code and outcome.
+pub fn expect(machine: &Machine, code: i64, outcome: &str) -> Result<()> {
+    let found = cycle(machine)?;
+    if found != (code, outcome.to_owned()) {
+        let status = machine.output(&["kuma-replicator", "status"])?;
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        return Err(
+            format!("{}: the cycle ended with {found:?}, not {:?}\n{status}", machine.name(), (code, outcome)).into()
+        );
+    }
+    Ok(())
+}
+
+/// The digest of a host's configuration, by `export` of the live database.
+pub fn digest(machine: &Machine) -> Result<String> {
+    let dump = machine.run(&["kuma-replicator", "export"])?;
+    let end: Value = serde_json::from_str(dump.lines().last().unwrap_or_default())?;
+    Ok(end["digest"].as_str().ok_or("no digest")?.to_owned())
+}
+
+/// Which run of Uptime Kuma this is: changes with every start.
+pub fn invocation(machine: &Machine) -> Result<String> {
+    Ok(machine.run(&["systemctl", "show", "-P", "InvocationID", "uptime-kuma.service"])?.trim().to_owned())
+}
+
+/// The `KUMA_EVENT`s in a host's journal, oldest first.
+pub fn events(machine: &Machine) -> Result<Vec<String>> {
+    let entries = machine.journal(&["-t", "kuma-replicator"])?;
+    Ok(entries.iter().filter_map(|entry| Some(entry["KUMA_EVENT"].as_str()?.to_owned())).collect())
+}
+
+/// Waits until a host's journal has an event.
+pub fn wait_for_event(machine: &Machine, event: &str) -> Result<()> {
+    wait_for(&format!("{} says {event}", machine.name()), SOON * 2, || {
+        Ok(events(machine)?.iter().any(|found| found == event).then_some(()))
+    })
+}
+
+/// The answer of sqlite3 on a host's Uptime Kuma database.
+pub fn sql(machine: &Machine, statement: &str) -> Result<String> {
+    machine.run(&["sqlite3", "-cmd", ".timeout 5000", "/var/lib/uptime-kuma/kuma.db", statement])
+}
