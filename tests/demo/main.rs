@@ -15,9 +15,8 @@ use std::time::Instant;
 use testbed::{Machine, Result, wait_for};
 use world::{Pair, SOON, Setup};
 
-/// A minute is long for a show.
-const OFTEN: &str =
-    "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitInactiveSec=\nOnUnitInactiveSec=5s\nRandomizedDelaySec=0\n";
+/// A minute is long for a show. An empty assignment of one kind of timer removes those of all kinds.
+const OFTEN: &str = "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitInactiveSec=5s\nRandomizedDelaySec=0\n";
 
 fn main() -> Result<()> {
     testbed::available()?;
@@ -70,12 +69,10 @@ fn main() -> Result<()> {
 
 fn show(machine: &Machine, what: &str) -> Result<()> {
     let lists = world::logged_in(machine)?.lists()?;
+    let text = |path: &str| lists.pointer(path).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
     println!("\n{what}:");
-    println!("  monitor       {} at {}", lists["monitorList"]["1"]["name"], lists["monitorList"]["1"]["url"]);
-    println!("  notification  {}", lists["notificationList"][0]["name"]);
-    println!(
-        "  status page   {} at /status/{}",
-        lists["statusPageList"]["1"]["title"], lists["statusPageList"]["1"]["slug"]
-    );
+    println!("  monitor       {} at {}", text("/monitorList/1/name"), text("/monitorList/1/url"));
+    println!("  notification  {}", text("/notificationList/0/name"));
+    println!("  status page   {} at /status/{}", text("/statusPageList/1/title"), text("/statusPageList/1/slug"));
     Ok(())
 }
