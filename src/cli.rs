@@ -24,9 +24,9 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 ended as designed, also when held · 1 a bug · 2 usage · 3 an apply failed, the previous
-configuration is in force · 4 a person has to decide · 65 data or schema refused · 75 try again later ·
-77 not permitted · 78 configuration. Every kind of failure is explained in docs/errors.md.";
+Exit codes: 0 ended as designed, also when held; 1 a bug; 2 usage; 3 an apply failed, the previous configuration is in \
+force; 4 a person has to decide; 65 data or schema refused; 75 try again later; 77 not permitted; 78 configuration. \
+/usr/share/doc/kuma-replicator/errors.md explains every kind of failure.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -12,11 +12,21 @@ use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::{Listing, MainId, Snapshot};
-use crate::model::state::{Held, MainState, ReplicaState};
+use crate::model::state::{Held, MainState, Published, ReplicaState};
 
-/// Whether a main with `digest` may end its cycle without looking into the repository.
-pub fn unchanged(main: &MainState, digest: Digest, now: Timestamp, look_every: Duration) -> bool {
-    let published = main.published.as_ref().is_some_and(|published| published.digest == digest);
+/// What a main would publish: the digest of its configuration and the fingerprint of its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content {
+    /// The digest of the configuration.
+    pub digest: Digest,
+    /// The fingerprint of the schema: migrations may change it without touching a row.
+    pub schema: Digest,
+}
+
+/// Whether a main with `content` may end its cycle without looking into the repository.
+pub fn unchanged(main: &MainState, content: Content, now: Timestamp, look_every: Duration) -> bool {
+    let same = |published: &Published| published.digest == content.digest && published.schema == content.schema;
+    let published = main.published.as_ref().is_some_and(same);
     let due = main.looked.is_none_or(|looked| {
         // A clock that went back makes a look due: the remembered time proves nothing.
         let age = now.duration_since(looked);
@@ -67,7 +77,7 @@ pub enum Publish<'a> {
 ///
 /// # Errors
 /// [`Kind::Fenced`] if another main has published, [`Kind::OutOfOrder`] if two snapshots claim the newest place.
-pub fn publish<'a>(listing: &'a Listing, main: &MainState, digest: Digest) -> Result<Publish<'a>> {
+pub fn publish<'a>(listing: &'a Listing, main: &MainState, content: Content) -> Result<Publish<'a>> {
     let newest = single_newest(listing)?;
     let Some(newest) = newest else {
         let sequence = main.published.as_ref().map_or(0, |published| published.sequence) + 1;
@@ -80,7 +90,8 @@ pub fn publish<'a>(listing: &'a Listing, main: &MainState, digest: Digest) -> Re
     let remembered = main.published.as_ref().map(|published| (published.sequence, published.digest));
     let begun = main.publishing.as_ref().map(|attempt| (attempt.sequence, attempt.digest));
     let found = Some((place.sequence, newest.label.digest));
-    if newest.label.digest == digest && newest.label.readable() {
+    let Content { digest, schema } = content;
+    if newest.label.digest == digest && newest.label.schema == schema && newest.label.readable() {
         return Ok(Publish::AlreadyThere(newest));
     }
     // A newer snapshot under this identity that this host does not remember was published by a copy of it.
@@ -134,10 +145,11 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
         };
     };
     if let Some(applied) = &replica.applied {
-        if applied.snapshot.same(&newest.id) {
+        let (old, new) = (&applied.place, &newest.label.place);
+        // The same dump may stand under another id: copied to another repository, tagged, published twice.
+        if applied.snapshot.same(&newest.id) || (old == new && applied.digest == newest.label.digest) {
             return Ok(Apply::UpToDate(newest));
         }
-        let (old, new) = (&applied.place, &newest.label.place);
         if new.order() <= old.order() {
             return Err(Error::new(
                 Kind::OutOfOrder,

@@ -1,7 +1,7 @@
 //! What can go wrong, in one list: each kind has one exit code and one hint.
 //!
 //! An [`Error`] names the operation and the object, keeps its cause as `source`, and tells the next
-//! thing to type or to look at. It is printed once, by `report`. Nothing here does I/O.
+//! thing to type or to look at. It is printed once, by `logging`. Nothing here does I/O.
 
 use std::fmt;
 
@@ -53,6 +53,8 @@ kinds! {
     StateDamaged "state-damaged" NeedsPerson "the file was kept; repair it, or move it away to start anew by comparing contents";
     /// A dump or a snapshot is not what it says it is.
     SnapshotDamaged "snapshot-damaged" Refused "change something on the main, so that it publishes a new one";
+    /// The snapshot was removed from the repository before it was fetched.
+    SnapshotGone "snapshot-gone" TryAgain "the next cycle looks again";
     /// A snapshot that Uptime Kuma did not start with once.
     SnapshotRefused "snapshot-refused" Refused "correct the configuration on the main; its next snapshot will be tried";
     /// Rows that break a rule of the database here: a constraint, or a reference to nothing.

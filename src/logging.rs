@@ -33,6 +33,8 @@ pub fn init() {
     }
     let plain = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_level(false)
         .with_target(false)
         .without_time()
         .fmt_fields(MessageOnly);

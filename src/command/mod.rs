@@ -139,7 +139,7 @@ async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -
     let listing = system.look().await?;
     let rows: u64 = prepared.export.configuration.counts().values().sum();
     let document = |would, message| PlanDocument::new(Role::Main, would, message);
-    Ok(match decide::publish(&listing, &main, prepared.digest)? {
+    Ok(match decide::publish(&listing, &main, prepared.content())? {
         Publish::AlreadyThere(snapshot) => {
             document("unchanged", format!("snapshot {} is this configuration", snapshot.id.short())).snapshot(snapshot)
         }
@@ -187,6 +187,7 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
         return Ok(document("up to date", message).snapshot(snapshot));
     }
+    system.rehearse(&changes, &here.configuration, &wanted)?;
     let running = system.activity().await? == Activity::Running;
     let message = format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host);
     Ok(document("apply", message).snapshot(snapshot).changes(&changes, running))

@@ -13,10 +13,10 @@ use crate::host::database::{self, Database};
 use crate::host::files::{self, Store};
 use crate::host::instance::Instance;
 use crate::host::{Directories, host_name};
+use crate::localise;
 use crate::model::dump::MAX_DUMP;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
-use crate::{decide, localise};
 
 use super::settings;
 
@@ -50,9 +50,13 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         _ => error,
     };
     let here = target.export()?;
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
-        let what = format!("{} does not fit {}", file.display(), target.path().display());
-        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+    let theirs = &dump.manifest.schema;
+    if here.schema != *theirs {
+        let what =
+            format!("{} comes from another version of Uptime Kuma than {}", file.display(), target.path().display());
+        let (missing, surplus) = (theirs.surplus_over(&here.schema), here.schema.surplus_over(theirs));
+        let reason = format!("only the dump has: {missing}; only the database has: {surplus}");
+        return Err(Error::new(Kind::SchemaDiffers, what).because(reason.replace(": ;", ": nothing;")));
     }
     let wanted = localise::wanted(&dump.configuration, &here.configuration, Strategy::Snapshot)?;
     let changes = plan(&here.configuration, &wanted);

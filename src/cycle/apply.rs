@@ -63,7 +63,11 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
     let written = !changes.is_empty();
     if written {
         host.tell(&Event::Planned { snapshot: snapshot.id.clone(), size });
-        host.rehearse(&changes, &here.configuration, &wanted)?;
+        host.rehearse(&changes, &here.configuration, &wanted).inspect_err(|error| {
+            if error.kind() == Kind::Unwritable {
+                refuse(host, state, &snapshot.id, error);
+            }
+        })?;
         replace(host, settings, state, &snapshot.id, &wanted).await?;
     }
 
@@ -262,7 +266,6 @@ async fn way_back<H: Host>(
     match restored {
         Ok(()) => {
             state.replica.intent = None;
-            host.tell(&Event::RolledBack { snapshot: snapshot.clone(), reason });
             Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with snapshot {}", snapshot.short()))
                 .because(error)
         }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::model::digest::Digest;
 use crate::model::snapshot::SnapshotId;
 use crate::plan::Size;
@@ -50,13 +50,11 @@ pub enum Event {
     Healthy { unit: String, millis: u64 },
     /// Replica: the configuration of this snapshot is in force.
     Applied { snapshot: SnapshotId, digest: Digest, size: Size },
-    /// The previous configuration is in force again.
-    RolledBack { snapshot: SnapshotId, reason: String },
     /// An interrupted apply was dealt with.
     Recovered { snapshot: SnapshotId, started: bool },
     /// Something that people should know and that stops nothing.
     Warning { text: String },
-    /// The cycle failed.
+    /// The cycle failed. After a roll back its name is `rolled-back`.
     Failed { error: Error },
 }
 
@@ -122,9 +120,9 @@ impl Event {
             Self::Started { .. } => "started",
             Self::Healthy { .. } => "healthy",
             Self::Applied { .. } => "applied",
-            Self::RolledBack { .. } => "rolled-back",
             Self::Recovered { .. } => "recovered",
             Self::Warning { .. } => "warning",
+            Self::Failed { error } if error.kind() == Kind::RolledBack => "rolled-back",
             Self::Failed { .. } => "failed",
         }
     }
@@ -143,7 +141,6 @@ impl Event {
             | Self::UpToDate { again: true, .. }
             | Self::Held { again: true, .. } => Level::Info,
             Self::Held { .. } | Self::Warning { .. } => Level::Warning,
-            Self::RolledBack { .. } => Level::Error,
             Self::Failed { error } if error.kind().exit() == Exit::TryAgain => Level::Warning,
             Self::Failed { .. } => Level::Error,
             _ => Level::Notice,
@@ -162,7 +159,7 @@ impl Event {
                 fields.rows = Some(*rows);
                 fields.bytes = Some(*bytes as u64);
             }
-            Self::UpToDate { snapshot, .. } | Self::RolledBack { snapshot, .. } | Self::Recovered { snapshot, .. } => {
+            Self::UpToDate { snapshot, .. } | Self::Recovered { snapshot, .. } => {
                 fields.snapshot = Some(snapshot.to_string());
             }
             Self::Fetched { snapshot, bytes } => {
@@ -219,11 +216,6 @@ impl fmt::Display for Event {
             Self::Started { unit } => write!(f, "started {unit}"),
             Self::Healthy { unit, millis } => write!(f, "{unit} answers after {millis} ms"),
             Self::Applied { snapshot, size, .. } => write!(f, "applied snapshot {}: {size}", snapshot.short()),
-            Self::RolledBack { snapshot, reason } => write!(
-                f,
-                "rolled back: the previous configuration is in force again, snapshot {} is refused: {reason}",
-                snapshot.short()
-            ),
             Self::Recovered { snapshot, started } => write!(
                 f,
                 "recovered from an interrupted apply of snapshot {}: Uptime Kuma {}",

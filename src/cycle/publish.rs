@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::config::Settings;
-use crate::decide::{self, Publish};
+use crate::decide::{self, Content, Publish};
 use crate::error::{Error, Kind, Result};
 use crate::model::digest::Digest;
 use crate::model::dump;
@@ -33,6 +33,11 @@ impl Prepared {
         let body = dump::body(&export.configuration);
         let digest = Digest::of(&body);
         Self { export, body, digest }
+    }
+
+    /// What identifies it.
+    pub fn content(&self) -> Content {
+        Content { digest: self.digest, schema: self.export.schema.fingerprint() }
     }
 
     /// The whole dump; `place` is `None` outside a publish.
@@ -90,17 +95,19 @@ pub(super) async fn run<H: Host>(
         None => first_state(host)?,
     };
     state.main = Some(main.clone());
-    if decide::unchanged(&main, digest, host.now(), settings.main.look_every) {
+    let content = prepared.content();
+    if decide::unchanged(&main, content, host.now(), settings.main.look_every) {
         return Ok(unchanged(host, state, digest));
     }
     guard(&prepared.export, &main, settings, orders)?;
     host.check_interrupted()?;
 
     let listing = host.look().await?;
-    let step = decide::publish(&listing, &main, digest)?;
+    let step = decide::publish(&listing, &main, content)?;
     main.looked = Some(host.now());
     let counts = prepared.export.configuration.counts();
-    let record = |snapshot, sequence, at| Published { snapshot, sequence, digest, counts: counts.clone(), at };
+    let schema = content.schema;
+    let record = |snapshot, sequence, at| Published { snapshot, sequence, digest, schema, counts: counts.clone(), at };
     let place = match step {
         Publish::AlreadyThere(snapshot) => {
             main.published = Some(record(snapshot.id.clone(), snapshot.label.place.sequence, snapshot.time));
@@ -120,7 +127,7 @@ pub(super) async fn run<H: Host>(
     host.save(state)?;
     let sequence = place.sequence;
     let bytes = prepared.dump(&host.name(), host.now(), Some(place.clone()))?;
-    let label = Label { format: FORMAT, place, digest, schema: prepared.export.schema.fingerprint() };
+    let label = Label { format: FORMAT, place, digest, schema };
     let snapshot = host.publish(&bytes, &label).await?;
 
     let rows = counts.values().sum();

@@ -152,7 +152,8 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
         return Err(damaged(format!("its content has digest {digest}, its manifest says {}", manifest.digest)));
     }
     let configuration = parse_body(body_bytes)?;
-    if body(&configuration) != body_bytes {
+    let frame = [first, b"\n", last, b"\n"].concat();
+    if body(&configuration) != body_bytes || render(&manifest, b"") != frame {
         return Err(damaged("its lines are not in canonical form"));
     }
     let counted = manifest.counts == configuration.counts() && manifest.files == configuration.files.len() as u64;

@@ -61,6 +61,8 @@ pub struct Published {
     pub sequence: u64,
     /// The digest of the configuration.
     pub digest: Digest,
+    /// The fingerprint of the schema: migrations may change it without touching a row.
+    pub schema: Digest,
     /// Rows by table, to notice an export that lost them.
     pub counts: BTreeMap<String, u64>,
     /// When.

@@ -60,7 +60,7 @@ impl fmt::Display for StatusDocument {
             Some(at) => writeln!(f, "last success  {}", when(at))?,
             None => writeln!(f, "last success  none yet")?,
         }
-        if let Some(main) = &self.state.main {
+        if let Some(main) = self.state.main.as_ref().filter(|_| self.role == Role::Main) {
             writeln!(f, "main id       {} epoch {}", main.id, main.epoch)?;
             match &main.published {
                 Some(published) => writeln!(
@@ -75,6 +75,9 @@ impl fmt::Display for StatusDocument {
             }
         }
         let replica = &self.state.replica;
+        if self.role == Role::Main {
+            return Ok(());
+        }
         if let Some(applied) = &replica.applied {
             let (snapshot, place) = (applied.snapshot.short(), &applied.place);
             writeln!(
@@ -84,7 +87,7 @@ impl fmt::Display for StatusDocument {
                 place.epoch,
                 place.sequence
             )?;
-        } else if self.role == Role::Replica {
+        } else {
             writeln!(f, "applied       nothing yet")?;
         }
         if let Some(refused) = &replica.refused {

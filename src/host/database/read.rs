@@ -36,6 +36,11 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
             format!("{} is not a database of a supported Uptime Kuma: no table {missing}", database.path().display());
         return Err(Error::new(Kind::SchemaUnknown, what));
     }
+    // Half a migration is neither the old configuration nor the new one.
+    if let Some(reason) = migrating(connection).map_err(failed)? {
+        let what = format!("the configuration in {} is not exported: {reason}", database.path().display());
+        return Err(Error::new(Kind::ServiceBusy, what));
+    }
     let schema = schema(connection, &tables).map_err(failed)?;
     let mut configuration = Configuration { tables: read_tables(connection).map_err(failed)?, files: Vec::new() };
     let mut warnings = Vec::new();

@@ -23,7 +23,7 @@ use crate::host::interrupt::Interrupt;
 /// How long restic may take to remove its lock when it is asked to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// After so many attempts that no further attempt will cure, restic is ended.
+/// After so many attempts that are not worth more of them, restic is ended.
 const HOPELESS: u32 = 3;
 
 /// The longest answer on standard error that counts as one line.
@@ -40,7 +40,7 @@ pub(super) enum End {
     Interrupted,
     /// By us: it wrote more than allowed.
     TooLong,
-    /// By us: it went on trying what cannot succeed.
+    /// By us: it went on trying what is not worth it.
     Hopeless(Kind),
 }
 

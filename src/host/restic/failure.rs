@@ -1,9 +1,12 @@
 //! What restic means when it fails.
 //!
 //! Pure. Exit codes have a meaning since restic 0.17 (10, 11) and 0.17.1 (12), see "Exit codes" in its
-//! manual under scripting; before that, nearly everything is 1 and only the text tells. The text of 0.14
-//! for a repository that is missing, unreachable or refused is the same but for its middle, hence the
-//! order of [`SIGNS`].
+//! manual under scripting; before that, nearly everything is 1 and only the text tells. The text for a
+//! repository that is missing, unreachable or refused is the same but for its middle, hence the order of
+//! [`SIGNS`].
+//!
+//! 0.14 gives up at once where it finds no repository, and tries for up to 15 minutes to load what is not
+//! there; 0.18 does it the other way round.
 
 use crate::error::Kind;
 
@@ -145,15 +148,15 @@ pub(super) fn is_gone(stderr: &str) -> bool {
 }
 
 /// What a line means with which restic announces one more attempt (it makes them for up to 15 minutes)
-/// if no attempt will ever succeed.
+/// if no attempt will ever succeed, or if nothing is begun yet: the next cycle is the next attempt then.
 pub(super) fn hopeless(line: &str) -> Option<Kind> {
     if !is_retry(line) {
         return None;
     }
     let line = line.to_lowercase();
     match sign(&line) {
-        Some(kind @ (Kind::RepositoryDenied | Kind::DiskFull)) => Some(kind),
-        None if line.starts_with("load(") && is_absent(&line) => Some(Kind::SnapshotDamaged),
+        kind if line.starts_with("stat(<config/>)") => Some(kind.unwrap_or(Kind::ResticFailed)),
+        Some(kind @ (Kind::RepositoryDenied | Kind::DiskFull | Kind::SnapshotDamaged)) => Some(kind),
         _ => None,
     }
 }
@@ -162,8 +165,14 @@ fn sign(text: &str) -> Option<Kind> {
     let text = text.to_lowercase();
     let found = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| text.contains(sign)));
     found.map(|(kind, _)| *kind).or_else(|| {
-        let opening = text.contains("unable to open config file") || text.contains("unable to open repository");
-        (opening && is_absent(&text)).then_some(Kind::RepositoryMissing)
+        let about = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+        if !is_absent(&text) {
+            None
+        } else if about(&["unable to open config file", "unable to open repository", "stat(<config/>)"]) {
+            Some(Kind::RepositoryMissing)
+        } else {
+            about(&["load(<", "readfull(<"]).then_some(Kind::SnapshotDamaged)
+        }
     })
 }
 
@@ -279,6 +288,39 @@ mod tests {
         }
     }
 
+    /// Said by restic 0.18.0 of Debian 13 in real runs.
+    #[test]
+    fn knows_the_words_of_restic_0_18() {
+        let stat = |text: &str| format!("Stat(<config/>) failed: {text}\n{}", opening(text, "/srv/repo"));
+        let cases = [
+            (
+                Some(10),
+                Kind::RepositoryMissing,
+                opening("<config/> does not exist", "/srv/repo")
+                    .replace("Fatal: ", "Fatal: repository does not exist: "),
+            ),
+            (Some(1), Kind::RepositoryDenied, stat("unexpected HTTP response (401): 401 Unauthorized")),
+            (Some(1), Kind::RepositoryDenied, stat("Stat: Access Denied.")),
+            (
+                Some(1),
+                Kind::RepositoryUnreachable,
+                "Fatal: create repository at rest:http://127.0.0.1:1/x/ failed: Fatal: unable to open repository at rest:http://127.0.0.1:1/x/: \
+                 Post \"http://127.0.0.1:1/x/?create=true\": dial tcp 127.0.0.1:1: connect: connection refused"
+                    .to_owned(),
+            ),
+            (
+                Some(1),
+                Kind::SnapshotDamaged,
+                "Load(<data/10e9c9aec3>, 44, 0) failed: open /srv/repo/data/10/10e9: no such file or directory\n\
+                 Fatal: cannot dump file: ReadFull(<data/10e9c9aec3>): open /srv/repo/data/10/10e9: no such file or directory"
+                    .to_owned(),
+            ),
+        ];
+        for (exit, kind, text) in cases {
+            assert_eq!(classify(exit, &text), kind, "{text}");
+        }
+    }
+
     /// Taken from the sources and the manual of restic 0.17 and 0.18, and from what its back ends answer.
     #[test]
     fn knows_later_restics_and_other_back_ends() {
@@ -333,6 +375,9 @@ mod tests {
         let text = "Save(<lock/476a4fe22f>) returned error, retrying after 1s: dial tcp 192.0.2.1:443: i/o timeout\n\
                     unable to create lock in backend: context canceled";
         assert_eq!(classify(Some(1), text), Kind::RepositoryUnreachable);
+        let text = "Load(<data/10e9c9aec3>, 44, 0) returned error, retrying after 1s: dial tcp 192.0.2.1:443: i/o timeout\n\
+                    Load(<data/10e9c9aec3>, 44, 0) failed: <data/10e9c9aec3> does not exist";
+        assert_eq!(classify(Some(1), text), Kind::SnapshotDamaged);
         let text = "unable to open cache: mkdir /var/cache/x: permission denied\nFatal: something else";
         assert_eq!(classify(Some(1), text), Kind::ResticFailed);
     }
@@ -344,6 +389,7 @@ mod tests {
             "Fatal: failed to find snapshot: no matching ID found for prefix \"deadbeef\"",
             "Fatal: failed to find snapshot: failed to load snapshot aaaaaaaa: open /srv/repo/snapshots/aaaa: no such file or directory",
             "Load(<snapshot/aaaaaaaaaa>, 0, 0) returned error, retrying after 552ms: <snapshot/aaaaaaaaaa> does not exist",
+            "Load(<snapshot/aaaaaaaaaa>, 0, 0) failed: open /srv/repo/snapshots/aaaa: no such file or directory",
         ];
         for text in gone {
             assert!(is_gone(text), "{text}");
@@ -359,9 +405,10 @@ mod tests {
     }
 
     #[test]
-    fn gives_up_only_where_no_attempt_will_help() {
+    fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
         let retry =
             |cause: &str| format!("Save(<lock/476a4fe22f>) returned error, retrying after 552.330144ms: {cause}");
+        let opening = |cause: &str| format!("Stat(<config/>) returned error, retrying after 1.438847492s: {cause}");
         let cases = [
             (Some(Kind::RepositoryDenied), retry("open /srv/repo/locks/476a-tmp-2667415129: permission denied")),
             (Some(Kind::RepositoryDenied), retry("client.PutObject: Access Denied.")),
@@ -370,6 +417,11 @@ mod tests {
                 Some(Kind::SnapshotDamaged),
                 "Load(<data/e479389b1c>, 0, 0) returned error, retrying after 552ms: open /srv/data/e4/e479: no such file or directory".to_owned(),
             ),
+            (Some(Kind::RepositoryUnreachable), opening("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
+            (Some(Kind::RepositoryUnreachable), opening("unexpected HTTP response (500): 500 Internal Server Error")),
+            (Some(Kind::RepositoryDenied), opening("Stat: 401 Unauthorized")),
+            (Some(Kind::RepositoryMissing), opening("Stat: The specified bucket does not exist.")),
+            (Some(Kind::ResticFailed), opening("unexpected HTTP response (418): 418 I'm a Teapot")),
             (None, retry("dial tcp 192.0.2.1:443: connect: connection refused")),
             (None, retry("503 Service Unavailable")),
             (None, retry("something new")),

@@ -2,7 +2,7 @@
 //!
 //! Each method runs restic once (`init` up to three times) and says what came of it. Nothing is retried
 //! here, nothing is decided, and no lock is taken for reading: a replica may have no right to write.
-//! restic 0.14 of Debian 12 is the oldest version this speaks to.
+//! Debian 12 has restic 0.14, the oldest version this speaks to, and Debian 13 has 0.18.
 
 mod access;
 mod child;
@@ -120,9 +120,8 @@ impl Restic {
     /// Brings the dump in snapshot `id` here. It is not verified yet.
     ///
     /// # Errors
-    /// [`Kind::ResticFailed`] with a cause that says so if the snapshot is gone; [`Kind::SnapshotDamaged`]
-    /// if it has no dump, or one of more than [`MAX_DUMP`] bytes, or if data of it are gone; any other
-    /// failure of restic.
+    /// [`Kind::SnapshotGone`]; [`Kind::SnapshotDamaged`] if it has no dump, or one of more than
+    /// [`MAX_DUMP`] bytes, or if data of it are gone; any other failure of restic.
     pub async fn fetch(&self, id: &SnapshotId) -> Result<Vec<u8>> {
         let what = format!("cannot fetch snapshot {} from repository {}", id.short(), self.repository);
         self.run(&what, ["dump", "--no-lock", id.to_string().as_str(), PATH], None, MAX_DUMP).await
@@ -178,14 +177,14 @@ impl Restic {
             End::Interrupted => return interrupted(what),
             End::Exited(status) if is_stop(status) => return interrupted(what),
             End::TooLong => (Kind::SnapshotDamaged, "restic wrote more than is allowed".to_owned()),
-            End::Hopeless(kind) => (kind, "restic was ended, for no further attempt will help".to_owned()),
+            End::Hopeless(kind) => (kind, "restic was ended, for it only went on trying".to_owned()),
             End::Deadline => {
                 (at_deadline(&text), format!("restic did not end within {} s", self.timeout.as_secs_f32()))
             }
             End::Exited(status) => (failure::classify(status.code(), &text), child::told(status)),
         };
         let (kind, cause) = if failure::is_gone(&text) && !matches!(ended.end, End::Deadline) {
-            (Kind::ResticFailed, "the snapshot is no longer in the repository".to_owned())
+            (Kind::SnapshotGone, "the snapshot is no longer in the repository".to_owned())
         } else {
             (kind, cause)
         };
