@@ -136,14 +136,13 @@ impl fmt::Debug for Location {
     }
 }
 
-/// `url` with the part between `//` and `@` replaced by `***`.
+/// `url` with the part between `//` and the last `@` replaced by `***`. A password may contain an unescaped
+/// slash, so everything before the `@` goes as soon as there is a colon in it.
 pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let host_end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(host_end);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-        None => url.to_owned(),
+    match rest.rsplit_once('@') {
+        Some((secret, host)) if secret.contains(':') || !secret.contains('/') => format!("{scheme}://***@{host}"),
+        _ => url.to_owned(),
     }
 }
 

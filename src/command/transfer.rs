@@ -15,6 +15,7 @@ use crate::host::instance::Instance;
 use crate::host::{Directories, host_name};
 use crate::localise;
 use crate::model::dump::MAX_DUMP;
+use crate::model::schema::Schema;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
 
@@ -54,9 +55,13 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     if here.schema != *theirs {
         let what =
             format!("{} comes from another version of Uptime Kuma than {}", file.display(), target.path().display());
-        let (missing, surplus) = (theirs.surplus_over(&here.schema), here.schema.surplus_over(theirs));
+        let surplus = |one: &Schema, other: &Schema| match one.surplus_over(other) {
+            parts if parts.is_empty() => "nothing".to_owned(),
+            parts => parts,
+        };
+        let (missing, surplus) = (surplus(theirs, &here.schema), surplus(&here.schema, theirs));
         let reason = format!("only the dump has: {missing}; only the database has: {surplus}");
-        return Err(Error::new(Kind::SchemaDiffers, what).because(reason.replace(": ;", ": nothing;")));
+        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
     let wanted = localise::wanted(&dump.configuration, &here.configuration, Strategy::Snapshot)?;
     let changes = plan(&here.configuration, &wanted);

@@ -1,46 +1,61 @@
-//! The files under `upload/` beside the database. Only plain names directly inside it are ever touched:
-//! no separators, no dot files, no links.
+//! The files under `upload/` beside the database. Only plain names directly inside it are ever touched: no
+//! separators, no dot files, no links.
+//!
+//! The directory belongs to Uptime Kuma's user, who may exchange what is in it while root works there.
+//! So it is opened once, not through a link, and everything happens relative to that descriptor.
 
-use std::fs::File;
-use std::io::Read as _;
+use std::fs::{File, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 use crate::model::configuration::UploadedFile;
 use crate::model::dump::MAX_FILE;
 
-use super::files;
+/// The mode of an uploaded file, as Uptime Kuma makes it.
+const FILE_MODE: u32 = 0o644;
 
 /// The upload directory of one Uptime Kuma.
 #[derive(Debug, Clone)]
 pub struct Uploads {
-    directory: PathBuf,
+    path: PathBuf,
 }
 
 /// Files that lie ready under temporary names; dropped without being put in place, they are removed.
 #[derive(Debug)]
 #[must_use]
 pub struct Staged {
-    renames: Vec<(PathBuf, PathBuf)>,
+    path: PathBuf,
+    directory: Option<File>,
+    /// Temporary names and the names they are to get.
+    names: Vec<(String, String)>,
 }
 
 impl Uploads {
     /// The upload directory beside `database`.
     pub fn beside(database: &Path) -> Self {
-        Self { directory: database.parent().unwrap_or(Path::new(".")).join("upload") }
+        Self { path: database.parent().unwrap_or(Path::new(".")).join("upload") }
     }
 
     /// Reads the files of these names; what is missing or cannot travel becomes a warning.
     ///
     /// # Errors
-    /// If a file that is there cannot be read.
+    /// If the directory or a file that is there cannot be read.
     pub fn read(&self, names: &[String], warnings: &mut Vec<String>) -> Result<Vec<UploadedFile>> {
         let mut found = Vec::new();
+        if names.is_empty() {
+            return Ok(found);
+        }
+        let directory = self.open()?;
         for name in names.iter().filter(|name| catalog::safe_upload_name(name)) {
-            match self.read_one(name)? {
+            let read =
+                directory.as_ref().map_or(Ok(Err("it is missing".to_owned())), |directory| read(directory, name));
+            match read.map_err(|error| Error::io(format!("read {}", self.path.join(name).display()), error))? {
                 Ok(content) => found.push(UploadedFile { name: name.clone(), content }),
                 Err(reason) => warnings.push(format!("uploaded file {name} is left out: {reason}")),
             }
@@ -48,54 +63,84 @@ impl Uploads {
         Ok(found)
     }
 
-    fn read_one(&self, name: &str) -> Result<Result<Vec<u8>, String>> {
-        let path = self.directory.join(name);
-        let what = || format!("read {}", path.display());
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT) => return Ok(Err("it is missing".to_owned())),
-            Err(rustix::io::Errno::LOOP) => return Ok(Err("it is a symbolic link".to_owned())),
-            Err(error) => return Err(Error::io(what(), error.into())),
-        };
-        if !file.metadata().map_err(|error| Error::io(what(), error))?.is_file() {
-            return Ok(Err("it is no regular file".to_owned()));
-        }
-        let mut content = Vec::new();
-        file.take(MAX_FILE as u64 + 1).read_to_end(&mut content).map_err(|error| Error::io(what(), error))?;
-        if content.len() > MAX_FILE {
-            return Ok(Err(format!("it has more than {MAX_FILE} bytes")));
-        }
-        Ok(Ok(content))
-    }
-
     /// Writes `files` under temporary names, owned like the directory, which is made if it is missing.
     ///
     /// # Errors
     /// If one cannot be written; none is left behind then.
     pub fn stage(&self, files: &[UploadedFile]) -> Result<Staged> {
-        let mut staged = Staged { renames: Vec::new() };
+        let mut staged = Staged { path: self.path.clone(), directory: None, names: Vec::new() };
         if files.is_empty() {
             return Ok(staged);
         }
-        self.make_directory()?;
+        let what = |name: &str| format!("write {}", self.path.join(name).display());
+        let directory = match self.open()? {
+            Some(directory) => directory,
+            None => self.make()?,
+        };
+        let directory = &*staged.directory.insert(directory);
         for file in files.iter().filter(|file| catalog::safe_upload_name(&file.name)) {
-            let temporary = self.directory.join(format!(".{}.kuma-replicator", file.name));
-            staged.renames.push((temporary.clone(), self.directory.join(&file.name)));
-            files::write_new(&temporary, &file.content, 0o644)?;
-            own_like(&temporary, &self.directory)?;
+            let temporary = format!(".{}.kuma-replicator", file.name);
+            staged.names.push((temporary.clone(), file.name.clone()));
+            write(directory, &temporary, &file.content).map_err(|error| Error::io(what(&file.name), error))?;
         }
         Ok(staged)
     }
 
-    fn make_directory(&self) -> Result<()> {
-        let what = || format!("make directory {}", self.directory.display());
-        match std::fs::create_dir(&self.directory) {
-            Ok(()) => own_like(&self.directory, self.directory.parent().unwrap_or(Path::new("."))),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(Error::io(what(), error)),
+    /// The directory, if there is one.
+    fn open(&self) -> Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::open(&self.path, flags, Mode::empty()) {
+            Ok(directory) => Ok(Some(File::from(directory))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let what = format!("{} is a link, or no directory", self.path.display());
+                Err(Error::new(Kind::NotPermitted, what).hint("make it a directory of Uptime Kuma's user"))
+            }
+            Err(error) => Err(Error::io(format!("open directory {}", self.path.display()), error.into())),
         }
     }
+
+    fn make(&self) -> Result<File> {
+        let failed = |error: io::Error| Error::io(format!("make directory {}", self.path.display()), error);
+        rustix::fs::mkdirat(CWD, &self.path, Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
+        let directory = self.open()?.ok_or_else(|| failed(Errno::NOENT.into()))?;
+        let parent = std::fs::metadata(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        std::os::unix::fs::fchown(&directory, Some(parent.uid()), Some(parent.gid())).map_err(failed)?;
+        directory.set_permissions(Permissions::from_mode(0o755)).map_err(failed)?;
+        Ok(directory)
+    }
+}
+
+/// The content of a file, or why it cannot travel.
+fn read(directory: &File, name: &str) -> io::Result<Result<Vec<u8>, String>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(Err("it is missing".to_owned())),
+        Err(Errno::LOOP) => return Ok(Err("it is a symbolic link".to_owned())),
+        Err(error) => return Err(error.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Ok(Err("it is no regular file".to_owned()));
+    }
+    let mut content = Vec::new();
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut content)?;
+    Ok(if content.len() > MAX_FILE { Err(format!("it has more than {MAX_FILE} bytes")) } else { Ok(content) })
+}
+
+fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
+    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+        Err(error) if error != Errno::NOENT => return Err(error.into()),
+        _ => {}
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(FILE_MODE))?);
+    file.write_all(content)?;
+    let owner = directory.metadata()?;
+    std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    // Said again: the mask of this process may have taken rights away.
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    file.sync_all()
 }
 
 impl Staged {
@@ -104,9 +149,10 @@ impl Staged {
     /// # Errors
     /// If a rename fails; the files not yet renamed are removed.
     pub fn put_in_place(mut self) -> Result<()> {
-        while let Some((temporary, path)) = self.renames.pop() {
-            std::fs::rename(&temporary, &path)
-                .map_err(|error| Error::io(format!("write {}", path.display()), error))?;
+        let Some(directory) = &self.directory else { return Ok(()) };
+        while let Some((temporary, name)) = self.names.pop() {
+            rustix::fs::renameat(directory, &temporary, directory, &name)
+                .map_err(|error| Error::io(format!("write {}", self.path.join(&name).display()), error.into()))?;
         }
         Ok(())
     }
@@ -114,18 +160,10 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        for (temporary, _) in &self.renames {
+        let Some(directory) = &self.directory else { return };
+        for (temporary, _) in &self.names {
             // What cannot be removed is a hidden file that the next write replaces.
-            let _ = std::fs::remove_file(temporary);
+            let _ = rustix::fs::unlinkat(directory, temporary, AtFlags::empty());
         }
     }
-}
-
-fn own_like(path: &Path, model: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let what = || format!("set the owner of {}", path.display());
-    let model = std::fs::metadata(model).map_err(|error| Error::io(what(), error))?;
-    let (uid, gid) = (Uid::from_raw(model.uid()), Gid::from_raw(model.gid()));
-    rustix::fs::chownat(rustix::fs::CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        .map_err(|error| Error::io(what(), error.into()))
 }

@@ -2,6 +2,8 @@
 //! latter. Foreign keys are off in here, so nothing cascades: what goes is what the plan names, and the
 //! history of removed monitors.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
@@ -43,13 +45,16 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
     }
     read_back(connection, wanted)?;
     let dangling = dangling(connection).map_err(|error| failed("check references", error))?;
-    match dangling.iter().find(|reference| !dangling_before.contains(reference)) {
-        Some(reference) => Err(Error::new(Kind::Unwritable, format!("a reference would lead nowhere: {reference}"))),
+    let before = |reference: &str| dangling_before.get(reference).copied().unwrap_or(0);
+    match dangling.iter().find(|(reference, count)| **count > before(reference)) {
+        Some((reference, _)) => {
+            Err(Error::new(Kind::Unwritable, format!("a reference would lead nowhere: {reference}")))
+        }
         None => Ok(()),
     }
 }
 
-/// The empty tables of the configuration, with all their rules, in memory.
+/// The empty tables of the configuration, with all their rules, in memory, and a transaction open on them.
 pub(super) fn empty_copy(live: &Connection) -> Sql<Connection> {
     let copy = Connection::open_in_memory()?;
     copy.execute_batch("PRAGMA foreign_keys=OFF")?;
@@ -63,6 +68,7 @@ pub(super) fn empty_copy(live: &Connection) -> Sql<Connection> {
             copy.execute_batch(&sql)?;
         }
     }
+    copy.execute_batch("BEGIN")?;
     Ok(copy)
 }
 
@@ -226,12 +232,13 @@ fn unique_columns(connection: &Connection, table: &str) -> Sql<Vec<String>> {
         .collect()
 }
 
-/// References of configuration rows that lead nowhere, described without rowids, which links change.
-fn dangling(connection: &Connection) -> Sql<Vec<String>> {
-    let mut found = Vec::new();
+/// References of configuration rows that lead nowhere, and how many of each there are. They are described
+/// without the rowids of links, which change.
+fn dangling(connection: &Connection) -> Sql<BTreeMap<String, usize>> {
+    let mut found = BTreeMap::new();
     let tables = table_names(connection)?;
     for spec in catalog::TABLES.iter().filter(|spec| tables.contains(spec.name)) {
-        let sql = r#"SELECT violation.rowid, violation.parent FROM pragma_foreign_key_check(?1) AS violation"#;
+        let sql = "SELECT violation.rowid, violation.parent FROM pragma_foreign_key_check(?1) AS violation";
         let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query([spec.name])?;
         while let Some(row) = rows.next()? {
@@ -240,7 +247,7 @@ fn dangling(connection: &Connection) -> Sql<Vec<String>> {
                 (Class::Link, _) | (_, None) => "a row".to_owned(),
                 (_, Some(rowid)) => format!("row {rowid}"),
             };
-            found.push(format!("{row} of {} to a missing {parent}", spec.name));
+            *found.entry(format!("{row} of {} to a missing {parent}", spec.name)).or_default() += 1;
         }
     }
     Ok(found)
