@@ -1,5 +1,6 @@
-//! The repository, with the real restic and real servers: a folder, S3, REST.
+//! The repository, with real restics and real servers: a folder, S3, REST.
 //!
+//! What depends on restic runs with the one of this machine and with the newer one of the testbed.
 //! What the machine lacks is skipped, says so and is counted; where `CI` is set it fails instead.
 //! Nothing here waits for time to pass: a test that needs restic in the middle of its work lets it open a
 //! FIFO in the place of an index file, where it stays until somebody is at the other end.
@@ -11,33 +12,47 @@ mod parts;
 
 use std::fs;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::snapshot::{Listing, SnapshotId};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use parts::{Answering, Gate, Host, PASSWORD, Repository, Server, dump, label, run, template};
+use parts::{Answering, Gate, PASSWORD, Program, Repository, Server, dump, label, run};
 
 type Outcome = Result<Completion, Failed>;
-type Test = (&'static str, fn() -> Outcome);
+type Test<T> = (&'static str, T);
+type OnAny = fn(&Program) -> Outcome;
+type OnTwo = fn(&Program, &Program) -> Outcome;
 
-const TESTS: &[Test] = &[
-    ("folder_keeps_the_contract", || contract(Repository::folder())),
-    ("s3_keeps_the_contract", || contract(Server::s3()?.repository())),
-    ("rest_keeps_the_contract", || contract(Server::rest()?.repository())),
+/// What depends on restic.
+const ON_EVERY: &[Test<OnAny>] = &[
+    ("folder_keeps_the_contract", |program| contract(program, Repository::folder())),
+    ("s3_keeps_the_contract", |program| contract(program, Server::s3()?.repository())),
+    ("rest_keeps_the_contract", |program| contract(program, Server::rest()?.repository())),
     ("a_thousand_snapshots_are_listed", a_thousand_snapshots_are_listed),
     ("other_backups_are_ignored", other_backups_are_ignored),
     ("an_exclusive_lock_stops_only_publish", an_exclusive_lock_stops_only_publish),
     ("failures_are_told_apart", failures_are_told_apart),
     ("wrong_credentials_are_told", wrong_credentials_are_told),
-    ("a_missing_program_is_told", a_missing_program_is_told),
+    ("the_version_is_told", the_version_is_told),
     ("a_snapshot_that_is_gone_is_told", a_snapshot_that_is_gone_is_told),
     ("a_snapshot_without_its_data_is_told_soon", a_snapshot_without_its_data_is_told_soon),
     ("a_full_disk_is_told", a_full_disk_is_told),
     ("a_hanging_server_ends_at_the_deadline", a_hanging_server_ends_at_the_deadline),
     ("an_agent_told_to_stop_leaves_nothing", an_agent_told_to_stop_leaves_nothing),
+    ("a_restic_told_to_stop_is_an_interruption", a_restic_told_to_stop_is_an_interruption),
     ("a_killed_agent_leaves_nothing", a_killed_agent_leaves_nothing),
+];
+
+/// What takes two restics: the one that writes first.
+const ON_TWO: &[Test<OnTwo>] = &[("what_one_publishes_the_other_fetches", what_one_publishes_the_other_fetches)];
+
+/// What is the same with every restic.
+const ON_ONE: &[Test<OnAny>] = &[
+    ("a_missing_program_is_told", a_missing_program_is_told),
     ("too_much_output_is_refused", too_much_output_is_refused),
     ("half_an_output_is_refused", half_an_output_is_refused),
     ("secrets_are_neither_told_nor_shown", secrets_are_neither_told_nor_shown),
@@ -47,22 +62,42 @@ fn main() -> ExitCode {
     if let Some(code) = parts::agent() {
         return code;
     }
-    let restic = std::process::Command::new("restic").arg("version").output();
-    let restic_missing = !restic.is_ok_and(|output| output.status.success());
-    let trial = |&(name, test): &Test| {
-        Trial::ignorable_test(name, move || {
-            let outcome = if restic_missing { Err(parts::lacking("restic")) } else { test() };
-            outcome.or_else(parts::skip)
-        })
+    let [installed, newer] = [Program::installed(), Program::newer()].map(Arc::new);
+    let version = |program: &Found| match program.as_ref() {
+        Ok(program) => program.version.clone(),
+        Err(_) if Arc::ptr_eq(program, &installed) => "installed".to_owned(),
+        Err(_) => "newer".to_owned(),
     };
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), TESTS.iter().map(trial).collect());
-    parts::clean();
-    conclusion.exit_code()
+    let mut trials = Vec::new();
+    for program in [&installed, &newer] {
+        trials.extend(ON_EVERY.iter().map(|&(name, test)| trial(name, program, test).with_kind(version(program))));
+    }
+    for (writer, reader) in [(&installed, &newer), (&newer, &installed)] {
+        let kind = format!("{} {}", version(writer), version(reader));
+        let on_two = |&(name, test): &Test<OnTwo>| {
+            let reader = Arc::clone(reader);
+            trial(name, writer, move |writer| test(writer, found(&reader)?)).with_kind(kind.clone())
+        };
+        trials.extend(ON_TWO.iter().map(on_two));
+    }
+    trials.extend(ON_ONE.iter().map(|&(name, test)| trial(name, &installed, test)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+type Found = Arc<Result<Program, Failed>>;
+
+fn trial(name: &str, program: &Found, test: impl FnOnce(&Program) -> Outcome + Send + 'static) -> Trial {
+    let program = Arc::clone(program);
+    Trial::ignorable_test(name, move || found(&program).and_then(test).or_else(parts::skip))
+}
+
+fn found(program: &Found) -> Result<&Program, Failed> {
+    program.as_ref().as_ref().map_err(Failed::clone)
 }
 
 /// What every kind of repository must do alike.
-fn contract(repository: Repository) -> Outcome {
-    let host = Host::new(&repository);
+fn contract(program: &Program, repository: Repository) -> Outcome {
+    let host = program.host(&repository);
     let restic = host.restic();
 
     host.fails(run(restic.look()), Kind::RepositoryMissing);
@@ -87,7 +122,7 @@ fn contract(repository: Repository) -> Outcome {
     }
     assert!(listing.newest()[0].id.same(&published[3].0));
 
-    let stranger = Host::new(&repository).password("another-secret-password");
+    let stranger = program.host(&repository).password("another-secret-password");
     let restic = stranger.restic();
     let id = &published[0].0;
     stranger.fails(run(restic.init()), Kind::WrongPassword);
@@ -98,11 +133,30 @@ fn contract(repository: Repository) -> Outcome {
     Ok(Completion::Completed)
 }
 
+/// A main and its replicas may run different versions of Debian.
+fn what_one_publishes_the_other_fetches(writer: &Program, reader: &Program) -> Outcome {
+    let repository = writer.template();
+    let (first, second) = (writer.host(&repository), reader.host(&repository));
+    for (publisher, other, sequence) in [(&first, &second, 2), (&second, &first, 3)] {
+        let text = dump(100_000 + usize::try_from(sequence)?);
+        let label = label(sequence, &text);
+        let id = run(publisher.restic().publish(&text, &label, "main")).expect("published");
+        let listing = run(other.restic().look()).expect("a look");
+        assert_eq!(listing, run(publisher.restic().look()).expect("a look"));
+        assert_eq!((listing.snapshots.len() as u64, listing.unreadable.len()), (sequence, 0));
+        let newest = listing.newest()[0];
+        assert!(newest.id.same(&id) && newest.label == label);
+        assert!(run(other.restic().fetch(&newest.id)).expect("fetched") == text);
+        assert!(run(other.restic().fetch(&id)).expect("fetched") == text);
+    }
+    Ok(Completion::Completed)
+}
+
 /// Written in the repository's own format, because a thousand backups would take minutes.
-fn a_thousand_snapshots_are_listed() -> Outcome {
+fn a_thousand_snapshots_are_listed(program: &Program) -> Outcome {
     let python = parts::python()?;
-    let repository = template();
-    let host = Host::new(&repository);
+    let repository = program.template();
+    let host = program.host(&repository);
     let restic = host.restic();
     let text = dump(100);
     let id = run(restic.publish(&text, &label(2, &text), "main")).expect("published");
@@ -120,9 +174,9 @@ fn a_thousand_snapshots_are_listed() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn other_backups_are_ignored() -> Outcome {
-    let repository = template();
-    let host = Host::new(&repository);
+fn other_backups_are_ignored(program: &Program) -> Outcome {
+    let repository = program.template();
+    let host = program.host(&repository);
     let before = run(host.restic().look()).expect("a look");
     assert_eq!((before.snapshots.len(), before.unreadable.len()), (1, 0));
 
@@ -144,15 +198,15 @@ fn other_backups_are_ignored() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn an_exclusive_lock_stops_only_publish() -> Outcome {
-    let repository = template();
-    let host = Host::new(&repository);
+fn an_exclusive_lock_stops_only_publish(program: &Program) -> Outcome {
+    let repository = program.template();
+    let host = program.host(&repository);
     let restic = host.restic();
     let listing = run(restic.look()).expect("a look");
     // From now on the index comes from the cache, and only a restic without it runs into the gate.
     run(restic.fetch(&listing.snapshots[0].id)).expect("fetched");
     let gate = Gate::at_index(&repository);
-    let checker = Host::new(&repository);
+    let checker = program.host(&repository);
     let mut check = checker.start("restic", &["check"]);
     let inside = gate.wait();
 
@@ -161,15 +215,16 @@ fn an_exclusive_lock_stops_only_publish() -> Outcome {
     let error = host.fails(run(restic.publish(b"{}\n", &label(2, b"{}\n"), "main")), Kind::RepositoryLocked);
     assert!(error.contains("locked exclusively by PID"), "{error}");
 
+    // In this order: a restic that reads nothing reads again.
+    gate.open();
     drop(inside);
     check.wait().expect("the end of restic check");
-    gate.open();
     run(restic.publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
     Ok(Completion::Completed)
 }
 
 /// A closed port, a dead name, and what servers answer.
-fn failures_are_told_apart() -> Outcome {
+fn failures_are_told_apart(program: &Program) -> Outcome {
     let closed = parts::closed_port();
     let (missing, refused) = (Answering::with("404 Not Found"), Answering::with("403 Forbidden"));
     let (unknown, broken) = (Answering::with("401 Unauthorized"), Answering::with("500 Internal Server Error"));
@@ -184,66 +239,77 @@ fn failures_are_told_apart() -> Outcome {
         (Kind::RepositoryMissing, missing.address()),
         (Kind::ResticFailed, odd.address()),
     ];
-    let id: SnapshotId = "0123456789abcdef".parse().expect("an id");
-    for (kind, address) in cases {
-        for url in [format!("rest:http://someone:url-secret@{address}/x/"), format!("s3:http://{address}/bucket/x")] {
-            let host = Host::new(&Repository::at(&url)).timeout(Duration::from_secs(20));
-            let restic = host.restic();
-            let errors = [
-                host.fails(run(restic.look()), kind),
-                host.fails(run(restic.fetch(&id)), kind),
-                host.fails(run(restic.publish(b"{}\n", &label(1, b"{}\n"), "main")), kind),
-            ];
-            for error in errors {
-                assert!(error.contains(&address), "{error}");
-            }
-            if kind != Kind::RepositoryMissing {
-                host.fails(run(restic.init()), kind);
+    // Side by side, because a restic that goes on trying takes seconds for each.
+    thread::scope(|scope| {
+        for (kind, address) in &cases {
+            for url in [format!("rest:http://someone:url-secret@{address}/x/"), format!("s3:http://{address}/bucket/x")]
+            {
+                scope.spawn(move || fails_as(program, *kind, address, &url));
             }
         }
-    }
+    });
     let nowhere = Repository::at("/nowhere/at/all");
-    let host = Host::new(&nowhere);
+    let host = program.host(&nowhere);
     host.fails(run(host.restic().look()), Kind::RepositoryMissing);
-    let host = Host::new(&Repository::at("nonsense:x"));
+    let host = program.host(&Repository::at("nonsense:x"));
     host.fails(run(host.restic().look()), Kind::RepositoryMissing);
     Ok(Completion::Completed)
 }
 
-fn wrong_credentials_are_told() -> Outcome {
+fn fails_as(program: &Program, kind: Kind, address: &str, url: &str) {
+    let host = program.host(&Repository::at(url));
+    let restic = host.restic();
+    let id: SnapshotId = "0123456789abcdef".parse().expect("an id");
+    let errors = [
+        host.fails(run(restic.look()), kind),
+        host.fails(run(restic.fetch(&id)), kind),
+        host.fails(run(restic.publish(b"{}\n", &label(1, b"{}\n"), "main")), kind),
+    ];
+    for error in errors {
+        assert!(error.contains(address) && !error.contains("did not end"), "{error}");
+    }
+    if kind != Kind::RepositoryMissing {
+        host.fails(run(restic.init()), kind);
+    }
+}
+
+fn wrong_credentials_are_told(program: &Program) -> Outcome {
     let server = Server::rest()?;
     let url = server.url.replace("right-secret", "wrong-secret");
-    let host = Host::new(&Repository::at(&url));
+    let host = program.host(&Repository::at(&url));
     let error = host.fails(run(host.restic().look()), Kind::RepositoryDenied);
     assert!(error.contains("***@127.0.0.1"), "{error}");
     Ok(Completion::Completed)
 }
 
-fn a_missing_program_is_told() -> Outcome {
+fn the_version_is_told(program: &Program) -> Outcome {
+    let version = run(program.host(&Repository::folder()).restic().version()).expect("a version");
+    assert_eq!(version, program.version);
+    Ok(Completion::Completed)
+}
+
+fn a_missing_program_is_told(program: &Program) -> Outcome {
     let repository = Repository::folder();
-    for program in ["no-such-restic", "/nowhere/restic", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
-        let host = Host::new(&repository).program(program);
+    for missing in ["no-such-restic", "/nowhere/restic", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+        let host = program.host(&repository).program(missing);
         let error = host.fails(run(host.restic().version()), Kind::ResticMissing);
-        assert!(error.contains(program), "{error}");
+        assert!(error.contains(missing), "{error}");
         host.fails(run(host.restic().look()), Kind::ResticMissing);
     }
-    let host = Host::new(&repository);
-    let version = run(host.restic().version()).expect("a version");
-    assert!(version.starts_with("0."), "{version}");
-    let host = Host::new(&repository).program("/bin/echo");
+    let host = program.host(&repository).program("/bin/echo");
     host.fails(run(host.restic().version()), Kind::ResticFailed);
     Ok(Completion::Completed)
 }
 
-fn a_snapshot_that_is_gone_is_told() -> Outcome {
-    let repository = template();
-    let host = Host::new(&repository);
+fn a_snapshot_that_is_gone_is_told(program: &Program) -> Outcome {
+    let repository = program.template();
+    let host = program.host(&repository);
     let restic = host.restic();
     let listing = run(restic.look()).expect("a look");
     let id = &listing.snapshots[0].id;
     host.tool("restic", &["forget", "--prune", &id.to_string()]);
     for id in [id.clone(), id.short().parse().expect("an id")] {
-        let error = host.fails(run(restic.fetch(&id)), Kind::ResticFailed);
+        let error = host.fails(run(restic.fetch(&id)), Kind::SnapshotGone);
         assert!(error.contains("the snapshot is no longer in the repository"), "{error}");
     }
     assert_eq!(run(restic.look()).expect("a look"), Listing::default());
@@ -251,9 +317,9 @@ fn a_snapshot_that_is_gone_is_told() -> Outcome {
 }
 
 /// A prune removes data last. restic itself would try for up to 15 minutes to load them.
-fn a_snapshot_without_its_data_is_told_soon() -> Outcome {
-    let repository = template();
-    let host = Host::new(&repository);
+fn a_snapshot_without_its_data_is_told_soon(program: &Program) -> Outcome {
+    let repository = program.template();
+    let host = program.host(&repository);
     let restic = host.restic();
     let listing = run(restic.look()).expect("a look");
     fs::remove_dir_all(repository.path().join("data")).expect("no data any more");
@@ -263,14 +329,14 @@ fn a_snapshot_without_its_data_is_told_soon() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn a_full_disk_is_told() -> Outcome {
+fn a_full_disk_is_told(program: &Program) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(parts::lacking("root rights to mount a small disk"));
     }
-    let repository = template();
+    let repository = program.template();
     let small = tempfile::tempdir().expect("a directory");
     let inside = small.path().join("repository");
-    let host = Host::new(&Repository::at(inside.to_str().expect("a path")));
+    let host = program.host(&Repository::at(inside.to_str().expect("a path")));
     let script = format!(
         "mount -t tmpfs -o size=400k none {small} && cp -a {repository} {inside} && exec \"$0\"",
         small = small.path().display(),
@@ -282,10 +348,10 @@ fn a_full_disk_is_told() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn a_hanging_server_ends_at_the_deadline() -> Outcome {
+fn a_hanging_server_ends_at_the_deadline(program: &Program) -> Outcome {
     let server = Answering::never();
     for url in [format!("rest:http://{}/x/", server.address()), format!("s3:http://{}/bucket/x", server.address())] {
-        let mut host = Host::new(&Repository::at(&url)).timeout(Duration::from_secs(1));
+        let mut host = program.host(&Repository::at(&url)).timeout(Duration::from_secs(1));
         let life = host.watched();
         let started = Instant::now();
         let error = host.fails(run(host.restic().look()), Kind::RepositoryUnreachable);
@@ -296,26 +362,37 @@ fn a_hanging_server_ends_at_the_deadline() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn an_agent_told_to_stop_leaves_nothing() -> Outcome {
-    let (repository, mut agent) = agent_in_the_middle();
+fn an_agent_told_to_stop_leaves_nothing(program: &Program) -> Outcome {
+    let (repository, agent) = agent_in_the_middle(program);
     agent.signal(rustix::process::Signal::TERM);
     agent.life.is_over();
     assert_eq!(parts::answer(agent.process), "interrupted");
     agent.gate.open();
     let locks = fs::read_dir(repository.path().join("locks")).expect("locks").count();
     assert_eq!(locks, 0, "restic had the time to remove its lock");
-    let host = Host::new(&repository);
+    let host = program.host(&repository);
     assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 1);
     Ok(Completion::Completed)
 }
 
-fn a_killed_agent_leaves_nothing() -> Outcome {
-    let (repository, mut agent) = agent_in_the_middle();
+/// At a shutdown restic may be told before the agent is.
+fn a_restic_told_to_stop_is_an_interruption(program: &Program) -> Outcome {
+    let (server, connected) = Answering::never_but_telling();
+    let host = program.host(&Repository::at(&format!("rest:http://{}/x/", server.address())));
+    let agent = host.agent(&[]);
+    connected.recv_timeout(parts::PATIENCE).expect("no restic came by");
+    parts::signal_restic(&agent, rustix::process::Signal::TERM);
+    assert_eq!(parts::answer(agent), "interrupted");
+    Ok(Completion::Completed)
+}
+
+fn a_killed_agent_leaves_nothing(program: &Program) -> Outcome {
+    let (repository, mut agent) = agent_in_the_middle(program);
     agent.process.kill().expect("killed");
     agent.life.is_over();
     agent.process.wait().expect("the end of the agent");
     agent.gate.open();
-    let host = Host::new(&repository);
+    let host = program.host(&repository);
     assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 1);
     // The lock that restic could not remove does not keep the next agent out.
     run(host.restic().publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
@@ -324,10 +401,10 @@ fn a_killed_agent_leaves_nothing() -> Outcome {
 }
 
 /// An agent whose restic has its lock, and the dump before it, and waits.
-fn agent_in_the_middle() -> (Repository, parts::Agent) {
-    let repository = template();
+fn agent_in_the_middle(program: &Program) -> (Repository, parts::Agent) {
+    let repository = program.template();
     let gate = Gate::at_index(&repository);
-    let mut host = Host::new(&repository);
+    let mut host = program.host(&repository);
     let life = host.watched();
     let process = host.agent(&[]);
     let inside = gate.wait();
@@ -335,9 +412,9 @@ fn agent_in_the_middle() -> (Repository, parts::Agent) {
     (repository, parts::Agent { process, life, gate, _inside: inside, _host: host })
 }
 
-fn too_much_output_is_refused() -> Outcome {
+fn too_much_output_is_refused(program: &Program) -> Outcome {
     let repository = Repository::folder();
-    let mut host = Host::new(&repository);
+    let mut host = program.host(&repository);
     let life = host.script("exec head -c 300000000 /dev/zero");
     let id: SnapshotId = "0123456789abcdef".parse().expect("an id");
     let error = host.fails(run(host.restic().fetch(&id)), Kind::SnapshotDamaged);
@@ -346,11 +423,11 @@ fn too_much_output_is_refused() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn half_an_output_is_refused() -> Outcome {
+fn half_an_output_is_refused(program: &Program) -> Outcome {
     let repository = Repository::folder();
     let id: SnapshotId = "0123456789abcdef".parse().expect("an id");
     for end in ["exit 1", "kill -9 $$", "echo 'Load(<data/1>) failed' >&2; exit 1"] {
-        let mut host = Host::new(&repository);
+        let mut host = program.host(&repository);
         let life = host.script(&format!("echo half; {end}"));
         host.fails(run(host.restic().fetch(&id)), Kind::ResticFailed);
         life.is_over();
@@ -358,9 +435,9 @@ fn half_an_output_is_refused() -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn secrets_are_neither_told_nor_shown() -> Outcome {
+fn secrets_are_neither_told_nor_shown(program: &Program) -> Outcome {
     let repository = Repository::at("rest:http://someone:url-secret@127.0.0.1:1/x/");
-    let mut host = Host::new(&repository).line("AWS_SECRET_ACCESS_KEY=\"aws secret/+=\"");
+    let mut host = program.host(&repository).line("AWS_SECRET_ACCESS_KEY=\"aws secret/+=\"");
     let told = tempfile::NamedTempFile::new().expect("a file");
     let life = host.script(&format!(
         "printf '%s\\n' \"$@\" >{}; (env; cat \"$RESTIC_PASSWORD_FILE\"; echo \"$AWS_SECRET_ACCESS_KEY\") >&2; exit 1",

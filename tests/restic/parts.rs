@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) const PASSWORD: &str = "the-secret-password";
 const SECRETS: [&str; 5] = [PASSWORD, "another-secret-password", "url-secret", "right-secret", "aws-secret-key"];
 
 /// The longest that anything that will surely happen may take on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes snapshots with consecutive sequences beside an existing one: repository, its id, first, last.
 /// The format is that of restic's "design" document: nonce, AES-256-CTR, Poly1305-AES.
@@ -121,29 +121,66 @@ impl Repository {
     }
 }
 
-static TEMPLATE: Mutex<Option<Repository>> = Mutex::new(None);
-
-/// A folder with one snapshot, of sequence 1.
-pub(crate) fn template() -> Repository {
-    let mut template = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
-    let template = template.get_or_insert_with(|| {
-        let repository = Repository::folder();
-        let host = Host::new(&repository);
-        let restic = host.restic();
-        assert!(run(restic.init()).expect("created"));
-        let dump = dump(1000);
-        run(restic.publish(&dump, &label(1, &dump), "main")).expect("published");
-        repository
-    });
-    let copy = Repository::folder();
-    let status = Command::new("cp").args(["-a", &template.url, &copy.url]).status().expect("cp");
-    assert!(status.success());
-    copy
+/// A restic to test with.
+pub(crate) struct Program {
+    /// What it says its version is.
+    pub(crate) version: String,
+    /// Where programs are found, if not where this process finds them.
+    path: Option<String>,
+    template: OnceLock<Repository>,
 }
 
-/// Removes what all tests shared.
-pub(crate) fn clean() {
-    drop(TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner).take());
+impl Program {
+    /// The one of this machine.
+    pub(crate) fn installed() -> std::result::Result<Self, Failed> {
+        Self::found(None).ok_or_else(|| lacking("restic"))
+    }
+
+    /// The one of the testbed.
+    pub(crate) fn newer() -> std::result::Result<Self, Failed> {
+        let directory = testbed("restic/usr/bin");
+        let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
+        let found = if directory.exists() { Self::found(Some(path)) } else { None };
+        found.ok_or_else(|| lacking("newer restic; run tests/testbed/provision"))
+    }
+
+    fn found(path: Option<String>) -> Option<Self> {
+        let mut command = Command::new("restic");
+        command.arg("version").envs(path.iter().map(|path| ("PATH", path)));
+        let output = command.output().ok().filter(|output| output.status.success())?;
+        let version = String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1)?.to_owned();
+        Some(Self { version, path, template: OnceLock::new() })
+    }
+
+    /// A host that has this restic.
+    pub(crate) fn host(&self, repository: &Repository) -> Host {
+        Host {
+            directory: tempfile::tempdir().expect("a directory"),
+            url: repository.url.clone(),
+            password: PASSWORD.to_owned(),
+            program: "restic".to_owned(),
+            path: self.path.clone(),
+            timeout: PATIENCE,
+            lines: vec!["AWS_ACCESS_KEY_ID=AKIAEXAMPLE".to_owned(), "AWS_SECRET_ACCESS_KEY=aws-secret-key".to_owned()],
+        }
+    }
+
+    /// A folder with one snapshot, of sequence 1.
+    pub(crate) fn template(&self) -> Repository {
+        let template = self.template.get_or_init(|| {
+            let repository = Repository::folder();
+            let host = self.host(&repository);
+            let restic = host.restic();
+            assert!(run(restic.init()).expect("created"));
+            let dump = dump(1000);
+            run(restic.publish(&dump, &label(1, &dump), "main")).expect("published");
+            repository
+        });
+        let copy = Repository::folder();
+        let status = Command::new("cp").args(["-a", &template.url, &copy.url]).status().expect("cp");
+        assert!(status.success());
+        copy
+    }
 }
 
 /// A host with its configuration, its cache, and no repository.
@@ -152,22 +189,12 @@ pub(crate) struct Host {
     url: String,
     password: String,
     program: String,
+    path: Option<String>,
     timeout: Duration,
     lines: Vec<String>,
 }
 
 impl Host {
-    pub(crate) fn new(repository: &Repository) -> Self {
-        Self {
-            directory: tempfile::tempdir().expect("a directory"),
-            url: repository.url.clone(),
-            password: PASSWORD.to_owned(),
-            program: "restic".to_owned(),
-            timeout: PATIENCE,
-            lines: vec!["AWS_ACCESS_KEY_ID=AKIAEXAMPLE".to_owned(), "AWS_SECRET_ACCESS_KEY=aws-secret-key".to_owned()],
-        }
-    }
-
     pub(crate) fn password(mut self, password: &str) -> Self {
         self.password = password.to_owned();
         self
@@ -205,9 +232,7 @@ impl Host {
 
     /// From now on `script` is run in place of restic.
     pub(crate) fn script(&mut self, script: &str) -> Life {
-        let quoted: String =
-            script.chars().flat_map(|c| "\\\"$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
-        self.lines.push(format!("TEST_SCRIPT=\"{quoted}\""));
+        self.lines.push(format!("TEST_SCRIPT={}", quoted(script)));
         self.watched()
     }
 
@@ -215,7 +240,9 @@ impl Host {
     fn write(&self) -> PathBuf {
         let file = |name: &str| self.directory.path().join(name);
         fs::write(file("password"), format!("{}\n", self.password)).expect("the password file");
-        fs::write(file("environment"), self.lines.join("\n")).expect("the environment file");
+        let path = self.path.iter().map(|path| format!("PATH={}", quoted(path)));
+        let lines: Vec<String> = self.lines.iter().cloned().chain(path).collect();
+        fs::write(file("environment"), lines.join("\n")).expect("the environment file");
         let text = format!(
             "role = \"main\"\nrepository = {:?}\n[restic]\nprogram = {:?}\npassword-file = {:?}\nenvironment-file = {:?}\ntimeout = \"{}s\"\n",
             self.url,
@@ -273,6 +300,7 @@ impl Host {
             .env("RESTIC_REPOSITORY", &self.url)
             .env("RESTIC_PASSWORD", &self.password)
             .env("RESTIC_CACHE_DIR", self.cache())
+            .envs(self.path.iter().map(|path| ("PATH", path)))
             .stdin(Stdio::null());
         command
     }
@@ -291,6 +319,13 @@ impl Host {
         command.env("TEST_AGENT", self.write()).env("TEST_AGENT_CACHE", self.cache());
         command.stdout(Stdio::piped()).spawn().expect("an agent")
     }
+}
+
+/// `text` as a value in an environment file.
+fn quoted(text: &str) -> String {
+    let escaped: String =
+        text.chars().flat_map(|c| "\\\"$`".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    format!("\"{escaped}\"")
 }
 
 fn open(config: &Path, cache: &Path, interrupt: Interrupt) -> Result<Restic> {
@@ -328,10 +363,20 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn signal(&mut self, signal: Signal) {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a pid");
-        kill_process(pid, signal).expect("a signal");
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(&self.process.id().to_string(), signal);
     }
+}
+
+/// Signals the restic of `agent`, and not the agent.
+pub(crate) fn signal_restic(agent: &Child, signal: Signal) {
+    let children = format!("/proc/{id}/task/{id}/children", id = agent.id());
+    kill(&fs::read_to_string(children).expect("the children of the agent"), signal);
+}
+
+fn kill(pid: &str, signal: Signal) {
+    let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a pid");
+    kill_process(pid, signal).expect("a signal");
 }
 
 /// Knows when a restic is gone.
@@ -455,10 +500,14 @@ impl Drop for Server {
 
 /// The Python of the testbed's S3 server.
 pub(crate) fn python() -> std::result::Result<PathBuf, Failed> {
-    let testbed = std::env::var_os("KUMA_REPLICATOR_TESTBED").map(PathBuf::from);
-    let testbed = testbed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testbed"));
-    let python = testbed.join("s3/bin/python");
+    let python = testbed("s3/bin/python");
     if python.exists() { Ok(python) } else { Err(lacking("S3 server; run tests/testbed/provision")) }
+}
+
+/// Where `tests/testbed/provision` puts this.
+fn testbed(name: &str) -> PathBuf {
+    let testbed = std::env::var_os("KUMA_REPLICATOR_TESTBED").map(PathBuf::from);
+    testbed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testbed")).join(name)
 }
 
 /// A server that gives every request the same answer, or none.
@@ -480,6 +529,16 @@ impl Answering {
     /// No answer, on connections that stay open.
     pub(crate) fn never() -> Self {
         Self::start(|stream, open| open.push(stream))
+    }
+
+    /// The same, and the result's second part hears of each connection.
+    pub(crate) fn never_but_telling() -> (Self, mpsc::Receiver<()>) {
+        let (tell, told) = mpsc::channel();
+        let server = Self::start(move |stream, open| {
+            open.push(stream);
+            let _ = tell.send(());
+        });
+        (server, told)
     }
 
     fn start(mut serve: impl FnMut(TcpStream, &mut Vec<TcpStream>) + Send + 'static) -> Self {

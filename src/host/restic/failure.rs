@@ -147,6 +147,12 @@ pub(super) fn is_gone(stderr: &str) -> bool {
     })
 }
 
+/// Whether restic says that it was told to stop. 0.14 ends with a code or a signal of its own then, 0.18
+/// with exit code 1.
+pub(super) fn is_stop(stderr: &str) -> bool {
+    stderr.lines().any(|line| line.starts_with("signal ") && line.ends_with(" received, cleaning up"))
+}
+
 /// What a line means with which restic announces one more attempt (it makes them for up to 15 minutes)
 /// if no attempt will ever succeed, or if nothing is begun yet: the next cycle is the next attempt then.
 pub(super) fn hopeless(line: &str) -> Option<Kind> {
@@ -157,6 +163,8 @@ pub(super) fn hopeless(line: &str) -> Option<Kind> {
     match sign(&line) {
         kind if line.starts_with("stat(<config/>)") => Some(kind.unwrap_or(Kind::ResticFailed)),
         Some(kind @ (Kind::RepositoryDenied | Kind::DiskFull | Kind::SnapshotDamaged)) => Some(kind),
+        // A lock or an index that somebody else has just removed, say.
+        None if line.starts_with("load(") && is_absent(&line) => Some(Kind::ResticFailed),
         _ => None,
     }
 }
@@ -171,7 +179,7 @@ fn sign(text: &str) -> Option<Kind> {
         } else if about(&["unable to open config file", "unable to open repository", "stat(<config/>)"]) {
             Some(Kind::RepositoryMissing)
         } else {
-            about(&["load(<", "readfull(<"]).then_some(Kind::SnapshotDamaged)
+            about(&["load(<data/", "readfull(<data/"]).then_some(Kind::SnapshotDamaged)
         }
     })
 }
@@ -191,7 +199,7 @@ fn is_warning(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{classify, hopeless, is_gone};
+    use super::{classify, hopeless, is_gone, is_stop};
     use crate::error::Kind;
 
     /// `text` in the place where restic 0.14 puts the cause of not being able to open a repository.
@@ -405,6 +413,13 @@ mod tests {
     }
 
     #[test]
+    fn tells_a_restic_that_was_told_to_stop() {
+        let text = "signal terminated received, cleaning up\nFatal: unable to open config file: context canceled";
+        assert!(is_stop(text));
+        assert!(!is_stop("Fatal: unable to open config file: context canceled"));
+    }
+
+    #[test]
     fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
         let retry =
             |cause: &str| format!("Save(<lock/476a4fe22f>) returned error, retrying after 552.330144ms: {cause}");
@@ -416,6 +431,10 @@ mod tests {
             (
                 Some(Kind::SnapshotDamaged),
                 "Load(<data/e479389b1c>, 0, 0) returned error, retrying after 552ms: open /srv/data/e4/e479: no such file or directory".to_owned(),
+            ),
+            (
+                Some(Kind::ResticFailed),
+                "Load(<lock/476a4fe22f>, 0, 0) returned error, retrying after 552ms: <lock/476a4fe22f> does not exist".to_owned(),
             ),
             (Some(Kind::RepositoryUnreachable), opening("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
             (Some(Kind::RepositoryUnreachable), opening("unexpected HTTP response (500): 500 Internal Server Error")),

@@ -175,7 +175,7 @@ impl Restic {
         let text = ended.said.text();
         let (kind, cause) = match ended.end {
             End::Interrupted => return interrupted(what),
-            End::Exited(status) if is_stop(status) => return interrupted(what),
+            End::Exited(status) if is_stop(status) || failure::is_stop(&text) => return interrupted(what),
             End::TooLong => (Kind::SnapshotDamaged, "restic wrote more than is allowed".to_owned()),
             End::Hopeless(kind) => (kind, "restic was ended, for it only went on trying".to_owned()),
             End::Deadline => {
@@ -328,7 +328,7 @@ mod tests {
         let status = r#"{"message_type":"status","percent_done":0,"total_files":1}"#;
         let cases = [
             (format!("{status}\n{{\"message_type\":\"summary\",\"snapshot_id\":\"899f56da\"}}\n"), Ok("899f56da")),
-            (format!("noise\n{{\"message_type\":\"summary\",\"snapshot_id\":\"899f56da\"}}"), Ok("899f56da")),
+            ("noise\n{\"message_type\":\"summary\",\"snapshot_id\":\"899f56da\"}".to_owned(), Ok("899f56da")),
             (format!("{status}\n{{\"message_type\":\"summary\"}}\n"), Err(())),
             (format!("{status}\n"), Err(())),
             (String::new(), Err(())),

@@ -56,18 +56,19 @@ impl Said {
     }
 
     /// The end of it for people, on one line, without secrets. Of attempts that were repeated only the
-    /// last one is shown.
+    /// last one is shown, and what is said twice in a row is shown once.
     pub(super) fn summary(&self, secrets: &Secrets) -> String {
         const SHOWN: usize = 5;
         let retry = |line: &&str| line.contains("returned error, retrying after");
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let last_retry = lines.iter().rposition(retry);
-        let shown: Vec<&str> = lines
+        let mut shown: Vec<&str> = lines
             .iter()
             .enumerate()
             .filter(|(at, line)| !retry(line) || Some(*at) == last_retry)
             .map(|(_, line)| *line)
             .collect();
+        shown.dedup();
         let tail = shown.get(shown.len().saturating_sub(SHOWN)..).unwrap_or_default();
         secrets.mask(&tail.join("; "))
     }
@@ -211,6 +212,7 @@ mod tests {
         let said = said(&[
             "Save(<lock/1>) returned error, retrying after 1s: denied",
             "Save(<lock/1>) returned error, retrying after 2s: denied",
+            "Fatal: denied",
             "Fatal: denied",
         ]);
         assert_eq!(
