@@ -1,3 +1,5 @@
+//! Units as they are found in the wild, and what is discovered from them.
+
 use super::*;
 use crate::config::UnitName;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Answers of an Uptime Kuma in every state, spoken by a socket, and what is made of them.
+
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,0 +1,728 @@
+//! Promise: whatever fails or is killed at whatever step, Uptime Kuma runs again if it ran, its rows are
+//! wholly the old or wholly the new, nothing is recorded that is not so, and the next cycle gets on with it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+use kuma_replicator::config::Settings;
+use kuma_replicator::cycle::{Orders, Outcome};
+use kuma_replicator::error::{Exit, Kind};
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::dump;
+use kuma_replicator::model::snapshot::SnapshotId;
+use kuma_replicator::model::value::Value;
+
+use support::host::{End, FAULTS, Fault, World, main_id};
+use support::rows::{i, t, table};
+
+fn settings(role: &str) -> Settings {
+    Settings::parse(&format!("role = \"{role}\"\nrepository = \"/r\""), Path::new("config.toml")).unwrap()
+}
+
+fn replica() -> Settings {
+    settings("replica")
+}
+
+fn main_host() -> Settings {
+    settings("main")
+}
+
+/// A small configuration that differs from others by `generation` in an entity, a link and the number of rows.
+fn generation(generation: i64) -> Configuration {
+    let monitors = (1..=3 + generation)
+        .map(|id| vec![i(id), Value::text(format!("monitor {id} of {generation}")), t("2026-01-01 00:00:00")])
+        .collect();
+    Configuration {
+        tables: vec![
+            table("user", &["id", "username"], vec![vec![i(1), t("admin")]]),
+            table("tag", &["id", "name"], vec![vec![i(1), t("prod")], vec![i(2), t("test")]]),
+            table("monitor", &["id", "name", "created_date"], monitors),
+            table("monitor_tag", &["monitor_id", "tag_id"], vec![vec![i(1), i(1 + generation % 2)]]),
+        ],
+        files: Vec::new(),
+    }
+}
+
+/// A replica with generation 0 and a repository with generation 1.
+fn behind(running: bool) -> (World, SnapshotId) {
+    let mut world = World::new(generation(0));
+    world.running = running;
+    let id = world.offer(&generation(1), &main_id('b'), 1, 1);
+    (world, id)
+}
+
+fn applied(world: &World) -> Option<SnapshotId> {
+    world.state().replica.applied.map(|applied| applied.snapshot)
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split(',').map(str::trim).collect()
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The order of steps
+
+#[test]
+fn an_apply_takes_its_steps_in_this_order() {
+    let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
+    let stop = "check_stoppable, save, tell stopping, stop, tell stopped";
+    let write = "claim, export, keep_previous, write, release, tell written";
+    let start = "start, tell started, check_healthy, tell healthy";
+    for (running, steps) in [
+        (true, format!("{before}, {stop}, {write}, {start}, tell applied, save")),
+        // What the administrator stopped stays stopped.
+        (false, format!("{before}, save, {write}, tell applied, save")),
+    ] {
+        let (mut world, id) = behind(running);
+        let end = world.cycle(&replica());
+        assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
+        assert_eq!(world.calls, words(&steps));
+        assert_eq!((world.running, &world.rows, applied(&world)), (running, &generation(1), Some(id)));
+        let previous = dump::parse(world.previous.as_ref().unwrap()).unwrap();
+        assert_eq!(previous.configuration, generation(0), "the way back holds what was there");
+        let state = world.state();
+        assert_eq!(state.replica.intent, None);
+        assert_eq!((state.last.unwrap().outcome.as_str(), state.last_success), ("applied", Some(world.clock)));
+
+        // From now on one question a cycle.
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert_eq!(world.calls, words("look, tell up-to-date, save"));
+    }
+}
+
+#[test]
+fn a_publish_takes_its_steps_in_this_order() {
+    let mut world = World::new(generation(0));
+    world.warnings = vec!["uploaded file x is left out".to_owned()];
+    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    assert_eq!(world.calls, words("export, look, tell warning, save, publish, tell published, save"));
+    let (snapshot, bytes) = &world.repository[0];
+    let dump = dump::parse(bytes).unwrap();
+    assert_eq!(dump.configuration, generation(0));
+    assert_eq!(dump.manifest.place.as_ref(), Some(&snapshot.label.place));
+    assert_eq!((snapshot.label.place.epoch, snapshot.label.place.sequence), (1, 1));
+    assert_eq!((snapshot.label.digest, snapshot.label.schema), (dump.manifest.digest, dump.manifest.fingerprint));
+
+    // Unchanged: no look, no publish.
+    for _ in 0..3 {
+        assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+        assert_eq!(world.calls, words("export, tell unchanged, save"));
+    }
+    // Changed: the next sequence.
+    world.rows = generation(1);
+    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    assert_eq!(world.repository[1].0.label.place.sequence, 2);
+    assert!(world.running && world.stops == 0, "a main is never stopped");
+}
+
+#[test]
+fn nothing_is_stopped_for_nothing() {
+    // Rows that are as wanted, in the first cycle, or after a lost state: recorded, not written.
+    let mut world = World::new(generation(1));
+    let id = world.offer(&generation(1), &main_id('b'), 1, 1);
+    for _ in 0..2 {
+        world.disk = None;
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert_eq!(world.calls, words("look, export, fetch, tell fetched, tell up-to-date, save"));
+        assert_eq!((world.stops, world.commits, applied(&world)), (0, 0, Some(id.clone())));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Faults
+
+/// What holds at the end of any run, whatever happened in it.
+fn check_after(world: &World, end: &End, ran: bool, id: &SnapshotId, context: &str) {
+    let whole = world.rows == generation(0) || world.rows == generation(1);
+    assert!(whole, "B: rows are neither the old nor the new: {context}");
+    let state = world.state();
+    if applied(world).as_ref() == Some(id) {
+        assert_eq!(world.rows, generation(1), "C: recorded as applied, but the rows are others: {context}");
+        assert_eq!(world.running, ran, "C: recorded as applied before it ran again: {context}");
+    }
+    if matches!(end, End::Killed) {
+        let brings_up = state.replica.intent.is_some_and(|intent| intent.start);
+        assert!(world.running == ran || brings_up, "A: stopped, and nothing on disk says so: {context}");
+    } else {
+        assert_eq!(world.running, ran, "A: {context}");
+    }
+}
+
+#[test]
+fn an_apply_survives_a_fault_at_every_step() {
+    let mut tried = 0;
+    for ran in [true, false] {
+        for fault in FAULTS {
+            for at in 0.. {
+                let (mut world, id) = behind(ran);
+                world.faults = vec![(at, fault)];
+                let end = world.cycle(&replica());
+                if world.count <= at {
+                    break;
+                }
+                if world.fired == 0 {
+                    continue;
+                }
+                tried += 1;
+                let call = world.calls.last().cloned().unwrap_or_default();
+                let context = format!("{fault:?} at call {at}, ran {ran}, last call {call}, {end:?}");
+                assert!(!matches!(end, End::Done(_)), "{context}");
+                check_after(&world, &end, ran, &id, &context);
+
+                let (stops, written) = (world.stops, world.rows == generation(1));
+                let refused = world.state().replica.refused;
+                let next = world.cycle(&replica());
+                check_after(&world, &next, ran, &id, &context);
+                if let Some(refused) = refused {
+                    // F8: not tried again, and nothing stopped for it; a newer one is tried.
+                    assert_eq!(refused.snapshot, id);
+                    assert_eq!(next.kind(), Some(Kind::SnapshotRefused), "{context}");
+                    assert_eq!((world.stops, &world.rows), (stops, &generation(0)), "{context}");
+                    let newer = world.offer(&generation(1), &main_id('b'), 1, 2);
+                    let third = world.cycle(&replica());
+                    assert!(matches!(third, End::Done(Outcome::Applied(_))), "{context} {third:?}");
+                    assert_eq!(applied(&world), Some(newer));
+                    assert_eq!(world.state().replica.refused, None);
+                } else {
+                    assert!(matches!(next, End::Done(_)), "{context}: {next:?}");
+                    assert_eq!(applied(&world), Some(id.clone()), "{context}");
+                    if written {
+                        assert_eq!(world.stops, stops, "F3: stopped again for rows that are there: {context}");
+                    }
+                }
+                let state = world.state();
+                assert_eq!(
+                    (world.running, &world.rows, state.replica.intent),
+                    (ran, &generation(1), None),
+                    "{context}"
+                );
+                assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "{context}");
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} faults were tried");
+}
+
+#[test]
+fn an_apply_survives_two_faults_in_one_run() {
+    let mut tried = 0;
+    for ran in [true, false] {
+        for (first, second) in [Fault::ErrorBefore, Fault::ErrorAfter].into_iter().flat_map(|a| FAULTS.map(|b| (a, b)))
+        {
+            for (at, then) in (0..40).flat_map(|at| (at + 1..40).map(move |then| (at, then))) {
+                let (mut world, id) = behind(ran);
+                world.faults = vec![(at, first), (then, second)];
+                let end = world.cycle(&replica());
+                if world.fired < 2 {
+                    continue;
+                }
+                tried += 1;
+                let context = format!("{first:?} at {at}, {second:?} at {then}, ran {ran}: {:?} {end:?}", world.calls);
+                let brings_up = world.state().replica.intent.as_ref().is_some_and(|intent| intent.start);
+                assert!(world.running == ran || brings_up, "A: {context}");
+                assert!(world.rows == generation(0) || world.rows == generation(1), "B: {context}");
+                assert_ne!(applied(&world), Some(id.clone()), "C: {context}");
+
+                let next = world.cycle(&replica());
+                assert_eq!(world.running, ran, "A after the next cycle: {context}");
+                assert_eq!(world.state().replica.intent, None, "{context}");
+                if !matches!(next, End::Done(_)) {
+                    assert_eq!(next.kind(), Some(Kind::SnapshotRefused), "{context}");
+                    world.offer(&generation(1), &main_id('b'), 1, 2);
+                    let third = world.cycle(&replica());
+                    assert!(matches!(third, End::Done(_)), "{context} {third:?}");
+                }
+                assert_eq!((world.running, &world.rows), (ran, &generation(1)), "{context}");
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} pairs of faults were tried");
+}
+
+#[test]
+fn a_publish_survives_a_fault_at_every_step() {
+    let mut tried = 0;
+    // Also with an edit between the crash and the next cycle, which must not take one's own snapshot for
+    // that of a stranger.
+    for edited in [false, true] {
+        for fault in FAULTS {
+            for at in 0.. {
+                let mut world = World::new(generation(0));
+                assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+                world.rows = generation(1);
+                world.faults = vec![(at, fault)];
+                let end = world.cycle(&main_host());
+                if world.count <= at {
+                    break;
+                }
+                if world.fired == 0 {
+                    continue;
+                }
+                tried += 1;
+                let context = format!("{fault:?} at call {at} {:?}, edited {edited}", world.calls);
+                assert!(!matches!(end, End::Done(_)), "{context}");
+                let wanted = if edited { generation(2) } else { generation(1) };
+                world.rows = wanted.clone();
+                let next = world.cycle(&main_host());
+                assert!(matches!(next, End::Done(_)), "{context}: {next:?}");
+                assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)), "{context}");
+                let sequences: Vec<u64> =
+                    world.repository.iter().map(|(found, _)| found.label.place.sequence).collect();
+                assert!(sequences.is_sorted_by(|a, b| a < b), "{context}: {sequences:?}");
+                let newest = dump::parse(&world.repository.last().unwrap().1).unwrap();
+                assert_eq!(newest.configuration, wanted, "{context}");
+                if !edited {
+                    assert_eq!(world.repository.len(), 2, "published twice: {context}");
+                }
+                let main = world.state().main.unwrap();
+                assert_eq!(
+                    (main.publishing, Some(&main.published.unwrap().sequence)),
+                    (None, sequences.last()),
+                    "{context}"
+                );
+            }
+        }
+    }
+    assert!(tried > 30, "{tried} faults were tried");
+}
+
+/// Kinds that mean "not now": the snapshot is not to blame, so it is tried again.
+#[test]
+fn a_failure_that_is_not_the_snapshots_is_tried_again() {
+    let cases = [
+        ("write", Kind::DiskFull, false),
+        ("write", Kind::DatabaseBusy, false),
+        ("write", Kind::WriteFailed, true),
+        ("write", Kind::Unwritable, true),
+        ("claim", Kind::DatabaseBusy, false),
+        ("keep_previous", Kind::DiskFull, false),
+        ("stop", Kind::StopFailed, false),
+    ];
+    for (call, kind, refused) in cases {
+        let (mut world, id) = behind(true);
+        world.cycle(&replica());
+        let calls: Vec<String> = world.calls.iter().filter(|name| *name != "release").cloned().collect();
+        let at = calls.iter().position(|name| name == call).unwrap();
+        let (mut world, _) = behind(true);
+        world.faults = vec![(at, Fault::ErrorBefore)];
+        world.kinds = vec![(call, kind)];
+        let end = world.cycle(&replica());
+        assert_eq!(end.kind(), Some(kind), "{call}");
+        assert_eq!((world.running, &world.rows), (true, &generation(0)), "{call}");
+        assert_eq!(world.state().replica.refused.is_some(), refused, "{call} {kind:?}");
+        world.kinds.clear();
+        let next = world.cycle(&replica());
+        assert_eq!(matches!(&next, End::Done(Outcome::Applied(done)) if *done == id), !refused, "{call} {kind:?}");
+    }
+}
+
+/// F8: rows with which Uptime Kuma does not come up.
+#[test]
+fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
+    for at in 0..80 {
+        for fault in FAULTS {
+            let (mut world, id) = behind(true);
+            world.poison = Some(generation(1));
+            if at > 0 {
+                world.faults = vec![(at - 1, fault)];
+            }
+            let end = world.cycle(&replica());
+            if at == 0 {
+                assert_eq!(end.kind(), Some(Kind::RolledBack));
+                assert_eq!((world.running, &world.rows), (true, &generation(0)));
+                assert_eq!((world.stops, world.commits), (2, 2), "put back once");
+                assert_eq!(world.state().replica.refused.map(|refused| refused.snapshot), Some(id));
+                assert_eq!(world.state().replica.intent, None);
+                // Not tried again, however often.
+                for _ in 0..3 {
+                    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::SnapshotRefused));
+                    assert_eq!((world.stops, world.did("fetch")), (2, 0));
+                }
+            } else if world.fired == 0 {
+                continue;
+            }
+            let context = format!("{fault:?} at {at}: {:?}", world.calls);
+            // With one more fault: never a mix, never left stopped; or a person is asked, and nothing flaps.
+            for _ in 0..2 {
+                world.cycle(&replica());
+            }
+            let (stops, rows) = (world.stops, world.rows.clone());
+            let later = world.cycle(&replica());
+            assert!(world.running, "A: {context}");
+            assert!(rows == generation(0) || rows == generation(1), "B: {context}");
+            assert_eq!((world.stops, &world.rows), (stops, &rows), "it flaps: {context}");
+            let kind = later.kind().unwrap();
+            if rows == generation(0) {
+                assert_eq!(kind, Kind::SnapshotRefused, "{context}");
+                let newer = world.offer(&generation(2), &main_id('b'), 1, 2);
+                assert!(
+                    matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == newer),
+                    "{context}"
+                );
+            } else {
+                assert_eq!(kind.exit(), Exit::NeedsPerson, "{context}: {kind:?}");
+            }
+        }
+    }
+}
+
+/// The system goes down while Uptime Kuma is being waited for: nobody's fault, so nothing is taken back.
+#[test]
+fn a_shutdown_while_waiting_for_an_answer_takes_nothing_back() {
+    let (mut world, id) = behind(true);
+    world.kinds = vec![("check_healthy", Kind::Interrupted)];
+    world.faults = vec![(19, Fault::ErrorBefore)];
+    let end = world.cycle(&replica());
+    assert_eq!(end.kind(), Some(Kind::Interrupted), "{:?}", world.calls);
+    assert_eq!((world.stops, &world.rows, applied(&world)), (1, &generation(1), None));
+    assert!(world.state().replica.intent.is_some() && world.state().replica.refused.is_none());
+    // The next boot, which starts Uptime Kuma by itself.
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+    assert_eq!((world.stops, applied(&world)), (1, Some(id)));
+}
+
+#[test]
+fn told_to_stop_before_anything_was_stopped() {
+    for role in ["main", "replica"] {
+        let (mut world, _) = behind(true);
+        world.kinds = vec![("check_interrupted", Kind::Interrupted)];
+        assert_eq!(world.cycle(&settings(role)).kind(), Some(Kind::Interrupted));
+        assert_eq!((world.stops, world.commits, world.repository.len()), (0, 0, 1));
+    }
+}
+
+/// An intent of a cycle that was killed is dealt with before anything is asked of anybody.
+#[test]
+fn an_unfinished_apply_comes_first() {
+    for ran in [true, false] {
+        let (mut world, _) = behind(ran);
+        // Killed right after the rows were committed: Uptime Kuma is down.
+        world.faults = vec![(if ran { 15 } else { 11 }, Fault::KillAfter)];
+        assert!(matches!(world.cycle(&replica()), End::Killed));
+        assert!(!world.running && world.rows == generation(1), "{:?}", world.calls);
+        // The repository is gone: Uptime Kuma runs again all the same.
+        let full = std::mem::take(&mut world.repository);
+        world.cycle(&replica());
+        assert_eq!(world.running, ran);
+        let first = if ran {
+            "activity, start, check_healthy, tell recovered, save, look"
+        } else {
+            "tell recovered, save, look"
+        };
+        assert_eq!(world.calls[..words(first).len()], words(first));
+        world.repository = full;
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert_eq!(world.stops, usize::from(ran));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// What a replica decides
+
+#[test]
+fn a_replica_holds_on_another_schema_and_fetches_once() {
+    let (mut world, id) = behind(true);
+    let same = world.schema.clone();
+    for (change, said) in
+        [("ahead", "upgrade Uptime Kuma on the main"), ("behind", "on this replica"), ("apart", "same version")]
+    {
+        world.schema = same.clone();
+        match change {
+            "ahead" => drop(world.schema.migrations.insert("9".to_owned())),
+            "behind" => world.schema.migrations.clear(),
+            _ => world.schema.migrations = ["9".to_owned()].into(),
+        }
+        for round in 0..3 {
+            let End::Done(Outcome::Held(reason)) = world.cycle(&replica()) else { panic!("{change}: not held") };
+            assert!(reason.contains(said), "{change}: {reason}");
+            assert_eq!(world.did("fetch"), usize::from(round == 0), "{change}, round {round}");
+            assert_eq!((world.stops, applied(&world)), (0, None));
+            assert_eq!(world.state().last.unwrap().outcome, "held");
+            assert_eq!(world.state().last_success, None);
+        }
+    }
+    world.schema = same;
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == id));
+    assert_eq!(world.state().replica.held, None);
+}
+
+#[test]
+fn a_replica_decides_from_tags() {
+    // What the repository holds beside snapshot (b, epoch 1, sequence 5), which was applied; what comes of it.
+    type Offers<'a> = &'a [(char, u64, u64, i64)];
+    let cases: &[(&str, Offers<'_>, Result<bool, Kind>)] = &[
+        ("nothing new", &[], Ok(false)),
+        ("older ones", &[('b', 1, 3, 3), ('b', 1, 4, 4)], Ok(false)),
+        ("a newer one", &[('b', 1, 6, 6)], Ok(true)),
+        ("only the newest counts", &[('b', 1, 9, 9), ('b', 1, 6, 6), ('b', 1, 8, 8)], Ok(true)),
+        ("another main in the same epoch", &[('c', 1, 6, 6)], Err(Kind::Fenced)),
+        ("another main in an older epoch", &[('c', 0, 60, 6)], Ok(false)),
+        ("a new main in a new epoch", &[('c', 2, 1, 6)], Ok(true)),
+        ("two at one place", &[('b', 1, 6, 6), ('b', 1, 6, 7)], Err(Kind::OutOfOrder)),
+        ("two mains at one place", &[('b', 1, 6, 6), ('c', 1, 6, 6)], Err(Kind::OutOfOrder)),
+        ("twice the same", &[('b', 1, 6, 6), ('b', 1, 6, 6)], Ok(true)),
+        ("the applied one once more", &[('b', 1, 5, 1), ('b', 1, 5, 1), ('b', 1, 5, 1)], Ok(false)),
+    ];
+    for (name, offers, wanted) in cases {
+        let mut world = World::new(generation(0));
+        world.offer(&generation(1), &main_id('b'), 1, 5);
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+        let stops = world.stops;
+        for (main, epoch, sequence, content) in *offers {
+            world.offer(&generation(*content), &main_id(*main), *epoch, *sequence);
+        }
+        let end = world.cycle(&replica());
+        match wanted {
+            Ok(changes) => {
+                assert!(matches!(end, End::Done(_)), "{name}: {end:?}");
+                assert_eq!(world.stops > stops, *changes, "{name}");
+                let newest = offers.iter().max_by_key(|offer| (offer.1, offer.2)).filter(|_| *changes);
+                assert_eq!(world.rows, generation(newest.map_or(1, |offer| offer.3)), "{name}");
+                assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "{name}");
+            }
+            Err(kind) => {
+                assert_eq!(end.kind(), Some(*kind), "{name}: {end:?}");
+                assert_eq!(kind.exit(), Exit::NeedsPerson);
+                assert_eq!((world.stops, &world.rows, world.did("fetch")), (stops, &generation(1), 0), "{name}");
+            }
+        }
+    }
+    // A repository that lost everything, or went back.
+    let mut world = World::new(generation(0));
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Held(_))), "nothing was ever published");
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    let old = world.repository.clone();
+    world.offer(&generation(2), &main_id('b'), 1, 2);
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    for repository in [Vec::new(), old] {
+        world.repository = repository;
+        assert_eq!(world.cycle(&replica()).kind(), Some(Kind::OutOfOrder));
+        assert_eq!(world.rows, generation(2));
+    }
+}
+
+/// F15, F21: nothing is stopped for what is not wholly right.
+#[test]
+fn a_replica_refuses_what_is_not_what_it_says() {
+    type Spoil = fn(&mut World);
+    let cases: &[(&str, Spoil, Kind)] = &[
+        ("cut", |world| world.repository[0].1.truncate(300), Kind::SnapshotDamaged),
+        ("empty", |world| world.repository[0].1.clear(), Kind::SnapshotDamaged),
+        (
+            "other digest in the tags",
+            |world| world.repository[0].0.label.digest = dump_digest(2),
+            Kind::SnapshotDamaged,
+        ),
+        (
+            "other schema in the tags",
+            |world| world.repository[0].0.label.schema = dump_digest(2),
+            Kind::SnapshotDamaged,
+        ),
+        ("other place in the tags", |world| world.repository[0].0.label.place.sequence += 1, Kind::SnapshotDamaged),
+        (
+            "another dump",
+            |world| {
+                let mut other = World::new(generation(0));
+                other.offer(&generation(2), &main_id('b'), 1, 1);
+                world.repository[0].1 = other.repository[0].1.clone();
+            },
+            Kind::SnapshotDamaged,
+        ),
+        (
+            "a newer format inside",
+            |world| {
+                let text = String::from_utf8(world.repository[0].1.clone()).unwrap();
+                world.repository[0].1 = text.replacen("\"format\":1", "\"format\":7", 1).into_bytes();
+            },
+            Kind::FormatUnknown,
+        ),
+        (
+            "no user",
+            |world| {
+                world.repository.clear();
+                let mut empty = generation(1);
+                empty.tables[0].rows.clear();
+                world.offer(&empty, &main_id('b'), 1, 1);
+            },
+            Kind::NoUser,
+        ),
+    ];
+    for (name, spoil, kind) in cases {
+        let (mut world, _) = behind(true);
+        spoil(&mut world);
+        // The same bytes are not fetched again to be refused again.
+        for kind in [*kind, Kind::SnapshotRefused] {
+            assert_eq!(world.cycle(&replica()).kind(), Some(kind), "{name}");
+            assert_eq!(world.did("fetch"), usize::from(kind != Kind::SnapshotRefused), "{name}");
+            assert_eq!((world.stops, world.running, &world.rows), (0, true, &generation(0)), "{name}");
+            assert_eq!(applied(&world), None, "{name}");
+        }
+    }
+    // A format of a newer version in the tags is not even fetched.
+    let (mut world, _) = behind(true);
+    world.repository[0].0.label.format = 2;
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Held(_))));
+    assert_eq!(world.did("fetch"), 0);
+}
+
+fn dump_digest(number: i64) -> kuma_replicator::model::digest::Digest {
+    kuma_replicator::model::digest::Digest::of(&dump::body(&generation(number)))
+}
+
+/// F27: rows edited on the replica are overwritten by the next snapshot, not mixed with it.
+#[test]
+fn local_edits_do_not_survive_the_next_snapshot() {
+    let (mut world, _) = behind(true);
+    world.cycle(&replica());
+    world.rows = generation(3);
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "nothing newer");
+    world.offer(&generation(2), &main_id('b'), 1, 2);
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert_eq!(world.rows, generation(2));
+}
+
+// ---------------------------------------------------------------------------------------------------
+// What a main decides
+
+#[test]
+fn a_main_is_fenced_by_another() {
+    for (name, main, epoch, sequence) in [
+        ("another main", 'c', 1, 2),
+        ("another main in a higher epoch", 'c', 2, 1),
+        ("its own id in a higher epoch", 'a', 2, 1),
+        ("a copy of itself", 'a', 1, 2),
+    ] {
+        let mut world = World::new(generation(0));
+        world.cycle(&main_host());
+        world.offer(&generation(5), &main_id(main), epoch, sequence);
+        world.rows = generation(1);
+        for _ in 0..2 {
+            let end = world.cycle(&main_host());
+            assert_eq!(end.kind(), Some(Kind::Fenced), "{name}: {end:?}");
+            assert_eq!(world.repository.len(), 2, "{name}");
+        }
+    }
+    // Without a change it notices once a day.
+    let mut world = World::new(generation(0));
+    world.cycle(&main_host());
+    world.offer(&generation(5), &main_id('c'), 2, 1);
+    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    world.clock = world.clock.checked_add(SignedDuration::from_hours(24)).unwrap();
+    assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::Fenced));
+    // Two at the newest place: nobody's truth.
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('a'), 1, 1);
+    world.offer(&generation(2), &main_id('a'), 1, 1);
+    assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::OutOfOrder));
+}
+
+#[test]
+fn a_main_looks_once_a_day_and_notices_a_lost_repository() {
+    let mut world = World::new(generation(0));
+    world.cycle(&main_host());
+    let start = world.clock;
+    let at = |world: &mut World, hours: i64| {
+        world.clock = start.checked_add(SignedDuration::from_hours(hours)).unwrap();
+        let end = world.cycle(&main_host());
+        (matches!(end, End::Done(Outcome::Published(_))), world.did("look"))
+    };
+    assert_eq!(at(&mut world, 23), (false, 0));
+    assert_eq!(at(&mut world, 24), (false, 1));
+    assert_eq!(at(&mut world, 30), (false, 0));
+    world.repository.clear();
+    assert_eq!(at(&mut world, 49), (true, 1), "the repository was lost: published anew");
+    assert_eq!(world.repository[0].0.label.place.sequence, 2, "with the next sequence, for those who know the old");
+    // A clock that went back proves nothing: it looks.
+    assert_eq!(at(&mut world, -100), (false, 1));
+}
+
+/// An upgrade of Uptime Kuma that touches no row: replicas must learn that this main is ahead.
+#[test]
+fn a_main_publishes_a_migration() {
+    let mut world = World::new(generation(0));
+    world.cycle(&main_host());
+    world.schema.migrations.insert("2027-01-01-0000-next.js".to_owned());
+    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    let labels: Vec<_> = world.repository.iter().map(|(snapshot, _)| &snapshot.label).collect();
+    assert_eq!(labels[0].digest, labels[1].digest);
+    assert_ne!(labels[0].schema, labels[1].schema);
+    assert_eq!(labels[1].place.sequence, 2);
+    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    // Also if it lost its state meanwhile: what is there already is not published again.
+    world.disk = None;
+    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    assert_eq!(world.repository.len(), 2);
+}
+
+#[test]
+fn a_main_that_lost_its_state_takes_up_where_the_repository_stands() {
+    for rows in [generation(1), generation(2)] {
+        let mut world = World::new(generation(0));
+        world.cycle(&main_host());
+        world.rows = generation(1);
+        world.cycle(&main_host());
+        world.disk = None;
+        world.rows = rows.clone();
+        let published = matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_)));
+        assert_eq!(published, rows == generation(2));
+        assert_eq!(world.repository.last().unwrap().0.label.place.sequence, if published { 3 } else { 2 });
+        assert_eq!(world.state().main.unwrap().id, main_id('a'));
+    }
+}
+
+/// F14: what lost its users, its monitors or most of its rows does not leave the host by itself.
+#[test]
+fn a_main_does_not_publish_what_shrank() {
+    let remove = |table: &str, keep: usize| {
+        let mut rows = generation(8);
+        rows.tables.iter_mut().find(|found| found.spec.name == table).unwrap().rows.truncate(keep);
+        rows
+    };
+    let cases = [
+        ("all monitors", remove("monitor", 0), Some(Kind::Shrunk)),
+        ("most rows", remove("monitor", 2), Some(Kind::Shrunk)),
+        ("some rows", remove("monitor", 8), None),
+        ("all tags", remove("tag", 0), None),
+        ("all users", remove("user", 0), Some(Kind::NoUser)),
+        ("a table", Configuration { tables: generation(8).tables[..2].to_vec(), files: vec![] }, Some(Kind::Shrunk)),
+    ];
+    for (name, rows, wanted) in cases {
+        let mut world = World::new(generation(8));
+        world.cycle(&main_host());
+        world.rows = rows;
+        let end = world.cycle(&main_host());
+        assert_eq!(end.kind(), wanted, "{name}: {end:?}");
+        assert_eq!(world.repository.len(), if wanted.is_some() { 1 } else { 2 }, "{name}");
+        if wanted == Some(Kind::Shrunk) {
+            assert_eq!(world.did("look"), 0, "{name}");
+            let end = world.cycle_with(&main_host(), &Orders { confirm_shrink: true });
+            assert!(matches!(end, End::Done(Outcome::Published(_))), "{name}: {end:?}");
+        } else if wanted == Some(Kind::NoUser) {
+            let end = world.cycle_with(&main_host(), &Orders { confirm_shrink: true });
+            assert_eq!(end.kind(), Some(Kind::NoUser), "no order opens the set-up page of the replicas");
+        }
+    }
+}
+
+/// A failed cycle leaves its reason for `status`, and says nothing of a success.
+#[test]
+fn every_end_is_recorded() {
+    let mut world = World::new(generation(0));
+    world.cycle(&main_host());
+    let success = world.state().last_success;
+    world.rows = generation(1);
+    world.faults = vec![(1, Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::RepositoryUnreachable));
+    let state = world.state();
+    assert_eq!((state.last_success, state.last.unwrap().outcome.as_str()), (success, "failed"));
+}

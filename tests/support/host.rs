@@ -1,0 +1,366 @@
+//! A host in memory: an Uptime Kuma, its service, a repository and a state file, with a fault at any call.
+//!
+//! It keeps the contracts that `cycle::Host` promises, and panics where a cycle breaks one: stopping without
+//! an intent on disk, writing to a database that runs or is not claimed, starting while it is claimed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use jiff::{SignedDuration, Timestamp};
+use kuma_replicator::config::Settings;
+use kuma_replicator::cycle::{self, Activity, Event, Export, Host, Orders, Outcome};
+use kuma_replicator::error::{Error, Kind, Result};
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::dump;
+use kuma_replicator::model::manifest::{FORMAT, Place};
+use kuma_replicator::model::schema::Schema;
+use kuma_replicator::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
+use kuma_replicator::model::state::State;
+use kuma_replicator::plan::Plan;
+
+use super::rows;
+
+/// What goes wrong at one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It fails and has done nothing.
+    ErrorBefore,
+    /// It fails although it has done its work, where that can be: a lost answer, a job that timed out.
+    ErrorAfter,
+    /// The process is killed before the call does anything.
+    KillBefore,
+    /// The process is killed when the call has done its work.
+    KillAfter,
+}
+
+/// All of them.
+pub(crate) const FAULTS: [Fault; 4] = [Fault::ErrorBefore, Fault::ErrorAfter, Fault::KillBefore, Fault::KillAfter];
+
+/// What a killed process unwinds with; nothing of the cycle may run after it.
+struct Killed;
+
+/// How a cycle ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// As designed.
+    Done(Outcome),
+    /// With an error.
+    Failed(Error),
+    /// It was killed.
+    Killed,
+}
+
+impl End {
+    /// The kind of the failure.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Failed(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+/// Everything outside.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    /// What is committed in the database.
+    pub(crate) rows: Configuration,
+    /// The schema of the database.
+    pub(crate) schema: Schema,
+    /// What could not be exported.
+    pub(crate) warnings: Vec<String>,
+    /// Whether the service runs.
+    pub(crate) running: bool,
+    /// Rows with which Uptime Kuma runs but does not answer.
+    pub(crate) poison: Option<Configuration>,
+    /// What the repository holds.
+    pub(crate) repository: Vec<(Snapshot, Vec<u8>)>,
+    /// The state file.
+    pub(crate) disk: Option<Vec<u8>>,
+    /// The way back.
+    pub(crate) previous: Option<Vec<u8>>,
+    /// The time.
+    pub(crate) clock: Timestamp,
+    /// Who this host is.
+    pub(crate) id: MainId,
+    /// Every call and every event so far, by name.
+    pub(crate) calls: Vec<String>,
+    /// How often the service was stopped.
+    pub(crate) stops: usize,
+    /// How often rows were committed.
+    pub(crate) commits: usize,
+    /// The calls, counted from now on, at which something goes wrong.
+    pub(crate) faults: Vec<(usize, Fault)>,
+    /// Kinds of errors that replace the usual ones, by call.
+    pub(crate) kinds: Vec<(&'static str, Kind)>,
+    /// How many of `faults` were reached and applied.
+    pub(crate) fired: usize,
+    /// Calls in this cycle.
+    pub(crate) count: usize,
+    claimed: bool,
+}
+
+impl World {
+    /// A host whose Uptime Kuma has `rows` and runs; nothing else is there.
+    pub(crate) fn new(rows: Configuration) -> Self {
+        Self {
+            schema: rows::schema(&rows, &["2025-01-01-0000-first.js"]),
+            rows,
+            warnings: Vec::new(),
+            running: true,
+            poison: None,
+            repository: Vec::new(),
+            disk: None,
+            previous: None,
+            clock: "2026-01-01T00:00:00Z".parse().unwrap(),
+            id: main_id('a'),
+            calls: Vec::new(),
+            stops: 0,
+            commits: 0,
+            faults: Vec::new(),
+            kinds: Vec::new(),
+            fired: 0,
+            count: 0,
+            claimed: false,
+        }
+    }
+
+    /// Runs one cycle from the state on disk, as a new process would.
+    pub(crate) fn cycle(&mut self, settings: &Settings) -> End {
+        self.cycle_with(settings, &Orders::default())
+    }
+
+    /// The same with orders.
+    pub(crate) fn cycle_with(&mut self, settings: &Settings, orders: &Orders) -> End {
+        self.calls.clear();
+        (self.count, self.fired) = (0, 0);
+        self.clock = self.clock.checked_add(SignedDuration::from_mins(1)).unwrap();
+        let mut state = self.state();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(cycle::run(self, settings, &mut state, orders))));
+        self.faults.clear();
+        // What a process holds, its end gives free.
+        let claimed = std::mem::take(&mut self.claimed);
+        match end {
+            Ok(result) => {
+                assert!(!claimed, "the database is still claimed at the end of a cycle");
+                match result {
+                    Ok(outcome) => End::Done(outcome),
+                    Err(error) => End::Failed(error),
+                }
+            }
+            Err(panic) if panic.is::<Killed>() => End::Killed,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// The state on disk; it can always be read.
+    pub(crate) fn state(&self) -> State {
+        self.disk.as_ref().map_or_else(State::default, |bytes| State::parse(bytes).expect("a state that can be read"))
+    }
+
+    /// Puts a snapshot of `configuration` into the repository, as some main would.
+    pub(crate) fn offer(
+        &mut self,
+        configuration: &Configuration,
+        main: &MainId,
+        epoch: u64,
+        sequence: u64,
+    ) -> SnapshotId {
+        let place = Place { main: main.clone(), epoch, sequence };
+        let manifest = rows::manifest(configuration, Some(place.clone()));
+        let bytes = dump::render(&manifest, &dump::body(configuration));
+        let label = Label { format: FORMAT, place, digest: manifest.digest, schema: manifest.fingerprint };
+        self.store(bytes, label)
+    }
+
+    fn store(&mut self, bytes: Vec<u8>, label: Label) -> SnapshotId {
+        let id: SnapshotId =
+            Digest::of(format!("snapshot {}", self.repository.len()).as_bytes()).hex().parse().unwrap();
+        let snapshot = Snapshot { id: id.clone(), time: self.clock, host: "alpha".to_owned(), label };
+        self.repository.push((snapshot, bytes));
+        id
+    }
+
+    /// The calls of the last cycle without events.
+    pub(crate) fn did(&self, name: &str) -> usize {
+        self.calls.iter().filter(|call| *call == name).count()
+    }
+
+    fn fault(&mut self, wanted: &[Fault]) -> Option<Fault> {
+        let at = self.count - 1;
+        let fault = self.faults.iter().find(|(call, fault)| *call == at && wanted.contains(fault))?.1;
+        self.fired += 1;
+        Some(fault)
+    }
+
+    /// The beginning of a call; `usual` is the kind it fails with, if it can fail.
+    fn enter(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
+        self.calls.push(name.to_owned());
+        self.count += 1;
+        let possible =
+            if usual.is_some() { &[Fault::ErrorBefore, Fault::KillBefore][..] } else { &[Fault::KillBefore] };
+        self.strike(name, usual, possible)
+    }
+
+    /// The end of a call; `usual` is set where its failure does not tell that nothing was done.
+    fn leave(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
+        let possible = if usual.is_some() { &[Fault::ErrorAfter, Fault::KillAfter][..] } else { &[Fault::KillAfter] };
+        self.strike(name, usual, possible)
+    }
+
+    fn strike(&mut self, name: &str, usual: Option<Kind>, possible: &[Fault]) -> Result<()> {
+        match self.fault(possible) {
+            None => Ok(()),
+            Some(Fault::KillBefore | Fault::KillAfter) => resume_unwind(Box::new(Killed)),
+            Some(_) => {
+                let special = self.kinds.iter().find(|(call, _)| *call == name).map(|(_, kind)| *kind);
+                Err(Error::new(special.or(usual).unwrap(), format!("{name} was made to fail")))
+            }
+        }
+    }
+}
+
+/// A main id of one letter.
+pub(crate) fn main_id(letter: char) -> MainId {
+    letter.to_string().repeat(32).parse().unwrap()
+}
+
+impl Host for World {
+    fn now(&self) -> Timestamp {
+        self.clock
+    }
+
+    fn name(&self) -> String {
+        "alpha".to_owned()
+    }
+
+    fn main_id(&self) -> Result<MainId> {
+        Ok(self.id.clone())
+    }
+
+    fn tell(&mut self, event: &Event) {
+        assert!(!event.message_id().is_empty() && !event.to_string().is_empty());
+        let name = format!("tell {}", event.name());
+        let told = self.enter(&name, None).and_then(|()| self.leave(&name, None));
+        assert!(told.is_ok(), "telling cannot fail");
+    }
+
+    fn save(&mut self, state: &State) -> Result<()> {
+        self.enter("save", Some(Kind::DiskFull))?;
+        self.disk = Some(state.render());
+        self.leave("save", Some(Kind::Files))
+    }
+
+    fn check_interrupted(&self) -> Result<()> {
+        // It cannot count, being `&self`: interruption has a test of its own, through `kinds`.
+        match self.kinds.iter().find(|(call, _)| *call == "check_interrupted") {
+            Some((_, kind)) => Err(Error::new(*kind, "told to stop")),
+            None => Ok(()),
+        }
+    }
+
+    async fn export(&mut self) -> Result<Export> {
+        self.enter("export", Some(Kind::DatabaseBusy))?;
+        let export =
+            Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
+        self.leave("export", None)?;
+        Ok(export)
+    }
+
+    async fn look(&mut self) -> Result<Listing> {
+        self.enter("look", Some(Kind::RepositoryUnreachable))?;
+        let snapshots = self.repository.iter().map(|(snapshot, _)| snapshot.clone()).collect();
+        self.leave("look", None)?;
+        Ok(Listing { snapshots, unreadable: Vec::new() })
+    }
+
+    async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
+        self.enter("fetch", Some(Kind::RepositoryUnreachable))?;
+        let found = self.repository.iter().find(|(snapshot, _)| snapshot.id.same(id));
+        let bytes = found.expect("a snapshot that was looked at").1.clone();
+        self.leave("fetch", None)?;
+        Ok(bytes)
+    }
+
+    async fn publish(&mut self, bytes: &[u8], label: &Label) -> Result<SnapshotId> {
+        self.enter("publish", Some(Kind::RepositoryUnreachable))?;
+        let main = self.state().main.expect("the attempt is on disk before the deed");
+        let attempt = main.publishing.expect("the attempt is on disk before the deed");
+        assert_eq!((attempt.sequence, attempt.digest), (label.place.sequence, label.digest));
+        let id = self.store(bytes.to_vec(), label.clone());
+        self.leave("publish", Some(Kind::RepositoryUnreachable))?;
+        Ok(id)
+    }
+
+    fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        self.enter("rehearse", Some(Kind::Unwritable))?;
+        assert_eq!(&rows::carry_out(changes, here), wanted);
+        self.leave("rehearse", None)
+    }
+
+    async fn activity(&mut self) -> Result<Activity> {
+        self.enter("activity", Some(Kind::BusUnavailable))?;
+        let activity = if self.running { Activity::Running } else { Activity::Stopped };
+        self.leave("activity", None)?;
+        Ok(activity)
+    }
+
+    async fn check_stoppable(&mut self) -> Result<()> {
+        self.enter("check_stoppable", Some(Kind::ServiceBusy))?;
+        assert!(self.running, "asked whether a stopped service may be stopped");
+        self.leave("check_stoppable", None)
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        self.enter("stop", Some(Kind::StopFailed))?;
+        let intent = self.state().replica.intent;
+        assert!(intent.is_some_and(|intent| intent.start), "stopped without an intent on disk");
+        self.running = false;
+        self.stops += 1;
+        self.leave("stop", Some(Kind::StopFailed))
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        self.enter("start", Some(Kind::StartFailed))?;
+        assert!(!self.claimed, "started while the database is claimed: Uptime Kuma would die");
+        self.running = true;
+        self.leave("start", Some(Kind::StartFailed))
+    }
+
+    async fn check_healthy(&mut self) -> Result<()> {
+        self.enter("check_healthy", Some(Kind::Unhealthy))?;
+        let healthy = self.running && self.poison.as_ref() != Some(&self.rows);
+        self.leave("check_healthy", None)?;
+        if healthy { Ok(()) } else { Err(Error::new(Kind::Unhealthy, "it does not answer")) }
+    }
+
+    async fn claim(&mut self) -> Result<()> {
+        self.enter("claim", Some(Kind::DatabaseBusy))?;
+        if self.running {
+            return Err(Error::new(Kind::DatabaseBusy, "Uptime Kuma has it open"));
+        }
+        self.claimed = true;
+        self.leave("claim", None)
+    }
+
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<()> {
+        assert!(std::mem::take(&mut self.claimed) && !self.running, "written without a claim");
+        self.enter("write", Some(Kind::WriteFailed))?;
+        self.rows = rows::carry_out(plan, &self.rows);
+        assert_eq!(&self.rows, wanted);
+        self.commits += 1;
+        self.leave("write", None)
+    }
+
+    fn release(&mut self) {
+        self.claimed = false;
+        self.calls.push("release".to_owned());
+    }
+
+    fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {
+        self.enter("keep_previous", Some(Kind::DiskFull))?;
+        self.previous = Some(dump.to_vec());
+        self.leave("keep_previous", Some(Kind::Files))
+    }
+}
