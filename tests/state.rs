@@ -59,7 +59,12 @@ fn golden() -> State {
                 at: at("2026-01-01T00:00:00Z"),
             }),
             held: Some(Held { snapshot: snapshot('d'), schema: two, reason: "upgrade \"here\"".to_owned() }),
-            intent: Some(Intent { snapshot: snapshot('e'), start: true, since: at("2026-01-01T00:00:00Z") }),
+            intent: Some(Intent {
+                snapshot: snapshot('e'),
+                start: true,
+                since: at("2026-01-01T00:00:00Z"),
+                previous: Some(one),
+            }),
         },
         last: Some(LastCycle {
             outcome: "held".to_owned(), message: "ü\n".to_owned(), at: at("2026-01-02T03:04:05Z")

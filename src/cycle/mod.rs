@@ -7,6 +7,7 @@
 mod apply;
 mod event;
 mod publish;
+mod replace;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
 use crate::model::state::{LastCycle, State};
 use crate::plan::Plan;
 
-pub use apply::{Verified, recover, verify};
+pub use apply::{Verified, verify};
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use publish::{Prepared, first_state, prepare};
 
@@ -111,6 +112,9 @@ pub trait Host {
 
     /// Keeps `dump` as the way back, in place of the one before.
     fn keep_previous(&mut self, dump: &[u8]) -> Result<()>;
+
+    /// The dump that was kept last, if any.
+    fn previous(&mut self) -> Result<Option<Vec<u8>>>;
 }
 
 /// How a cycle ended as designed. Other ends are errors; their kind says which.

@@ -69,6 +69,14 @@ impl Store {
     pub fn keep_previous(&self, dump: &[u8]) -> Result<()> {
         replace(&self.directory.join(PREVIOUS), dump)
     }
+
+    /// The way back, if one is kept.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn previous(&self) -> Result<Option<Vec<u8>>> {
+        read(&self.directory.join(PREVIOUS))
+    }
 }
 
 /// Reads the state in `directory` without a lock: `None` if there is none.
@@ -77,15 +85,20 @@ impl Store {
 /// [`Kind::StateDamaged`] if it cannot be understood; the file is kept as it is.
 pub fn read_state(directory: &Path) -> Result<Option<State>> {
     let path = directory.join(STATE);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(format!("read state {}", path.display()), error)),
-    };
+    let Some(bytes) = read(&path)? else { return Ok(None) };
     let state = State::parse(&bytes).map_err(|fault| {
         Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display())).because(fault)
     })?;
     Ok(Some(state))
+}
+
+/// The content of a file, if it is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
+    }
 }
 
 /// Makes `directory`, and its parents, readable by their owner only.

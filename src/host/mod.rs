@@ -242,4 +242,8 @@ impl Host for System {
     fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {
         self.store.keep_previous(dump)
     }
+
+    fn previous(&mut self) -> Result<Option<Vec<u8>>> {
+        self.store.previous()
+    }
 }

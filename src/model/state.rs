@@ -145,6 +145,9 @@ pub struct Intent {
     pub start: bool,
     /// Since when.
     pub since: Timestamp,
+    /// The digest of the configuration that is kept as the way back, once it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
 }
 
 /// How a cycle ended.

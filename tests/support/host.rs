@@ -358,6 +358,13 @@ impl Host for World {
         self.calls.push("release".to_owned());
     }
 
+    fn previous(&mut self) -> Result<Option<Vec<u8>>> {
+        self.enter("previous", Some(Kind::Files))?;
+        let previous = self.previous.clone();
+        self.leave("previous", Some(Kind::Files))?;
+        Ok(previous)
+    }
+
     fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {
         self.enter("keep_previous", Some(Kind::DiskFull))?;
         self.previous = Some(dump.to_vec());

@@ -1,0 +1,203 @@
+//! The part of an apply in which Uptime Kuma is stopped: intent, stop, write, start, check; and the ways back.
+//!
+//! Whatever happens after Uptime Kuma was stopped, the last thing done is to start it again.
+
+use std::time::Instant;
+
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::model::configuration::Configuration;
+use crate::model::snapshot::SnapshotId;
+use crate::model::state::{Intent, Refused, State};
+use crate::plan::{Size, plan};
+
+use super::apply::{Verified, verify};
+use super::publish::Prepared;
+use super::{Activity, Event, Host, millis};
+
+/// Deals with an apply that was begun and not ended: Uptime Kuma is to run again if it ran before, and to
+/// answer, before anything else is decided. If it does not, and the rows had been written, they are taken
+/// back. Whether a healthy one has the new rows is found by planning anew.
+///
+/// # Errors
+/// If Uptime Kuma can not be brought up; the intent stays, so the next cycle tries again.
+pub(super) async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
+    let Some(intent) = state.replica.intent.clone() else { return Ok(()) };
+    let mut started = false;
+    if intent.start
+        && let Err(error) = bring_back(host, &mut started).await
+    {
+        if !matches!(error.kind(), Kind::Unhealthy | Kind::StartFailed) {
+            return Err(error);
+        }
+        let Some(previous) = replaced(host, &intent).await? else { return Err(error) };
+        let unit = settings.kuma.unit.to_string();
+        return Err(way_back(host, state, &intent.snapshot, &previous, &unit, error).await);
+    }
+    host.tell(&Event::Recovered { snapshot: intent.snapshot, started });
+    state.replica.intent = None;
+    host.save(state)
+}
+
+async fn bring_back<H: Host>(host: &mut H, started: &mut bool) -> Result<()> {
+    if host.activity().await? == Activity::Stopped {
+        host.start().await?;
+        *started = true;
+    }
+    host.check_healthy().await
+}
+
+/// The configuration that the interrupted apply of `intent` replaced, if it got so far.
+async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Configuration>> {
+    let Some(digest) = intent.previous else { return Ok(None) };
+    let Some(bytes) = host.previous()? else { return Ok(None) };
+    let Verified(dump) = verify(&bytes, None)?;
+    let here = Prepared::new(host.export().await?);
+    Ok((dump.manifest.digest == digest && here.digest != digest).then_some(dump.configuration))
+}
+
+/// Stops, writes, starts and checks. When this returns an error, the previous configuration is in force.
+pub(super) async fn replace<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    snapshot: &SnapshotId,
+    wanted: &Configuration,
+) -> Result<()> {
+    let unit = settings.kuma.unit.to_string();
+    let start = host.activity().await? == Activity::Running;
+    if start {
+        host.check_stoppable().await?;
+    }
+    host.check_interrupted()?;
+    state.replica.intent = Some(Intent { snapshot: snapshot.clone(), start, since: host.now(), previous: None });
+    host.save(state)?;
+
+    if start {
+        host.tell(&Event::Stopping { unit: unit.clone() });
+        let since = Instant::now();
+        if let Err(error) = host.stop().await {
+            return Err(resume(host, state, start, error).await);
+        }
+        host.tell(&Event::Stopped { unit: unit.clone(), millis: millis(since.elapsed()) });
+    }
+    let since = Instant::now();
+    let written = write(host, wanted, Some(state)).await;
+    host.release();
+    let (previous, size) = match written {
+        Ok(written) => written,
+        Err(error) => {
+            if matches!(error.kind(), Kind::WriteFailed | Kind::Unwritable) {
+                refuse(host, state, snapshot, &error);
+            }
+            return Err(resume(host, state, start, error).await);
+        }
+    };
+    host.tell(&Event::Written { snapshot: snapshot.clone(), size, millis: millis(since.elapsed()) });
+    if !start {
+        return Ok(());
+    }
+    match bring_up(host, &unit).await {
+        Ok(()) => Ok(()),
+        // The system is going down, which is nobody's fault. The intent stays: the first cycle of the next
+        // boot checks that Uptime Kuma answers, finds the rows written, and records the snapshot.
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        Err(error) => Err(way_back(host, state, snapshot, &previous, &unit, error).await),
+    }
+}
+
+/// Writes `wanted` into the stopped database. Returns the configuration that was there, and what changed.
+/// With a state, what was there becomes the way back, and the intent in it says so.
+async fn write<H: Host>(
+    host: &mut H,
+    wanted: &Configuration,
+    state: Option<&mut State>,
+) -> Result<(Configuration, Size)> {
+    host.claim().await?;
+    // Planned anew: the rows may have changed between the first plan and the stop.
+    let previous = Prepared::new(host.export().await?);
+    let changes = plan(&previous.export.configuration, wanted);
+    if let Some(state) = state {
+        let dump = previous.dump(&host.name(), host.now(), None)?;
+        host.keep_previous(&dump)?;
+        if let Some(intent) = &mut state.replica.intent {
+            intent.previous = Some(previous.digest);
+        }
+        host.save(state)?;
+    }
+    host.write(&changes, wanted).await?;
+    Ok((previous.export.configuration, changes.size()))
+}
+
+async fn bring_up<H: Host>(host: &mut H, unit: &str) -> Result<()> {
+    let since = Instant::now();
+    host.start().await?;
+    host.tell(&Event::Started { unit: unit.to_owned() });
+    host.check_healthy().await?;
+    host.tell(&Event::Healthy { unit: unit.to_owned(), millis: millis(since.elapsed()) });
+    Ok(())
+}
+
+/// After a failure before the commit: Uptime Kuma runs again with what it had. Returns the error to report.
+async fn resume<H: Host>(host: &mut H, state: &mut State, start: bool, error: Error) -> Error {
+    if start && let Err(second) = host.start().await {
+        // The intent stays on disk: the next run starts Uptime Kuma first.
+        let text = format!("Uptime Kuma could not be started again: {}", second.chain());
+        host.tell(&Event::Warning { text });
+        return error;
+    }
+    state.replica.intent = None;
+    error
+}
+
+/// Remembers that `snapshot` is not to be tried again, so that Uptime Kuma is not stopped for it every minute.
+pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: &SnapshotId, error: &Error) -> String {
+    let reason = error.chain();
+    state.replica.refused = Some(Refused { snapshot: snapshot.clone(), reason: reason.clone(), at: host.now() });
+    reason
+}
+
+/// After a commit with which Uptime Kuma does not come up: writes the previous configuration back and
+/// refuses the snapshot from now on. Returns the error to report.
+async fn way_back<H: Host>(
+    host: &mut H,
+    state: &mut State,
+    snapshot: &SnapshotId,
+    previous: &Configuration,
+    unit: &str,
+    error: Error,
+) -> Error {
+    let reason = refuse(host, state, snapshot, &error);
+    // Saved at once: if this is interrupted too, the next cycle goes on with it.
+    if let Err(second) = host.save(state) {
+        host.tell(&Event::Warning { text: second.chain() });
+    }
+    // It may hang half-way up; whether it really is down, the claim proves.
+    if let Err(second) = host.stop().await {
+        host.tell(&Event::Warning { text: second.chain() });
+    }
+    let written = write(host, previous, None).await;
+    host.release();
+    let restored = match written {
+        Ok(_) => bring_up(host, unit).await,
+        Err(second) => match host.start().await {
+            Ok(()) => Err(second),
+            Err(third) => Err(second.because(third)),
+        },
+    };
+    match restored {
+        Ok(()) => {
+            state.replica.intent = None;
+            Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with snapshot {}", snapshot.short()))
+                .because(error)
+        }
+        Err(second) => Error::new(
+            Kind::WayBackFailed,
+            format!(
+                "Uptime Kuma did not come up with snapshot {} ({reason}), nor with the previous configuration",
+                snapshot.short()
+            ),
+        )
+        .because(second),
+    }
+}
