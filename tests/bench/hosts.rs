@@ -1,0 +1,178 @@
+//! A main and a replica that have both: the package, and the scripts with a repository of their own. Each
+//! cycle is measured around its processes, in the same way for both.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::figures::{Run, Side};
+use crate::testbed::{FolderRepository, Machine, Options, Result};
+use crate::world;
+
+/// Where the files of the bench lie on a host.
+const FILES: &str = "/usr/local/lib/bench";
+
+const DATABASE: &str = "/var/lib/uptime-kuma/kuma.db";
+
+/// What the scripts' restic is told.
+const ENVIRONMENT: [&str; 3] = [
+    "RESTIC_REPOSITORY=/srv/repository/scripts",
+    "RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password",
+    "RESTIC_CACHE_DIR=/var/cache/scripts",
+];
+
+/// The two hosts, on.
+pub(crate) struct Hosts {
+    main: Machine,
+    replica: Machine,
+    // Dropped after the hosts that have it mounted.
+    _repository: FolderRepository,
+}
+
+/// An apply: all of it, and in seconds how long the service took to stop and to start.
+pub(crate) struct Apply {
+    pub(crate) all: Run,
+    pub(crate) stop: f64,
+    pub(crate) start: f64,
+}
+
+impl Hosts {
+    /// Boots both, installs everything and creates both repositories.
+    pub(crate) fn new() -> Result<Self> {
+        let repository = FolderRepository::new()?;
+        let (main, replica) = thread::scope(|scope| {
+            let main = scope.spawn(|| host("main", &repository));
+            let replica = scope.spawn(|| host("replica", &repository));
+            (main.join(), replica.join())
+        });
+        let (Ok(main), Ok(replica)) = (main, replica) else { return Err("booting a host panicked".into()) };
+        let hosts = Hosts { main: main?, replica: replica?, _repository: repository };
+        hosts.main.run(&["kuma-replicator", "init"])?;
+        // A copy, because restic makes a key as expensive as it finds the machine fast at that moment.
+        hosts.main.run(&["cp", "-a", "/srv/repository/agent", "/srv/repository/scripts"])?;
+        hosts.main.kuma()?.set_up()?;
+        hosts.replica.kuma()?;
+        Ok(hosts)
+    }
+
+    /// Brings the main to so many monitors.
+    pub(crate) fn fill(&self, monitors: usize) -> Result<()> {
+        let parameter = format!(".parameter set :count {monitors}");
+        let rows = format!(".read {FILES}/rows.sql");
+        self.main.run(&["systemctl", "stop", "uptime-kuma"])?;
+        self.main.run(&["sqlite3", "-bail", "-cmd", &parameter, DATABASE, &rows])?;
+        self.main.run(&["systemctl", "start", "uptime-kuma"])?;
+        self.main.kuma().map(drop)
+    }
+
+    /// What some edits in the web interface leave in the live database of the main.
+    pub(crate) fn edit(&self, number: usize) -> Result<()> {
+        let renamed =
+            format!("UPDATE monitor SET name = 'Service ' || id || ', edit {number}' WHERE id IN (3, 14, 25)");
+        world::sql(&self.main, &renamed).map(drop)
+    }
+
+    /// A cycle of the main that must publish, or find nothing to publish.
+    pub(crate) fn main(&self, side: Side, outcome: &str) -> Result<Run> {
+        Ok(cycle(&self.main, "main", side, outcome)?.0)
+    }
+
+    /// A cycle of the replica that must find nothing newer.
+    pub(crate) fn look(&self, side: Side) -> Result<Run> {
+        Ok(cycle(&self.replica, "replica", side, "up-to-date")?.0)
+    }
+
+    /// A cycle of the replica that must apply.
+    pub(crate) fn apply(&self, side: Side) -> Result<Apply> {
+        let (all, unit) = cycle(&self.replica, "replica", side, "applied")?;
+        let (stop, start) = match side {
+            Side::Agent => {
+                let millis = |event: &str| -> Result<f64> {
+                    let entries = self.replica.journal(&["-u", &unit, &format!("KUMA_EVENT={event}")])?;
+                    let millis = entries.first().and_then(|entry| entry.get("KUMA_MILLISECONDS")?.as_str());
+                    Ok(millis.ok_or_else(|| format!("no event {event}"))?.parse::<f64>()? / 1e3)
+                };
+                (millis("stopped")?, millis("healthy")?)
+            }
+            Side::Scripts => {
+                let times = numbers(&self.replica.run(&["cat", "/var/lib/scripts/stop-and-start"])?)?;
+                let [stop, start] = times.as_slice() else { return Err(format!("no two times: {times:?}").into()) };
+                (stop / 1e6, start / 1e6)
+            }
+        };
+        Ok(Apply { all, stop, start })
+    }
+
+    /// Fails if the two hosts do not have the same configuration.
+    pub(crate) fn assert_equal(&self) -> Result<()> {
+        let (main, replica) = (world::digest(&self.main)?, world::digest(&self.replica)?);
+        if main == replica { Ok(()) } else { Err(format!("main has {main}, replica has {replica}").into()) }
+    }
+
+    /// Copies the main's database as it is while nobody has it open.
+    pub(crate) fn copy_database(&self, target: &Path) -> Result<()> {
+        self.main.run(&["systemctl", "stop", "uptime-kuma"])?;
+        let source = self.main.kuma_data().join("kuma.db");
+        fs::copy(&source, target).map_err(|error| format!("cannot copy {}: {error}", source.display()))?;
+        Ok(())
+    }
+
+    /// The version of restic.
+    pub(crate) fn restic(&self) -> Result<String> {
+        let text = self.main.run(&["restic", "version"])?;
+        Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn host(role: &str, repository: &FolderRepository) -> Result<Machine> {
+    let machine = Machine::boot(role, &Options { binds: vec![repository.bind()], ..Options::default() })?;
+    world::install(&machine, role, &format!("{}/agent", FolderRepository::PATH), "")?;
+    let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench"));
+    let target = machine.root().join(FILES.trim_start_matches('/'));
+    fs::create_dir_all(&target)?;
+    for name in ["scripts/agent", "scripts/common", "scripts/main", "scripts/measured", "scripts/replica", "rows.sql"] {
+        let file = source.join(name);
+        fs::copy(&file, target.join(file.file_name().unwrap_or_default()))?;
+    }
+    Ok(machine)
+}
+
+/// Runs a cycle that must end so, as a unit of its own, and returns the name of that.
+fn cycle(machine: &Machine, role: &str, side: Side, outcome: &str) -> Result<(Run, String)> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let unit = format!("bench-{}.service", COUNT.fetch_add(1, Ordering::Relaxed));
+    let program = match side {
+        Side::Agent => "agent",
+        Side::Scripts => role,
+    };
+    let mut command = vec!["systemd-run", "--quiet", "--wait", "--collect", "--unit", unit.as_str()];
+    if side == Side::Scripts {
+        command.extend(ENVIRONMENT.iter().flat_map(|pair| ["--setenv", pair]));
+    }
+    let [measured, program] = ["measured", program].map(|name| format!("{FILES}/{name}"));
+    command.extend([measured.as_str(), "/run/measured", program.as_str()]);
+    let status = machine.output(&command)?.status;
+    machine.run(&["journalctl", "--sync"])?;
+    let found = match side {
+        Side::Agent => {
+            let entries = machine.journal(&["-u", &unit])?;
+            let mut events = entries.iter().filter_map(|entry| entry.get("KUMA_EVENT").and_then(Value::as_str));
+            events.next_back().unwrap_or_default().to_owned()
+        }
+        Side::Scripts => machine.run(&["cat", "/var/lib/scripts/outcome"])?.trim().to_owned(),
+    };
+    if !status.success() || found != outcome {
+        let journal = machine.run(&["journalctl", "--no-pager", "-u", &unit])?;
+        return Err(format!("{role}: a cycle ended with '{found}', {status}, not with '{outcome}':\n{journal}").into());
+    }
+    let times = numbers(&machine.run(&["cat", "/run/measured"])?)?;
+    let [wall, user, system] = times.as_slice() else { return Err(format!("no three times: {times:?}").into()) };
+    Ok((Run { wall: *wall, cpu: Some(user + system) }, unit))
+}
+
+fn numbers(text: &str) -> Result<Vec<f64>> {
+    text.split_whitespace().map(|word| Ok(word.parse()?)).collect()
+}

@@ -1,0 +1,153 @@
+//! `make bench`: what a cycle costs, beside what the same work costs when scripts do it.
+//!
+//! Two hosts have a real systemd and Uptime Kuma, the real package, and the scripts of `scripts/`, which
+//! work like those that people replicate Uptime Kuma with today. For each number of monitors both sides run
+//! every operation in turn. What the figures mean is in `docs/performance.md`. Nothing here passes or
+//! fails by a time; it fails when it cannot run, or when a side did not do its work.
+//!
+//! Numbers as arguments, or in `BENCH_SIZES`, are the numbers of monitors to take.
+
+#![allow(clippy::indexing_slicing, reason = "tables of fixed size")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+#![allow(unreachable_pub, reason = "modules of a bench have no outside")]
+
+mod figures;
+mod hosts;
+mod stages;
+#[path = "../testbed/mod.rs"]
+mod testbed;
+#[allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a module of the tests")]
+#[path = "../system/world.rs"]
+mod world;
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use figures::{Operation, Run, SIDES};
+use hosts::Hosts;
+use testbed::Result;
+
+/// The numbers of monitors, unless told otherwise.
+const SIZES: [usize; 3] = [50, 500, 5000];
+
+/// How often the cycles that change nothing are run.
+const UNCHANGED_ROUNDS: usize = 7;
+
+/// How often there is an edit to publish.
+const PUBLISH_ROUNDS: usize = 5;
+
+/// How many of those are applied. They take long: Uptime Kuma stops and starts twice in each.
+const APPLY_ROUNDS: usize = 3;
+
+/// How long hosts are left alone after Uptime Kuma started: it answers before it is done.
+const SETTLE: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    let sizes = match sizes() {
+        Ok(sizes) => sizes,
+        Err(reason) => {
+            eprintln!("bench: {reason}");
+            return ExitCode::from(2);
+        }
+    };
+    let result = testbed::available().and_then(|()| world::package().map(drop));
+    match result.map_err(Into::into).and_then(|()| bench(&sizes)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: cannot go on: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// From the arguments, else from the environment. cargo adds `--bench`.
+fn sizes() -> std::result::Result<Vec<usize>, String> {
+    let mut words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if words.is_empty() {
+        let variable = std::env::var("BENCH_SIZES").unwrap_or_default();
+        words = variable.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    }
+    if words.is_empty() {
+        return Ok(SIZES.to_vec());
+    }
+    let parsed: std::result::Result<Vec<usize>, _> = words.iter().map(|word| word.parse()).collect();
+    match parsed {
+        // Monitors are only ever added, and the edits need the first 25.
+        Ok(sizes) if sizes.is_sorted() && sizes.iter().all(|size| *size >= 25) => Ok(sizes),
+        _ => Err("the numbers of monitors must be 25 or more, in rising order, as in BENCH_SIZES=50,500".to_owned()),
+    }
+}
+
+fn bench(sizes: &[usize]) -> Result<()> {
+    let begun = Instant::now();
+    let hosts = Hosts::new()?;
+    println!("Two hosts on this machine, {}, {}; the repository is a folder.", machine(), hosts.restic()?);
+    println!(
+        "Medians of {UNCHANGED_ROUNDS} rounds (unchanged), {PUBLISH_ROUNDS} (publish) and {APPLY_ROUNDS} (apply), with least and most;"
+    );
+    println!(
+        "the ratio is the median of kuma-replicator / scripts in each round. Below 1, kuma-replicator takes less.\n"
+    );
+    figures::print_heading();
+    for monitors in sizes {
+        hosts.fill(*monitors)?;
+        let operations = measure(&hosts).map_err(|error| format!("{monitors} monitors: {error}"))?;
+        figures::print(*monitors, &operations);
+    }
+    if let Some(monitors) = sizes.last() {
+        let directory = tempfile::tempdir()?;
+        let database = directory.path().join("kuma.db");
+        hosts.copy_database(&database)?;
+        drop(hosts);
+        stages::print(&database, *monitors)?;
+    }
+    println!("\n{}; all of it took {} s.", machine(), begun.elapsed().as_secs());
+    Ok(())
+}
+
+fn measure(hosts: &Hosts) -> Result<Vec<Operation>> {
+    // The new rows reach the replica, and both sides have a last time to compare with.
+    for side in SIDES {
+        hosts.main(side, "published")?;
+        hosts.apply(side)?;
+    }
+    thread::sleep(SETTLE);
+
+    let mut unchanged = [Operation::new("main, unchanged"), Operation::new("replica, unchanged")];
+    for _ in 0..UNCHANGED_ROUNDS {
+        for side in SIDES {
+            unchanged[0].add(side, hosts.main(side, "unchanged")?);
+        }
+        for side in SIDES {
+            unchanged[1].add(side, hosts.look(side)?);
+        }
+    }
+
+    let mut publish = Operation::new("publish");
+    let mut apply = ["apply, its work", "  stop of service", "  start of service"].map(Operation::new);
+    for round in 0..PUBLISH_ROUNDS {
+        hosts.edit(round)?;
+        for side in SIDES {
+            publish.add(side, hosts.main(side, "published")?);
+            if round + APPLY_ROUNDS < PUBLISH_ROUNDS {
+                continue;
+            }
+            let hosts::Apply { all, stop, start } = hosts.apply(side)?;
+            let wall = |wall| Run { wall, cpu: None };
+            apply[0].add(side, Run { wall: all.wall - stop - start, ..all });
+            apply[1].add(side, wall(stop));
+            apply[2].add(side, wall(start));
+            thread::sleep(SETTLE);
+        }
+    }
+    hosts.assert_equal()?;
+    Ok(unchanged.into_iter().chain([publish]).chain(apply).collect())
+}
+
+/// The processors and how busy they are.
+fn machine() -> String {
+    let processors = thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!("{processors} processors, load {}", load.split(' ').next().unwrap_or("unknown"))
+}
