@@ -12,7 +12,7 @@ use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::{Listing, MainId, Snapshot};
-use crate::model::state::{Held, MainState, Published, ReplicaState};
+use crate::model::state::{Held, MainState, Published, ReplicaState, Setback};
 
 /// What a main would publish: the digest of its configuration and the fingerprint of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +184,30 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
         ));
     }
     Ok(if newest.label.readable() { Apply::Fetch(newest) } else { Apply::Unreadable(newest) })
+}
+
+/// Refuses to try a snapshot again right after an attempt that stopped Uptime Kuma for nothing: the first
+/// wait is one minute, each further one twice as long, the longest an hour.
+///
+/// # Errors
+/// [`Kind::Postponed`], with the reason of the last attempt.
+pub fn postponed(setback: Option<&Setback>, snapshot: &Snapshot, now: Timestamp) -> Result<()> {
+    let Some(setback) = setback.filter(|setback| setback.snapshot.same(&snapshot.id)) else { return Ok(()) };
+    let minutes = 1_i64 << setback.attempts.saturating_sub(1).min(6);
+    let wait = SignedDuration::from_mins(minutes.min(60));
+    let since = now.duration_since(setback.at);
+    // A clock that went back proves nothing, and waiting for it could take years.
+    if since.is_negative() || since >= wait {
+        return Ok(());
+    }
+    let what = format!(
+        "snapshot {} is tried again in {} s; attempt {} failed: {}",
+        snapshot.id.short(),
+        (wait - since).as_secs() + 1,
+        setback.attempts,
+        setback.reason
+    );
+    Err(Error::new(Kind::Postponed, what))
 }
 
 /// Why `snapshot` still waits, if nothing that it waited for has changed.

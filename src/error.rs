@@ -38,7 +38,7 @@ kinds! {
     /// The command line cannot be used.
     Usage "usage" Usage "see kuma-replicator --help";
     /// Uptime Kuma did not come back with the new configuration; the previous one was put back.
-    RolledBack "rolled-back" RolledBack "read journalctl -u uptime-kuma; the snapshot is refused from now on, a newer one will be tried";
+    RolledBack "rolled-back" RolledBack "read the journal of the unit; the snapshot is refused from now on, a newer one will be tried";
     /// The rows could not be written or did not read back as wanted; nothing was changed.
     WriteFailed "write-failed" RolledBack "nothing was changed; read the cause, then run kuma-replicator plan";
     /// Uptime Kuma did not come back, not even with the previous configuration.
@@ -64,7 +64,7 @@ kinds! {
     /// Dump and database have different schemas.
     SchemaDiffers "schema-differs" Refused "bring Uptime Kuma to the same version on both hosts";
     /// The database is not one of an Uptime Kuma this program knows.
-    SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; see the supported versions in README";
+    SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; operating.md has the supported versions";
     /// A configuration without any user, which would open the set-up page to the first visitor.
     NoUser "no-user" Refused "finish the set-up of Uptime Kuma on the main first";
     /// The database is damaged.
@@ -75,6 +75,8 @@ kinds! {
     DatabaseBusy "database-busy" TryAgain "see who has it open: fuser -v on the file; the next cycle tries again";
     /// Another cycle or command is at work on this host.
     AlreadyRunning "already-running" TryAgain "wait for it to end: systemctl status kuma-replicator";
+    /// An apply failed after Uptime Kuma was stopped, and the snapshot waits before it is tried again.
+    Postponed "postponed" TryAgain "remove the cause; it is tried again by itself";
     /// The repository did not answer.
     RepositoryUnreachable "repository-unreachable" TryAgain "check network, name resolution, clock and the address; the next cycle tries again";
     /// Another restic holds an exclusive lock.
@@ -104,7 +106,7 @@ kinds! {
     /// The system bus or systemd cannot be reached.
     BusUnavailable "bus-unavailable" TryAgain "check systemctl status dbus";
     /// systemd or the file system refused access.
-    NotPermitted "not-permitted" NotPermitted "run it as root, or see docs/operating.md for the rights it needs";
+    NotPermitted "not-permitted" NotPermitted "run it as root, or see /usr/share/doc/kuma-replicator/operating.md for the rights it needs";
     /// The disk is full.
     DiskFull "disk-full" TryAgain "free some space; the next cycle tries again";
     /// Reading or writing a file failed.

@@ -75,13 +75,13 @@ fn words(text: &str) -> Vec<&str> {
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
-    let stop = "check_stoppable, save, tell stopping, stop, tell stopped";
+    let stop = "check_writable, check_stoppable, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
     let start = "start, tell started, check_healthy, tell healthy";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, tell applied, save")),
         // What the administrator stopped stays stopped.
-        (false, format!("{before}, save, {write}, tell applied, save")),
+        (false, format!("{before}, check_writable, save, {write}, tell applied, save")),
     ] {
         let (mut world, id) = behind(running);
         let end = world.cycle(&replica());
@@ -367,12 +367,65 @@ fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
     }
 }
 
+/// Something on this host that stays as it is: a snapshot is not tried every minute, as each attempt stops
+/// Uptime Kuma.
+#[test]
+fn a_lasting_failure_is_tried_less_and_less_often() {
+    let (mut world, id) = behind(true);
+    let mut attempts = Vec::new();
+    for minute in 0..400 {
+        // The claim of every attempt fails; a postponed cycle does not get so far.
+        world.faults = vec![(13, Fault::ErrorBefore)];
+        world.kinds = vec![("claim", Kind::DatabaseBusy)];
+        let stops = world.stops;
+        let end = world.cycle(&replica());
+        if world.stops > stops {
+            assert_eq!(end.kind(), Some(Kind::DatabaseBusy), "{:?}", world.calls);
+            attempts.push(minute);
+        } else {
+            assert_eq!(end.kind(), Some(Kind::Postponed));
+            assert_eq!(world.did("fetch"), 0, "fetched for nothing");
+        }
+        assert!(world.running && world.rows == generation(0));
+    }
+    let waits: Vec<i32> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(waits[..8], [1, 2, 4, 8, 16, 32, 60, 60]);
+    // A clock that went back proves nothing: it is tried.
+    world.faults.clear();
+    world.clock = world.clock.checked_sub(SignedDuration::from_hours(48)).unwrap();
+    let end = world.cycle(&replica());
+    assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
+    assert_eq!(world.state().replica.setback, None);
+    // Something newer is tried at once.
+    world.offer(&generation(2), &main_id('b'), 1, 2);
+    world.faults = vec![(13, Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::DatabaseBusy));
+    world.faults.clear();
+    let newer = world.offer(&generation(2), &main_id('b'), 1, 3);
+    world.clock = world.clock.checked_sub(SignedDuration::from_secs(59)).unwrap();
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == newer));
+}
+
+/// A bus that is gone for a moment says nothing against the rows.
+#[test]
+fn a_bus_that_is_gone_after_the_write_refuses_nothing() {
+    for kind in [Kind::BusUnavailable, Kind::ServiceBusy, Kind::NotPermitted] {
+        let (mut world, id) = behind(true);
+        world.kinds = vec![("check_healthy", kind)];
+        world.faults = vec![(21, Fault::ErrorBefore)];
+        assert_eq!(world.cycle(&replica()).kind(), Some(kind), "{:?}", world.calls);
+        assert!(world.state().replica.refused.is_none() && world.state().replica.intent.is_some());
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert_eq!((world.stops, &world.rows, applied(&world)), (1, &generation(1), Some(id)));
+    }
+}
+
 /// The system goes down while Uptime Kuma is being waited for: nobody's fault, so nothing is taken back.
 #[test]
 fn a_shutdown_while_waiting_for_an_answer_takes_nothing_back() {
     let (mut world, id) = behind(true);
     world.kinds = vec![("check_healthy", Kind::Interrupted)];
-    world.faults = vec![(20, Fault::ErrorBefore)];
+    world.faults = vec![(21, Fault::ErrorBefore)];
     let end = world.cycle(&replica());
     assert_eq!(end.kind(), Some(Kind::Interrupted), "{:?}", world.calls);
     assert_eq!((world.stops, &world.rows, applied(&world)), (1, &generation(1), None));
@@ -398,7 +451,7 @@ fn an_unfinished_apply_comes_first() {
     for ran in [true, false] {
         let (mut world, _) = behind(ran);
         // Killed right after the rows were committed: Uptime Kuma is down.
-        world.faults = vec![(if ran { 16 } else { 12 }, Fault::KillAfter)];
+        world.faults = vec![(if ran { 17 } else { 13 }, Fault::KillAfter)];
         assert!(matches!(world.cycle(&replica()), End::Killed));
         assert!(!world.running && world.rows == generation(1), "{:?}", world.calls);
         // The repository is gone: Uptime Kuma runs again all the same.

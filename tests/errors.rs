@@ -146,10 +146,10 @@ fn events() -> Vec<Event> {
         Event::Started { unit: unit() },
         Event::Healthy { unit: unit(), millis: 1 },
         Event::Applied { snapshot: snapshot(), digest, size },
-        Event::Failed { error: Error::new(Kind::RolledBack, "x") },
+        Event::Failed { error: Error::new(Kind::RolledBack, "x"), snapshot: Some(snapshot()) },
         Event::Recovered { snapshot: snapshot(), started: true },
         Event::Warning { text: "x".to_owned() },
-        Event::Failed { error: Error::new(Kind::Files, "x") },
+        Event::Failed { error: Error::new(Kind::Files, "x"), snapshot: None },
     ]
 }
 
@@ -205,7 +205,7 @@ fn message_ids_are_what_journalctl_takes() {
 
 #[test]
 fn repetition_is_quiet_and_trouble_is_not() {
-    let failed = |kind| Event::Failed { error: Error::new(kind, "x") };
+    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None };
     for (event, level) in [
         (Event::Unchanged { digest: Digest::of(b""), again: false }, Level::Notice),
         (Event::Unchanged { digest: Digest::of(b""), again: true }, Level::Info),

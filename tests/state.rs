@@ -19,7 +19,7 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Held, Intent, LastCycle, MainState, Published, Refused, ReplicaState, State, VERSION,
+    Applied, Attempt, Held, Intent, LastCycle, MainState, Published, Refused, ReplicaState, Setback, State, VERSION,
 };
 
 /// The bytes of version 1, as they were when it was released. They are never edited.
@@ -56,6 +56,12 @@ fn golden() -> State {
             refused: Some(Refused {
                 snapshot: snapshot('c'),
                 reason: "it does not answer".to_owned(),
+                at: at("2026-01-01T00:00:00Z"),
+            }),
+            setback: Some(Setback {
+                snapshot: snapshot('f'),
+                attempts: 2,
+                reason: "the disk is full".to_owned(),
                 at: at("2026-01-01T00:00:00Z"),
             }),
             held: Some(Held { snapshot: snapshot('d'), schema: two, reason: "upgrade \"here\"".to_owned() }),

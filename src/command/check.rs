@@ -94,6 +94,7 @@ fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings) {
             open.push(path.display().to_string());
         }
     }
+    open.sort();
     open.dedup();
     if open.is_empty() {
         findings.ok("secrets", "no file with secrets can be read by others");
@@ -109,9 +110,10 @@ fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings) {
 async fn instance(findings: &mut Findings, settings: &Settings) {
     let mut instance = Instance::new(settings.kuma.clone());
     let unit = instance.unit().clone();
+    let version = instance.version().await.map(|version| format!(", Uptime Kuma {version}")).unwrap_or_default();
     let activity = findings.add("service", instance.activity().await, |activity| match activity {
-        Activity::Running => format!("{unit} runs"),
-        Activity::Stopped => format!("{unit} is stopped"),
+        Activity::Running => format!("{unit} runs{version}"),
+        Activity::Stopped => format!("{unit} is stopped{version}"),
     });
     let Some(layout) = findings.add("layout", instance.layout().await, |layout| {
         format!("data in {}, answers on {}", layout.data_directory.display(), layout.url)

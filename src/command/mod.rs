@@ -18,6 +18,7 @@ use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, System, notify, repository};
 use crate::model::manifest::Place;
+use crate::model::snapshot::SnapshotId;
 use crate::model::state::State;
 use crate::plan::plan;
 use crate::report::{InitDocument, PlanDocument, SnapshotsDocument, StatusDocument, print};
@@ -61,11 +62,12 @@ fn failed_configuration(path: &Path) -> Error {
 }
 
 async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
-    match try_cycle(cli, orders).await {
+    let mut snapshot = None;
+    match try_cycle(cli, orders, &mut snapshot).await {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            let event = Event::Failed { error };
+            let event = Event::Failed { error, snapshot };
             notify::status(&event.to_string());
             logging::tell(&event);
             exit
@@ -73,14 +75,19 @@ async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
     }
 }
 
-async fn try_cycle(cli: &Cli, orders: Orders) -> Result<()> {
+/// Runs the cycle; `refused` becomes the snapshot that was taken back, if one was.
+async fn try_cycle(cli: &Cli, orders: Orders, refused: &mut Option<SnapshotId>) -> Result<()> {
     let settings = settings(cli)?;
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;
     let mut state = store.load()?;
     let mut system = System::new(settings.clone(), directories, store, interrupt);
-    cycle::run(&mut system, &settings, &mut state, &orders).await.map(drop)
+    let ended = cycle::run(&mut system, &settings, &mut state, &orders).await;
+    if matches!(&ended, Err(error) if error.kind() == Kind::RolledBack) {
+        *refused = state.replica.refused.map(|refused| refused.snapshot);
+    }
+    ended.map(drop)
 }
 
 /// Runs after every cycle, also after a killed one. Only starts what a cycle left stopped; whether Uptime
@@ -92,7 +99,7 @@ async fn recover(cli: &Cli) -> Exit {
         Err(error) if error.kind() == Kind::AlreadyRunning => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            logging::tell(&Event::Failed { error });
+            logging::tell(&Event::Failed { error, snapshot: None });
             exit
         }
     }
@@ -187,7 +194,7 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
         return Ok(document("up to date", message).snapshot(snapshot));
     }
-    system.rehearse(&changes, &here.configuration, &wanted)?;
+    system.rehearse(&changes, &here.configuration, &wanted).await?;
     let running = system.activity().await? == Activity::Running;
     let message = format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host);
     Ok(document("apply", message).snapshot(snapshot).changes(&changes, running))

@@ -37,7 +37,19 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
             .and_then(|()| out.flush())
             .map_err(|error| Error::io("write to standard output", error));
     }
-    files::replace(file, &dump)
+    match std::fs::symlink_metadata(file) {
+        Ok(metadata) if metadata.is_symlink() => {
+            let what = format!("{} is a symbolic link", file.display());
+            Err(Error::new(Kind::Usage, what).hint("name the file itself"))
+        }
+        // A device or a pipe is written to; only a file is replaced as a whole.
+        Ok(metadata) if !metadata.is_file() => std::fs::OpenOptions::new()
+            .write(true)
+            .open(file)
+            .and_then(|mut device| device.write_all(&dump))
+            .map_err(|error| Error::io(format!("write {}", file.display()), error)),
+        _ => files::replace(file, &dump),
+    }
 }
 
 pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, file: &Path) -> Result<()> {
@@ -47,7 +59,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     })?;
     let target = find(cli, database).await?;
     let stopped = |error: Error| match error.kind() {
-        Kind::DatabaseBusy => error.hint("stop Uptime Kuma first: systemctl stop uptime-kuma"),
+        Kind::DatabaseBusy => error.hint("stop Uptime Kuma first, as with systemctl stop uptime-kuma"),
         _ => error,
     };
     let here = target.export()?;
@@ -84,7 +96,10 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     if let Some(store) = &store {
         store.keep_previous(&previous.dump(&host_name(), Timestamp::now(), None)?)?;
     }
-    claim.write(&plan(&previous.export.configuration, &wanted), &wanted)
+    for warning in claim.write(&plan(&previous.export.configuration, &wanted), &wanted)? {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
 }
 
 /// The database that is meant: the given one, else that of the configured unit. A host without a

@@ -32,6 +32,7 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
         }
         Apply::Fetch(snapshot) => snapshot.clone(),
     };
+    decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
     let here = host.export().await?;
     if let Some(reason) = decide::still_held(state.replica.held.as_ref(), &snapshot, &here.schema) {
         let reason = reason.to_owned();
@@ -59,17 +60,18 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
     let written = !changes.is_empty();
     if written {
         host.tell(&Event::Planned { snapshot: snapshot.id.clone(), size });
-        host.rehearse(&changes, &here.configuration, &wanted).inspect_err(|error| {
+        host.rehearse(&changes, &here.configuration, &wanted).await.inspect_err(|error| {
             if error.kind() == Kind::Unwritable {
                 refuse(host, state, &snapshot.id, error);
             }
         })?;
-        replace(host, settings, state, &snapshot.id, &wanted).await?;
+        replace(host, settings, state, &snapshot.id, &wanted, &changes).await?;
     }
 
     state.replica.intent = None;
     state.replica.held = None;
     state.replica.refused = None;
+    state.replica.setback = None;
     let id = snapshot.id.clone();
     let digest = snapshot.label.digest;
     state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.label.place, digest, at: host.now() });

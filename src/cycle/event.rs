@@ -54,8 +54,8 @@ pub enum Event {
     Recovered { snapshot: SnapshotId, started: bool },
     /// Something that people should know and that stops nothing.
     Warning { text: String },
-    /// The cycle failed. After a roll back its name is `rolled-back`.
-    Failed { error: Error },
+    /// The cycle failed. After a roll back its name is `rolled-back`, and the snapshot is known.
+    Failed { error: Error, snapshot: Option<SnapshotId> },
 }
 
 /// The fields of an event in the journal; those that do not apply are missing.
@@ -122,7 +122,7 @@ impl Event {
             Self::Applied { .. } => "applied",
             Self::Recovered { .. } => "recovered",
             Self::Warning { .. } => "warning",
-            Self::Failed { error } if error.kind() == Kind::RolledBack => "rolled-back",
+            Self::Failed { error, .. } if error.kind() == Kind::RolledBack => "rolled-back",
             Self::Failed { .. } => "failed",
         }
     }
@@ -141,7 +141,7 @@ impl Event {
             | Self::UpToDate { again: true, .. }
             | Self::Held { again: true, .. } => Level::Info,
             Self::Held { .. } | Self::Warning { .. } => Level::Warning,
-            Self::Failed { error } if error.kind().exit() == Exit::TryAgain => Level::Warning,
+            Self::Failed { error, .. } if error.kind().exit() == Exit::TryAgain => Level::Warning,
             Self::Failed { .. } => Level::Error,
             _ => Level::Notice,
         }
@@ -186,7 +186,8 @@ impl Event {
                 fields.size = Some(*size);
             }
             Self::Held { .. } | Self::Warning { .. } => {}
-            Self::Failed { error } => {
+            Self::Failed { error, snapshot } => {
+                fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.error = Some(error.kind().name());
                 fields.hint = Some(error.advice().to_owned());
             }
@@ -223,7 +224,9 @@ impl fmt::Display for Event {
                 if *started { "was started again" } else { "is as it should be" }
             ),
             Self::Warning { text } => f.write_str(text),
-            Self::Failed { error } => write!(f, "{}: {} — {}", error.kind().outcome(), error.chain(), error.advice()),
+            Self::Failed { error, .. } => {
+                write!(f, "{}: {} — {}", error.kind().outcome(), error.chain(), error.advice())
+            }
         }
     }
 }

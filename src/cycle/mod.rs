@@ -82,7 +82,10 @@ pub trait Host {
 
     /// Tries `changes` on a copy of the tables in memory: what the database would refuse is known before
     /// anything is stopped.
-    fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()>;
+    async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()>;
+
+    /// Fails if the database and what `changes` need beside it cannot be written from here.
+    async fn check_writable(&mut self, changes: &Plan) -> Result<()>;
 
     /// Whether Uptime Kuma runs.
     async fn activity(&mut self) -> Result<Activity>;
@@ -104,8 +107,9 @@ pub trait Host {
     async fn claim(&mut self) -> Result<()>;
 
     /// Writes `plan` to the claimed database in one transaction that commits only if everything reads
-    /// back as `wanted` and no reference dangles. On failure the database is as it was.
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<()>;
+    /// back as `wanted` and no reference dangles. On failure the database is as it was. Returns what did
+    /// not work after the commit, for people.
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>>;
 
     /// Gives the claimed database free again. Harmless if none is claimed.
     fn release(&mut self);

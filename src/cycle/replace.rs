@@ -7,11 +7,11 @@ use std::time::Instant;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
+use crate::model::dump;
 use crate::model::snapshot::SnapshotId;
-use crate::model::state::{Intent, Refused, State};
-use crate::plan::{Size, plan};
+use crate::model::state::{Intent, Refused, Setback, State};
+use crate::plan::{Plan, Size, plan};
 
-use super::apply::{Verified, verify};
 use super::publish::Prepared;
 use super::{Activity, Event, Host, millis};
 
@@ -27,7 +27,7 @@ pub(super) async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &
     if intent.start
         && let Err(error) = bring_back(host, &mut started).await
     {
-        if !matches!(error.kind(), Kind::Unhealthy | Kind::StartFailed) {
+        if !condemns(&error) {
             return Err(error);
         }
         let Some(previous) = replaced(host, &intent).await? else { return Err(error) };
@@ -51,21 +51,26 @@ async fn bring_back<H: Host>(host: &mut H, started: &mut bool) -> Result<()> {
 async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Configuration>> {
     let Some(digest) = intent.previous else { return Ok(None) };
     let Some(bytes) = host.previous()? else { return Ok(None) };
-    let Verified(dump) = verify(&bytes, None)?;
+    // Not `verify`: what was there before may well have had no user yet.
+    let dump = dump::parse(&bytes)
+        .map_err(|fault| Error::new(Kind::SnapshotDamaged, "the way back cannot be used").because(fault))?;
     let here = Prepared::new(host.export().await?);
     Ok((dump.manifest.digest == digest && here.digest != digest).then_some(dump.configuration))
 }
 
-/// Stops, writes, starts and checks. When this returns an error, the previous configuration is in force.
+/// Stops, writes, starts and checks. `changes` is the plan against the live rows; on the stopped database it
+/// is made anew. When this returns an error, the previous configuration is in force.
 pub(super) async fn replace<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
     snapshot: &SnapshotId,
     wanted: &Configuration,
+    changes: &Plan,
 ) -> Result<()> {
     let unit = settings.kuma.unit.to_string();
     let start = host.activity().await? == Activity::Running;
+    host.check_writable(changes).await?;
     if start {
         host.check_stoppable().await?;
     }
@@ -77,7 +82,7 @@ pub(super) async fn replace<H: Host>(
         host.tell(&Event::Stopping { unit: unit.clone() });
         let since = Instant::now();
         if let Err(error) = host.stop().await {
-            return Err(resume(host, state, start, error).await);
+            return Err(resume(host, state, snapshot, start, error).await);
         }
         host.tell(&Event::Stopped { unit: unit.clone(), millis: millis(since.elapsed()) });
     }
@@ -86,12 +91,7 @@ pub(super) async fn replace<H: Host>(
     host.release();
     let (previous, size) = match written {
         Ok(written) => written,
-        Err(error) => {
-            if matches!(error.kind(), Kind::WriteFailed | Kind::Unwritable) {
-                refuse(host, state, snapshot, &error);
-            }
-            return Err(resume(host, state, start, error).await);
-        }
+        Err(error) => return Err(resume(host, state, snapshot, start, error).await),
     };
     host.tell(&Event::Written { snapshot: snapshot.clone(), size, millis: millis(since.elapsed()) });
     if !start {
@@ -99,9 +99,9 @@ pub(super) async fn replace<H: Host>(
     }
     match bring_up(host, &unit).await {
         Ok(()) => Ok(()),
-        // The system is going down, which is nobody's fault. The intent stays: the first cycle of the next
-        // boot checks that Uptime Kuma answers, finds the rows written, and records the snapshot.
-        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        // The system is going down, say, or the bus is gone: nothing is known against the rows. The intent
+        // stays, and the next cycle checks that Uptime Kuma answers, finds them written, and records them.
+        Err(error) if !condemns(&error) => Err(error),
         Err(error) => Err(way_back(host, state, snapshot, &previous, &unit, error).await),
     }
 }
@@ -125,7 +125,9 @@ async fn write<H: Host>(
         }
         host.save(state)?;
     }
-    host.write(&changes, wanted).await?;
+    for text in host.write(&changes, wanted).await? {
+        host.tell(&Event::Warning { text });
+    }
     Ok((previous.export.configuration, changes.size()))
 }
 
@@ -138,8 +140,22 @@ async fn bring_up<H: Host>(host: &mut H, unit: &str) -> Result<()> {
     Ok(())
 }
 
-/// After a failure before the commit: Uptime Kuma runs again with what it had. Returns the error to report.
-async fn resume<H: Host>(host: &mut H, state: &mut State, start: bool, error: Error) -> Error {
+/// Whether an error of a start is the fault of the rows, and not of what lies between us and Uptime Kuma.
+fn condemns(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unhealthy | Kind::StartFailed)
+}
+
+/// After a failure before the commit: Uptime Kuma runs again with what it had, and will not be stopped for
+/// this snapshot again, or not at once. Returns the error to report.
+async fn resume<H: Host>(host: &mut H, state: &mut State, snapshot: &SnapshotId, start: bool, error: Error) -> Error {
+    if matches!(error.kind(), Kind::WriteFailed | Kind::Unwritable) {
+        refuse(host, state, snapshot, &error);
+    } else {
+        let before = state.replica.setback.take().filter(|setback| setback.snapshot.same(snapshot));
+        let attempts = before.map_or(0, |setback| setback.attempts).saturating_add(1);
+        let reason = error.chain();
+        state.replica.setback = Some(Setback { snapshot: snapshot.clone(), attempts, reason, at: host.now() });
+    }
     if start && let Err(second) = host.start().await {
         // The intent stays on disk: the next run starts Uptime Kuma first.
         let text = format!("Uptime Kuma could not be started again: {}", second.chain());
@@ -191,6 +207,7 @@ async fn way_back<H: Host>(
             Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with snapshot {}", snapshot.short()))
                 .because(error)
         }
+        Err(second) if second.kind() == Kind::Interrupted => second,
         Err(second) => Error::new(
             Kind::WayBackFailed,
             format!(

@@ -123,7 +123,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
-    write_new(&temporary, bytes, PRIVATE)?;
+    write_new(&temporary, bytes)?;
     std::fs::rename(&temporary, path).map_err(|error| Error::io(what(), error))?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(what(), error))
@@ -133,13 +133,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// If it cannot be written; what was written of it is removed.
-pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
             // The error that matters is the one that is returned.
             let _ = std::fs::remove_file(path);

@@ -40,11 +40,6 @@ impl Instance {
         self.systemd.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the bus was connected and is not there"))
     }
 
-    /// Where its data lies and where it answers, if that was asked before.
-    pub fn known_layout(&self) -> Option<&Layout> {
-        self.layout.as_ref()
-    }
-
     /// Whether it runs.
     ///
     /// # Errors
@@ -72,6 +67,14 @@ impl Instance {
             });
         }
         self.layout.clone().ok_or_else(|| Error::new(Kind::Bug, "the layout was found and is not there"))
+    }
+
+    /// The version of the program, from its `package.json`, if that can be found.
+    pub async fn version(&mut self) -> Option<String> {
+        let application = self.layout().await.ok()?.application?;
+        let text = std::fs::read(application.join("package.json")).ok()?;
+        let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some(json.get("version")?.as_str()?.to_owned())
     }
 
     async fn discover(&mut self) -> Result<Layout> {

@@ -1,4 +1,4 @@
-//! Being told to stop: SIGTERM from the service manager, SIGINT from a terminal.
+//! Being told to stop: SIGTERM from the service manager, SIGINT from a terminal, SIGHUP when it goes away.
 //!
 //! It only says so. Nothing is ended from here: whoever waits for something decides where it is safe to
 //! leave. A second signal changes nothing.
@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 pub struct Interrupt(Option<watch::Receiver<bool>>);
 
 impl Interrupt {
-    /// Takes SIGTERM and SIGINT over for the rest of this process.
+    /// Takes SIGTERM, SIGINT and SIGHUP over for the rest of this process.
     ///
     /// A thread of its own listens, so that [`Interrupt::happened`] is right in the middle of work that
     /// never awaits, such as a transaction.
@@ -24,14 +24,14 @@ impl Interrupt {
     /// # Errors
     /// [`Kind::Bug`] if the signals cannot be taken over.
     pub fn install() -> Result<Self> {
-        let failed = || Error::new(Kind::Bug, "cannot listen for SIGTERM and SIGINT");
+        let failed = || Error::new(Kind::Bug, "cannot listen for SIGTERM, SIGINT and SIGHUP");
         let runtime =
             runtime::Builder::new_current_thread().enable_io().build().map_err(|error| failed().because(error))?;
         // The handlers are in place when this function returns, not when the thread gets its turn.
-        let (mut terminate, mut interrupt) = {
+        let (mut terminate, mut interrupt, mut hang_up) = {
             let _inside = runtime.enter();
             let listen = |kind| signal(kind).map_err(|error| failed().because(error));
-            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?)
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?)
         };
         let (tell, told) = watch::channel(false);
         let listener = move || {
@@ -39,6 +39,7 @@ impl Interrupt {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
+                    _ = hang_up.recv() => {}
                 }
                 tell.send_replace(true);
                 // The flag stays readable for as long as anybody holds a receiver.

@@ -29,7 +29,7 @@ use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
 use crate::model::state::State;
 use crate::plan::Plan;
 
-use database::{Claim, Database};
+use database::Claim;
 use files::Store;
 use instance::Instance;
 use interrupt::Interrupt;
@@ -41,6 +41,9 @@ const LET_GO: Duration = Duration::from_secs(30);
 
 /// What the service manager is asked for at each step, beyond the time the step is known to take.
 const STEP: Duration = Duration::from_secs(120);
+
+/// The longest that a unit may take to stop or to start.
+const STOP: Duration = Duration::from_secs(700);
 
 /// The directories of this program. systemd names them by `StateDirectory=` and `CacheDirectory=`.
 #[derive(Debug, Clone)]
@@ -172,14 +175,17 @@ impl Host for System {
         self.restic()?.publish(dump, label, &name).await
     }
 
-    fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
-        let layout = self.instance.known_layout();
-        let directory = layout.map(|layout| layout.data_directory.join("kuma.db"));
-        let path = directory.ok_or_else(|| Error::new(Kind::Bug, "rehearsed before the database was found"))?;
-        database::rehearse(&Database::new(path), changes, here, wanted)
+    async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        database::rehearse(&self.instance.database().await?, changes, here, wanted)
+    }
+
+    async fn check_writable(&mut self, changes: &Plan) -> Result<()> {
+        self.instance.database().await?.check_writable(changes)
     }
 
     async fn activity(&mut self) -> Result<Activity> {
+        // A unit that is being stopped is waited for.
+        notify::extend(STOP);
         self.instance.activity().await
     }
 
@@ -197,13 +203,13 @@ impl Host for System {
 
     async fn stop(&mut self) -> Result<()> {
         let unit = self.instance.unit().clone();
-        notify::extend(Duration::from_secs(700));
+        notify::extend(STOP);
         self.instance.systemd().await?.stop(&unit).await
     }
 
     async fn start(&mut self) -> Result<()> {
         let unit = self.instance.unit().clone();
-        notify::extend(Duration::from_secs(700));
+        notify::extend(STOP);
         self.instance.systemd().await?.start(&unit).await
     }
 
@@ -228,7 +234,7 @@ impl Host for System {
         Ok(())
     }
 
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<()> {
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>> {
         match self.claim.take() {
             Some(claim) => claim.write(plan, wanted),
             None => Err(Error::new(Kind::Bug, "write to a database that is not claimed")),

@@ -23,11 +23,6 @@ pub fn extend(time: Duration) {
     send(&[NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
-/// Says that we are ending, as after SIGTERM.
-pub fn stopping() {
-    send(&[NotifyState::Stopping]);
-}
-
 /// The variable stays set; the children of this program (restic, ssh) are not from the main process, so
 /// `NotifyAccess=main` keeps them from being heard.
 fn send(states: &[NotifyState<'_>]) {

@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
@@ -51,7 +51,14 @@ impl Uploads {
         if names.is_empty() {
             return Ok(found);
         }
-        let directory = self.open()?;
+        let directory = match self.open()? {
+            Ok(directory) => directory,
+            // A link could lead root anywhere; that is no reason to publish nothing at all.
+            Err(reason) => {
+                warnings.push(format!("uploaded files are left out: {reason}"));
+                return Ok(found);
+            }
+        };
         for name in names.iter().filter(|name| catalog::safe_upload_name(name)) {
             let read =
                 directory.as_ref().map_or(Ok(Err("it is missing".to_owned())), |directory| read(directory, name));
@@ -73,37 +80,50 @@ impl Uploads {
             return Ok(staged);
         }
         let what = |name: &str| format!("write {}", self.path.join(name).display());
-        let directory = match self.open()? {
+        let directory = match self.open_for_writing()? {
             Some(directory) => directory,
             None => self.make()?,
         };
         let directory = &*staged.directory.insert(directory);
         for file in files.iter().filter(|file| catalog::safe_upload_name(&file.name)) {
-            let temporary = format!(".{}.kuma-replicator", file.name);
+            let temporary = format!(".kuma-replicator.{}", staged.names.len());
             staged.names.push((temporary.clone(), file.name.clone()));
             write(directory, &temporary, &file.content).map_err(|error| Error::io(what(&file.name), error))?;
         }
         Ok(staged)
     }
 
-    /// The directory, if there is one.
-    fn open(&self) -> Result<Option<File>> {
+    /// Fails if the directory is there and files cannot be staged in it.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`], also for a link.
+    pub fn check_writable(&self) -> Result<()> {
+        let Some(directory) = self.open_for_writing()? else { return Ok(()) };
+        rustix::fs::accessat(directory, ".", Access::WRITE_OK, AtFlags::empty())
+            .map_err(|error| Error::io(format!("write into {}", self.path.display()), error.into()))
+    }
+
+    /// The directory, if there is one; or why what is there cannot be used.
+    fn open(&self) -> Result<Result<Option<File>, String>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::open(&self.path, flags, Mode::empty()) {
-            Ok(directory) => Ok(Some(File::from(directory))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                let what = format!("{} is a link, or no directory", self.path.display());
-                Err(Error::new(Kind::NotPermitted, what).hint("make it a directory of Uptime Kuma's user"))
-            }
+            Ok(directory) => Ok(Ok(Some(File::from(directory)))),
+            Err(Errno::NOENT) => Ok(Ok(None)),
+            Err(Errno::NOTDIR | Errno::LOOP) => Ok(Err(format!("{} is a link, or no directory", self.path.display()))),
             Err(error) => Err(Error::io(format!("open directory {}", self.path.display()), error.into())),
         }
+    }
+
+    /// The directory for writing, if there is one.
+    fn open_for_writing(&self) -> Result<Option<File>> {
+        let hint = "make it a directory of Uptime Kuma's user";
+        self.open()?.map_err(|reason| Error::new(Kind::NotPermitted, reason).hint(hint))
     }
 
     fn make(&self) -> Result<File> {
         let failed = |error: io::Error| Error::io(format!("make directory {}", self.path.display()), error);
         rustix::fs::mkdirat(CWD, &self.path, Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
-        let directory = self.open()?.ok_or_else(|| failed(Errno::NOENT.into()))?;
+        let directory = self.open_for_writing()?.ok_or_else(|| failed(Errno::NOENT.into()))?;
         let parent = std::fs::metadata(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
         std::os::unix::fs::fchown(&directory, Some(parent.uid()), Some(parent.gid())).map_err(failed)?;
         directory.set_permissions(Permissions::from_mode(0o755)).map_err(failed)?;

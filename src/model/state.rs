@@ -89,6 +89,9 @@ pub struct ReplicaState {
     /// The snapshot that Uptime Kuma did not start with; only the newest of them matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+    /// A snapshot that could not be applied, though it is not to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setback: Option<Setback>,
     /// Why the newest snapshot is not applied, so that it need not be fetched again to say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
@@ -118,6 +121,20 @@ pub struct Refused {
     /// The snapshot.
     pub snapshot: SnapshotId,
     /// What went wrong with it.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Attempts that failed after Uptime Kuma was stopped, for a reason that is not the snapshot's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setback {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What went wrong the last time.
     pub reason: String,
     /// When.
     pub at: Timestamp,

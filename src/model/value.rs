@@ -31,14 +31,6 @@ impl Value {
         Self::Text(text.into().into_bytes())
     }
 
-    /// The integer in this value, if it is one.
-    pub fn as_integer(&self) -> Option<i64> {
-        match self {
-            Self::Integer(number) => Some(*number),
-            _ => None,
-        }
-    }
-
     /// The text in this value, if it is text and UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -293,10 +293,15 @@ impl Host for World {
         Ok(id)
     }
 
-    fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+    async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
         self.enter("rehearse", Some(Kind::Unwritable))?;
         assert_eq!(&rows::carry_out(changes, here), wanted);
         self.leave("rehearse", None)
+    }
+
+    async fn check_writable(&mut self, _: &Plan) -> Result<()> {
+        self.enter("check_writable", Some(Kind::NotPermitted))?;
+        self.leave("check_writable", None)
     }
 
     async fn activity(&mut self) -> Result<Activity> {
@@ -344,13 +349,14 @@ impl Host for World {
         self.leave("claim", None)
     }
 
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<()> {
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>> {
         assert!(std::mem::take(&mut self.claimed) && !self.running, "written without a claim");
         self.enter("write", Some(Kind::WriteFailed))?;
         self.rows = rows::carry_out(plan, &self.rows);
         assert_eq!(&self.rows, wanted);
         self.commits += 1;
-        self.leave("write", None)
+        self.leave("write", None)?;
+        Ok(Vec::new())
     }
 
     fn release(&mut self) {

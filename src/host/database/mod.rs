@@ -85,6 +85,26 @@ impl Database {
         read::migrating(&self.open()?).map_err(|error| self.failed("read", error))
     }
 
+    /// Proves that the database and what `changes` need beside it can be written from here. SQLite
+    /// itself falls back to reading without a word when it opens a file that it cannot write.
+    ///
+    /// # Errors
+    /// `NotPermitted`, naming what cannot be written; else as for [`Database::export`].
+    pub fn check_writable(&self, changes: &Plan) -> Result<()> {
+        let hint =
+            "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see operating.md";
+        let refused = |path: &Path| {
+            Error::new(Kind::NotPermitted, format!("{} cannot be written from here", path.display())).hint(hint)
+        };
+        if self.open()?.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.failed("open", error))? {
+            return Err(refused(&self.path));
+        }
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| refused(directory).because(error))?;
+        if changes.files.is_empty() { Ok(()) } else { self.uploads().check_writable() }
+    }
+
     /// Proves that nobody has the database open and keeps everybody out. A plain `BEGIN IMMEDIATE` would
     /// succeed while Uptime Kuma runs; with `locking_mode=EXCLUSIVE` a WAL database can only be opened by
     /// one connection (<https://www.sqlite.org/pragma.html#pragma_locking_mode>).
@@ -135,7 +155,8 @@ impl Database {
     }
 
     fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
-        Error::new(kind(&error), format!("{doing} database {}", self.path.display())).because(error)
+        Error::new(kind(&error).unwrap_or(Kind::Files), format!("{doing} database {}", self.path.display()))
+            .because(error)
     }
 }
 
@@ -148,18 +169,19 @@ impl Claim {
         read::export(&self.database, &self.connection)
     }
 
-    /// Writes `plan` and the files in it, and commits only if everything reads back as `wanted`.
+    /// Writes `plan` and the files in it, and commits only if everything reads back as `wanted`. Returns
+    /// what did not work after the commit.
     ///
     /// # Errors
     /// `Unwritable` if a rule of the database is broken, else `WriteFailed`, `DiskFull` and their like;
     /// the database and the files are then as they were.
-    pub fn write(self, plan: &Plan, wanted: &Configuration) -> Result<()> {
+    pub fn write(self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>> {
         write::write(&self.connection, plan, wanted)?;
         let staged = self.database.uploads().stage(&plan.files)?;
         self.connection.execute_batch("COMMIT").map_err(|error| self.database.failed("commit", error))?;
-        // From here on the new rows are in force: a file that cannot be put in its place is planned again.
-        staged.put_in_place()?;
-        self.connection.close().map_err(|(_, error)| self.database.failed("close", error))
+        // From here on the new rows are in force, whatever else goes wrong.
+        let closed = self.connection.close().map_err(|(_, error)| self.database.failed("close", error));
+        Ok([staged.put_in_place(), closed].into_iter().filter_map(|done| Some(done.err()?.chain())).collect())
     }
 }
 
@@ -175,15 +197,16 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
     write::write(&copy, plan, wanted)
 }
 
-/// What an error of SQLite means (<https://www.sqlite.org/rescode.html>).
-fn kind(error: &rusqlite::Error) -> Kind {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::DatabaseBusy,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::DatabaseCorrupt,
-        Some(ErrorCode::DiskFull) => Kind::DiskFull,
-        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => Kind::NotPermitted,
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => Kind::Unwritable,
-        Some(ErrorCode::SystemIoFailure) => Kind::Files,
-        _ => Kind::WriteFailed,
-    }
+/// What an error of SQLite means (<https://www.sqlite.org/rescode.html>), where that does not depend on what
+/// was being done.
+fn kind(error: &rusqlite::Error) -> Option<Kind> {
+    Some(match error.sqlite_error_code()? {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::DatabaseBusy,
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Kind::DatabaseCorrupt,
+        ErrorCode::DiskFull => Kind::DiskFull,
+        ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen => Kind::NotPermitted,
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => Kind::Unwritable,
+        ErrorCode::SystemIoFailure => Kind::Files,
+        _ => return None,
+    })
 }

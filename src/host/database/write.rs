@@ -85,7 +85,7 @@ pub(super) fn fill(connection: &Connection, configuration: &Configuration) -> Re
 }
 
 fn failed(what: &str, error: rusqlite::Error) -> Error {
-    Error::new(kind(&error), what).because(error)
+    Error::new(kind(&error).unwrap_or(Kind::WriteFailed), what).because(error)
 }
 
 fn row_failed(doing: &str, table: &TablePlan, row: &Row, error: rusqlite::Error) -> Error {

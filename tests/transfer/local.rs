@@ -1,0 +1,95 @@
+//! An import leaves alone what is not configuration: history goes only with its monitor.
+
+use kuma_replicator::model::value::Value;
+
+use crate::program::{digest, everything, exported, import_well};
+use crate::support::instance::{HISTORY, Instance, Order, Version, history, insert, monitor};
+use crate::support::rows::{i, t};
+
+#[test]
+fn history_goes_only_with_its_monitor() {
+    for version in [Version::One, Version::Two] {
+        // Here: kept 1, changed 7, removed 60, replaced 9 (same id, created at another time), kept 61.
+        let target = Instance::rich(version, Order::Upgraded);
+        {
+            let connection = target.open();
+            monitor(&connection, 60, t("removed"), &[]);
+            monitor(&connection, 61, t("kept, local order"), &[]);
+            for id in [60, 61, 4] {
+                history(&connection, version, id);
+            }
+            // A row of a monitor that went long ago: nobody's to remove.
+            let row = [("type", t("certificate")), ("monitor_id", i(999)), ("days", i(7))];
+            insert(&connection, "notification_sent_history", &row);
+        }
+        let source = target.copy();
+        source.execute(
+            "DELETE FROM monitor WHERE id=60;
+             UPDATE monitor SET name='changed', interval=61 WHERE id=7;
+             UPDATE monitor SET created_date='2026-06-06 06:06:06' WHERE id=9",
+        );
+        let wanted = |rows: Vec<Vec<Value>>, at: usize| {
+            rows.into_iter().filter(|row| row[at] != i(60) && row[at] != i(9)).collect::<Vec<_>>()
+        };
+        let tables: Vec<&str> =
+            HISTORY.iter().copied().filter(|table| target.tables().contains(&(*table).to_owned())).collect();
+        assert!(tables.len() >= 3);
+        let position = |table: &str| match target
+            .value(&format!("SELECT cid FROM pragma_table_info('{table}') WHERE name='monitor_id'"))
+        {
+            Value::Integer(at) => usize::try_from(at).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let expected: Vec<_> = tables.iter().map(|table| wanted(target.rows(table), position(table))).collect();
+        for (table, rows) in tables.iter().zip(&expected) {
+            assert!(rows.len() >= 4, "{table} has history to keep");
+            assert!(target.rows(table).len() >= rows.len() + 2, "{table} has history to remove");
+        }
+        import_well(&exported(&source), &target);
+        for (table, rows) in tables.iter().zip(expected) {
+            assert_eq!(target.rows(table), rows, "{version:?} {table}");
+        }
+        assert_eq!(digest(&target), digest(&source));
+    }
+}
+
+#[test]
+fn what_is_local_stays() {
+    let source = Instance::rich(Version::Two, Order::Fresh);
+    source.execute(
+        "UPDATE monitor SET dns_last_result='of the main', interval=99 WHERE id=16;
+         UPDATE user SET password='new', twofa_last_token='111111';
+         UPDATE maintenance SET title='new', last_start_date='2020-01-01';
+         INSERT INTO setting (key, value) VALUES ('of the main', 'x')",
+    );
+    let target = Instance::rich(Version::Two, Order::Upgraded);
+    target.execute(
+        "UPDATE monitor SET dns_last_result='of here' WHERE id IN (16, 1);
+         UPDATE user SET twofa_last_token='222222';
+         UPDATE maintenance SET last_start_date='2026-09-09';
+         INSERT INTO setting (key, value) VALUES ('of here', 'y');
+         INSERT INTO domain_expiry (domain) VALUES ('example.com');
+         CREATE TABLE of_a_plugin (id INTEGER PRIMARY KEY, monitor_id INTEGER REFERENCES monitor(id), x);
+         INSERT INTO of_a_plugin (monitor_id, x) VALUES (1, x'00'), (16, 'y')",
+    );
+    let local: Vec<String> = target
+        .tables()
+        .into_iter()
+        .filter(|table| kuma_replicator::model::catalog::find(table).is_none() && table != "sqlite_sequence")
+        .collect();
+    assert!(local.contains(&"of_a_plugin".to_owned()) && local.contains(&"heartbeat".to_owned()));
+    let before = everything(&target, &local);
+    import_well(&exported(&source), &target);
+    assert_eq!(everything(&target, &local), before);
+    for (sql, value) in [
+        ("SELECT dns_last_result FROM monitor WHERE id=16", "of here"),
+        ("SELECT dns_last_result FROM monitor WHERE id=1", "of here"),
+        ("SELECT twofa_last_token FROM user WHERE id=1", "222222"),
+        ("SELECT password FROM user WHERE id=1", "new"),
+        ("SELECT max(last_start_date) FROM maintenance", "2026-09-09"),
+        ("SELECT min(title) FROM maintenance", "new"),
+    ] {
+        assert_eq!(target.value(sql), t(value), "{sql}");
+    }
+    assert_eq!(target.value("SELECT interval FROM monitor WHERE id=16"), i(99));
+}

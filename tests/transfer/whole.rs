@@ -1,0 +1,49 @@
+//! A configuration arrives whole, and so does the one before it on the way back.
+
+use kuma_replicator::model::dump;
+use kuma_replicator::model::value::Value;
+
+use crate::program::{digest, dump, exported, exported_again, fixture, import_well};
+use crate::support::instance::{HISTORY, Instance, Order, Version};
+
+#[test]
+fn fixture_kuma_1_23_arrives_whole() {
+    arrives_whole(&fixture("kuma-1.23", Version::One), &fixture("kuma-1.23-empty", Version::One));
+}
+
+#[test]
+fn fixture_kuma_2_5_3_arrives_whole() {
+    arrives_whole(&fixture("kuma-2.5.3", Version::Two), &fixture("kuma-2.5.3-empty", Version::Two));
+}
+
+#[test]
+fn synthetic_configurations_arrive_whole() {
+    for version in [Version::One, Version::Two] {
+        for (from, to) in
+            [(Order::Fresh, Order::Fresh), (Order::Fresh, Order::Upgraded), (Order::Upgraded, Order::Fresh)]
+        {
+            arrives_whole(&Instance::rich(version, from), &Instance::empty(version, to));
+        }
+    }
+}
+
+fn arrives_whole(source: &Instance, target: &Instance) {
+    let bytes = exported(source);
+    let before = dump(target);
+    let dump = dump::parse(&bytes).unwrap();
+    assert_ne!(before.manifest.digest, dump.manifest.digest, "otherwise this test proves nothing");
+    assert_eq!(before.manifest.fingerprint, dump.manifest.fingerprint);
+    assert!(dump.configuration.table("monitor").unwrap().rows.len() > 10);
+    assert_eq!(dump.configuration.files.len(), 1);
+
+    import_well(&bytes, target);
+    assert_eq!(digest(target), dump.manifest.digest);
+    assert_eq!(self::dump(target).manifest.digest, dump.manifest.digest);
+
+    // And back again: emptied, it is what it was.
+    import_well(&exported_again(&before), target);
+    assert_eq!(digest(target), before.manifest.digest);
+    for table in HISTORY.iter().filter(|table| target.tables().contains(&(**table).to_owned())) {
+        assert_eq!(target.rows(table), Vec::<Vec<Value>>::new(), "{table} of removed monitors is gone");
+    }
+}
