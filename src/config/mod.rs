@@ -3,6 +3,8 @@
 //! The keys are a contract; the shipped `config.toml` documents each of them with its default. Reading
 //! the file is the caller's; nothing here does I/O.
 
+mod names;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
+
+pub use names::{Location, UnitName, without_credentials};
 
 /// Where the configuration is read from unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/kuma-replicator/config.toml";
@@ -111,70 +115,6 @@ pub struct Main {
 pub struct Replica {
     /// What is taken over, and when.
     pub strategy: Strategy,
-}
-
-/// A restic repository. It may carry credentials, so it is shown without them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Location(String);
-
-impl Location {
-    /// What restic is told; not for messages.
-    pub fn secret(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_credentials(&self.0))
-    }
-}
-
-impl fmt::Debug for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// `url` with the part between `//` and the last `@` replaced by `***`. A password may contain an unescaped
-/// slash, so everything before the `@` goes as soon as there is a colon in it.
-pub fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((secret, host)) if secret.contains(':') || !secret.contains('/') => format!("{scheme}://***@{host}"),
-        _ => url.to_owned(),
-    }
-}
-
-/// The name of a systemd service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitName(String);
-
-impl UnitName {
-    /// Checks `name`; `.service` is added where it has no suffix.
-    ///
-    /// # Errors
-    /// What is wrong with it, for people.
-    pub fn new(name: &str) -> Result<Self, String> {
-        let name = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c);
-        if !name.ends_with(".service") || name.len() > 255 || name.len() < 9 || !name.chars().all(plain) {
-            return Err(format!("'{name}' is not the name of a service unit"));
-        }
-        Ok(Self(name))
-    }
-}
-
-impl AsRef<str> for UnitName {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for UnitName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The keys as written. Unknown ones are refused with line and column.

@@ -1,0 +1,247 @@
+//! What restic says, word for word, and the kind it is told as.
+
+use super::{classify, hopeless, is_gone, is_stop};
+use crate::error::Kind;
+
+/// `text` in the place where restic 0.14 puts the cause of not being able to open a repository.
+fn opening(text: &str, location: &str) -> String {
+    format!("Fatal: unable to open config file: {text}\nIs there a repository at the following location?\n{location}")
+}
+
+/// Said by restic 0.14.0 of Debian 12 in real runs.
+#[test]
+fn knows_the_words_of_restic_0_14() {
+    let s3 = "s3:http://127.0.0.1:5055/bucket/path";
+    let rest = "rest:http://user:***@127.0.0.1:8000/path/";
+    let at_opening = [
+        (Kind::RepositoryMissing, "stat /srv/repo/config: no such file or directory", "/srv/repo"),
+        (Kind::RepositoryMissing, "<config/> does not exist", rest),
+        (Kind::RepositoryMissing, "Stat: The specified key does not exist.", s3),
+        (Kind::RepositoryMissing, "Stat: The specified bucket does not exist", s3),
+        (Kind::RepositoryMissing, "client.GetObject: Bucket name cannot be shorter than 3 characters", s3),
+        (
+            Kind::RepositoryUnreachable,
+            "client.Head: Head \"http://127.0.0.1:1/x/config\": dial tcp 127.0.0.1:1: connect: connection refused",
+            rest,
+        ),
+        (
+            Kind::RepositoryUnreachable,
+            "Stat: Get \"http://dead.invalid/bucket/?location=\": dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host",
+            s3,
+        ),
+        (Kind::RepositoryUnreachable, "unexpected HTTP response (500): 500 Internal Server Error", rest),
+        (Kind::RepositoryUnreachable, "Stat: 503 Service Unavailable", s3),
+        (Kind::RepositoryDenied, "Stat: 401 Unauthorized", s3),
+        (Kind::RepositoryDenied, "Stat: Access Denied.", s3),
+        (Kind::RepositoryDenied, "unexpected HTTP response (401): 401 Unauthorized", rest),
+        (Kind::RepositoryDenied, "unexpected HTTP response (403): 403 Forbidden", rest),
+    ];
+    for (kind, text, location) in at_opening {
+        assert_eq!(classify(Some(1), &opening(text, location)), kind, "{text}");
+    }
+    let cases = [
+        (Kind::WrongPassword, "Fatal: wrong password or no key found"),
+        (Kind::PasswordMissing, "Fatal: an empty password is not a password"),
+        (Kind::PasswordMissing, "Resolving password failed: Fatal: /srv/password does not exist"),
+        (Kind::PasswordMissing, "Resolving password failed: fork/exec /srv/ask: no such file or directory"),
+        (
+            Kind::RepositoryLocked,
+            "unable to create lock in backend: repository is already locked exclusively by PID 22447 on vm by root (UID 0, GID 0)\n\
+             lock was created at 2026-11-23 08:01:09 (2.073793639s ago)\nstorage ID 8f5a06fc\n\
+             the `unlock` command can be used to remove stale locks",
+        ),
+        (
+            Kind::DiskFull,
+            "Fatal: unable to save snapshot: write /srv/repo/data/7a/7a91-tmp-1288320513: no space left on device",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "Fatal: unable to open repository at /srv/repo: ReadDir: open /srv/repo/keys: permission denied",
+        ),
+        (Kind::RepositoryDenied, "Fatal: create repository at /srv/repo failed: mkdir /srv/repo: permission denied"),
+        (
+            Kind::RepositoryDenied,
+            "Fatal: create repository at rest:http://127.0.0.1:8000/ failed: Fatal: server response unexpected: 403 Forbidden (403)",
+        ),
+        (
+            Kind::RepositoryUnreachable,
+            "subprocess ssh: ssh: connect to host 127.0.0.1 port 1: Connection refused\n\
+             Fatal: unable to open repository at sftp://root@127.0.0.1:1//x: unable to start the sftp session, error: EOF",
+        ),
+        (
+            Kind::RepositoryMissing,
+            "rclone: 2026/11/23 08:00:25 Failed to create file system for \"nope:x\": didn't find section in config file\n\
+             Fatal: unable to open repository at rclone:nope:x: error talking HTTP to rclone: Get \"http://localhost/file-5\": unexpected EOF",
+        ),
+        (
+            Kind::RepositoryMissing,
+            "Fatal: parsing repository location failed: invalid backend\n\
+             If the repository is in a local directory, you need to add a `local:` prefix",
+        ),
+        (
+            Kind::SnapshotDamaged,
+            "loading tree for snapshot \"a4912d36\" failed: id 756f962aa85a307f76cedccbbbfc653f not found in repository",
+        ),
+        (Kind::SnapshotDamaged, "cannot dump file: path \"/kuma-replicator.jsonl\" not found in snapshot"),
+        (Kind::ResticFailed, "Fatal: create repository at /srv/repo failed: config file already exists"),
+        (Kind::ResticFailed, "unknown flag: --retry-lock"),
+        (Kind::ResticFailed, ""),
+    ];
+    for (kind, text) in cases {
+        assert_eq!(classify(Some(1), text), kind, "{text}");
+    }
+}
+
+/// Said by restic 0.18.0 of Debian 13 in real runs.
+#[test]
+fn knows_the_words_of_restic_0_18() {
+    let stat = |text: &str| format!("Stat(<config/>) failed: {text}\n{}", opening(text, "/srv/repo"));
+    let cases = [
+        (
+            Some(10),
+            Kind::RepositoryMissing,
+            opening("<config/> does not exist", "/srv/repo")
+                .replace("Fatal: ", "Fatal: repository does not exist: "),
+        ),
+        (Some(1), Kind::RepositoryDenied, stat("unexpected HTTP response (401): 401 Unauthorized")),
+        (Some(1), Kind::RepositoryDenied, stat("Stat: Access Denied.")),
+        (
+            Some(1),
+            Kind::RepositoryUnreachable,
+            "Fatal: create repository at rest:http://127.0.0.1:1/x/ failed: Fatal: unable to open repository at rest:http://127.0.0.1:1/x/: \
+             Post \"http://127.0.0.1:1/x/?create=true\": dial tcp 127.0.0.1:1: connect: connection refused"
+                .to_owned(),
+        ),
+        (
+            Some(1),
+            Kind::SnapshotDamaged,
+            "Load(<data/10e9c9aec3>, 44, 0) failed: open /srv/repo/data/10/10e9: no such file or directory\n\
+             Fatal: cannot dump file: ReadFull(<data/10e9c9aec3>): open /srv/repo/data/10/10e9: no such file or directory"
+                .to_owned(),
+        ),
+    ];
+    for (exit, kind, text) in cases {
+        assert_eq!(classify(exit, &text), kind, "{text}");
+    }
+}
+
+/// Taken from the sources and the manual of restic 0.17 and 0.18, and from what its back ends answer.
+#[test]
+fn knows_later_restics_and_other_back_ends() {
+    let missing = "Fatal: repository does not exist: unable to open config file: stat /srv/repo/config: no such file or directory\n\
+                   Is there a repository at the following location?\n/srv/repo";
+    let cases = [
+        (Some(10), Kind::RepositoryMissing, missing),
+        (Some(1), Kind::RepositoryMissing, missing),
+        (Some(10), Kind::RepositoryMissing, ""),
+        (Some(11), Kind::RepositoryLocked, "Failed to lock repository"),
+        (Some(12), Kind::WrongPassword, "Fatal: wrong password or no key found"),
+        (Some(130), Kind::ResticFailed, ""),
+        (None, Kind::ResticFailed, ""),
+        (Some(1), Kind::PasswordMissing, "Fatal: Resolving password failed: Fatal: /srv/password does not exist"),
+        (
+            Some(1),
+            Kind::PasswordMissing,
+            "Fatal: an empty password is not allowed by default. Pass the flag `--insecure-no-password`",
+        ),
+        (
+            Some(1),
+            Kind::RepositoryDenied,
+            "Fatal: unable to open config file: Stat: The AWS Access Key Id you provided does not exist in our records.",
+        ),
+        (
+            Some(1),
+            Kind::RepositoryDenied,
+            "subprocess ssh: git@host: Permission denied (publickey).\nFatal: unable to start the sftp session, error: EOF",
+        ),
+        (
+            Some(1),
+            Kind::RepositoryUnreachable,
+            "Fatal: unable to open config file: Stat: The difference between the request time and the server's time is too large.",
+        ),
+        (
+            Some(1),
+            Kind::RepositoryUnreachable,
+            "Stat(<config/>) returned error, retrying after 1.1s: Head \"https://host/config\": x509: certificate signed by unknown authority",
+        ),
+        (Some(1), Kind::RepositoryUnreachable, "dial tcp 192.0.2.1:443: connect: permission denied"),
+    ];
+    for (exit, kind, text) in cases {
+        assert_eq!(classify(exit, text), kind, "{exit:?} {text}");
+    }
+}
+
+#[test]
+fn the_end_counts_more_than_what_was_retried_on_the_way() {
+    let text = "Save(<lock/476a4fe22f>) returned error, retrying after 1s: dial tcp 192.0.2.1:443: i/o timeout\n\
+                Fatal: wrong password or no key found";
+    assert_eq!(classify(Some(1), text), Kind::WrongPassword);
+    let text = "Save(<lock/476a4fe22f>) returned error, retrying after 1s: dial tcp 192.0.2.1:443: i/o timeout\n\
+                unable to create lock in backend: context canceled";
+    assert_eq!(classify(Some(1), text), Kind::RepositoryUnreachable);
+    let text = "Load(<data/10e9c9aec3>, 44, 0) returned error, retrying after 1s: dial tcp 192.0.2.1:443: i/o timeout\n\
+                Load(<data/10e9c9aec3>, 44, 0) failed: <data/10e9c9aec3> does not exist";
+    assert_eq!(classify(Some(1), text), Kind::SnapshotDamaged);
+    let text = "unable to open cache: mkdir /var/cache/x: permission denied\nFatal: something else";
+    assert_eq!(classify(Some(1), text), Kind::ResticFailed);
+}
+
+#[test]
+fn tells_a_snapshot_that_is_gone() {
+    let gone = [
+        "invalid id \"deadbeef\": no matching ID found for prefix \"deadbeef\"",
+        "Fatal: failed to find snapshot: no matching ID found for prefix \"deadbeef\"",
+        "Fatal: failed to find snapshot: failed to load snapshot aaaaaaaa: open /srv/repo/snapshots/aaaa: no such file or directory",
+        "Load(<snapshot/aaaaaaaaaa>, 0, 0) returned error, retrying after 552ms: <snapshot/aaaaaaaaaa> does not exist",
+        "Load(<snapshot/aaaaaaaaaa>, 0, 0) failed: open /srv/repo/snapshots/aaaa: no such file or directory",
+    ];
+    for text in gone {
+        assert!(is_gone(text), "{text}");
+    }
+    let other = [
+        "Fatal: wrong password or no key found",
+        "Load(<data/e479389b1c>, 0, 0) returned error, retrying after 552ms: open /srv/repo/data/e4/e479: no such file or directory",
+        "Load(<snapshot/aaaaaaaaaa>, 0, 0) returned error, retrying after 552ms: dial tcp: i/o timeout",
+    ];
+    for text in other {
+        assert!(!is_gone(text), "{text}");
+    }
+}
+
+#[test]
+fn tells_a_restic_that_was_told_to_stop() {
+    let text = "signal terminated received, cleaning up\nFatal: unable to open config file: context canceled";
+    assert!(is_stop(text));
+    assert!(!is_stop("Fatal: unable to open config file: context canceled"));
+}
+
+#[test]
+fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
+    let retry = |cause: &str| format!("Save(<lock/476a4fe22f>) returned error, retrying after 552.330144ms: {cause}");
+    let opening = |cause: &str| format!("Stat(<config/>) returned error, retrying after 1.438847492s: {cause}");
+    let cases = [
+        (Some(Kind::RepositoryDenied), retry("open /srv/repo/locks/476a-tmp-2667415129: permission denied")),
+        (Some(Kind::RepositoryDenied), retry("client.PutObject: Access Denied.")),
+        (Some(Kind::DiskFull), retry("write /srv/repo/data/7a/7a91: no space left on device")),
+        (
+            Some(Kind::SnapshotDamaged),
+            "Load(<data/e479389b1c>, 0, 0) returned error, retrying after 552ms: open /srv/data/e4/e479: no such file or directory".to_owned(),
+        ),
+        (
+            Some(Kind::ResticFailed),
+            "Load(<lock/476a4fe22f>, 0, 0) returned error, retrying after 552ms: <lock/476a4fe22f> does not exist".to_owned(),
+        ),
+        (Some(Kind::RepositoryUnreachable), opening("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
+        (Some(Kind::RepositoryUnreachable), opening("unexpected HTTP response (500): 500 Internal Server Error")),
+        (Some(Kind::RepositoryDenied), opening("Stat: 401 Unauthorized")),
+        (Some(Kind::RepositoryMissing), opening("Stat: The specified bucket does not exist.")),
+        (Some(Kind::ResticFailed), opening("unexpected HTTP response (418): 418 I'm a Teapot")),
+        (None, retry("dial tcp 192.0.2.1:443: connect: connection refused")),
+        (None, retry("503 Service Unavailable")),
+        (None, retry("something new")),
+        (None, "open /srv/repo/locks/476a-tmp-2667415129: permission denied".to_owned()),
+    ];
+    for (kind, line) in cases {
+        assert_eq!(hopeless(&line), kind, "{line}");
+    }
+}
