@@ -16,6 +16,7 @@ use kuma_replicator::model::configuration::{Configuration, UploadedFile};
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump::{self, Fault};
 use kuma_replicator::model::manifest::{Manifest, Place};
+use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::value::Value;
 use proptest::prelude::*;
 
@@ -206,10 +207,17 @@ fn the_digest_depends_on_content_alone() {
     assert_eq!(&turned, configuration.table("user").unwrap());
 }
 
-/// A dump with `body` whose digest is right, so that only what is wrong with the body can be refused.
+/// A dump with `body` whose digest and schema are right, so that only what is wrong with the body can be refused.
 fn with_body(body: &str, counts: &[(&str, u64)], files: u64) -> Vec<u8> {
     let mut manifest = manifest(&Configuration::default(), None);
     manifest.digest = Digest::of(body.as_bytes());
+    for line in body.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+        if let (Some(table), Some(columns)) = (line["table"].as_str(), line["columns"].as_array()) {
+            let columns = columns.iter().filter_map(|column| column.as_str()).map(str::to_owned).collect();
+            manifest.schema.tables.insert(table.to_owned(), columns);
+        }
+    }
+    manifest.fingerprint = manifest.schema.fingerprint();
     manifest.counts = counts.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect();
     manifest.files = files;
     dump::render(&manifest, body.as_bytes())
@@ -280,6 +288,7 @@ fn a_body_in_any_other_form_is_refused() {
         ("an unknown table", columns("better_auth_user", "\"id\"")),
         ("columns in another order", columns("tag", r#""name","id""#)),
         ("a column twice", columns("tag", r#""id","id""#)),
+        ("a table without columns", columns("tag", "")),
         ("a column that does not travel", columns("monitor", r#""dns_last_result","id""#)),
         ("the id of a link", columns("monitor_tag", r#""id","tag_id""#)),
         ("a table twice", format!("{TABLE}\n{TABLE}")),
@@ -340,6 +349,12 @@ fn a_first_or_last_line_that_does_not_fit_is_refused() {
         assert!(text.contains(from), "{from}");
         text.replacen(from, to, 1)
     };
+    let with_schema = |change: fn(&mut Schema)| {
+        let mut manifest = golden_manifest();
+        change(&mut manifest.schema);
+        manifest.fingerprint = manifest.schema.fingerprint();
+        String::from_utf8(dump::render(&manifest, &dump::body(&golden()))).unwrap()
+    };
     let other = Digest::of(b"other").to_string();
     let digest = golden_manifest().digest.to_string();
     let cases = [
@@ -360,6 +375,34 @@ fn a_first_or_last_line_that_does_not_fit_is_refused() {
         ("both with another digest", text.replace(&digest, &other), None),
         ("a digest in upper case", replaced(&digest, &digest.to_uppercase()), None),
         ("a fingerprint that does not fit", replaced("2025-01-01-0000", "2025-01-02-0000"), None),
+        (
+            "a column that is not there",
+            with_schema(|schema| {
+                schema.tables.get_mut("user").unwrap().insert("email".to_owned());
+            }),
+            None,
+        ),
+        (
+            "a column less",
+            with_schema(|schema| {
+                schema.tables.get_mut("user").unwrap().remove("password");
+            }),
+            None,
+        ),
+        (
+            "a table that is not there",
+            with_schema(|schema| {
+                schema.tables.insert("tag".to_owned(), ["id".to_owned()].into());
+            }),
+            None,
+        ),
+        (
+            "a table less",
+            with_schema(|schema| {
+                schema.tables.remove("user");
+            }),
+            None,
+        ),
         ("a count less", replaced("\"monitor\":6", "\"monitor\":5"), None),
         ("a count more", replaced("\"monitor\":6", "\"monitor\":6,\"tag\":0"), None),
         ("files that are not there", replaced("\"files\":1", "\"files\":2"), None),

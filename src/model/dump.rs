@@ -4,6 +4,8 @@
 //! and the last. A dump is accepted only if writing what was read gives the same bytes again, so no two
 //! readers can understand it differently.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
@@ -156,11 +158,25 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
     if body(&configuration) != body_bytes || render(&manifest, b"") != frame {
         return Err(damaged("its lines are not in canonical form"));
     }
-    let counted = manifest.counts == configuration.counts() && manifest.files == configuration.files.len() as u64;
-    if !counted || manifest.fingerprint != manifest.schema.fingerprint() {
+    if !describes(&manifest, &configuration) {
         return Err(damaged("its manifest does not describe its content"));
     }
     Ok(Dump { manifest, configuration })
+}
+
+/// Whether what the manifest says beside the digest is true of `configuration`: the body has all of the
+/// schema's tables, and of each the columns that travel.
+fn describes(manifest: &Manifest, configuration: &Configuration) -> bool {
+    let columns = |table: &Table| -> Option<BTreeSet<String>> {
+        let all = manifest.schema.tables.get(table.spec.name)?;
+        Some(all.iter().filter(|column| table.spec.travels(column)).cloned().collect())
+    };
+    let same_columns = |table: &Table| columns(table).is_some_and(|columns| columns.iter().eq(&table.columns));
+    manifest.fingerprint == manifest.schema.fingerprint()
+        && manifest.counts == configuration.counts()
+        && manifest.files == configuration.files.len() as u64
+        && manifest.schema.tables.len() == configuration.tables.len()
+        && configuration.tables.iter().all(same_columns)
 }
 
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -209,6 +225,9 @@ fn parse_table(map: Map<String, Json>) -> Result<Table, String> {
     let line: TableLine = serde_json::from_value(Json::Object(map)).map_err(|error| error.to_string())?;
     let spec =
         catalog::find(&line.table).ok_or_else(|| format!("table {} is not one of the configuration", line.table))?;
+    if line.columns.is_empty() {
+        return Err(format!("table {} has no columns", line.table));
+    }
     if !line.columns.is_sorted_by(|a, b| a < b) {
         return Err("the columns are not sorted and unique".to_owned());
     }

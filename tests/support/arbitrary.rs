@@ -99,7 +99,7 @@ const COLUMNS: &[&str] = &["name", "default", "group", "value", "x y", "\"", "ü
 fn shape(spec: &'static TableSpec) -> impl Strategy<Value = Table> {
     let id = (spec.class != Class::Link).then_some(catalog::ID);
     let created = (spec.name == catalog::MONITOR).then_some(catalog::CREATED);
-    subsequence(COLUMNS, 0..5).prop_map(move |columns| {
+    subsequence(COLUMNS, 1..5).prop_map(move |columns| {
         let columns = columns.into_iter().chain(id).chain(created).map(str::to_owned).collect();
         Table::new(spec, columns)
     })
