@@ -25,7 +25,7 @@ fn reboot() -> Result<()> {
         pair.replica.kuma()?;
         let before = invocation(&pair.replica)?;
         // The timer runs the first cycle of this boot.
-        wait_for("a cycle after the reboot", SOON * 2, || {
+        wait_for("a cycle after the reboot", SOON, || {
             let found = pair.replica.journal(&["-b", "-t", "kuma-replicator"])?;
             Ok(found.iter().any(|entry| entry["KUMA_EVENT"] == "up-to-date").then_some(()))
         })?;

@@ -5,16 +5,22 @@ use serde_json::{Value, json};
 
 use crate::Test;
 use crate::testbed::{FolderRepository, Result, wait_for};
-use crate::world::{Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, says, sql};
+use crate::world::{
+    Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, says, set_state, sql, state,
+    wait_for_event,
+};
 
 pub const TESTS: &[Test] = &[
     ("another_schema_is_held_without_a_stop", other_schema),
     ("broken_snapshots_are_refused_without_a_stop", broken_snapshot),
     ("a_snapshot_that_uptime_kuma_does_not_start_with_is_taken_back", way_back),
     ("a_killed_apply_leaves_uptime_kuma_running", killed),
+    ("a_stop_of_the_agent_while_uptime_kuma_starts_lets_the_apply_finish", stopped_while_waiting),
     ("a_shutdown_during_an_apply_loses_nothing_and_refuses_nothing", shut_down),
     ("a_power_cut_during_an_apply_is_recovered_from", power_cut),
     ("a_migrating_uptime_kuma_is_not_stopped", migrating),
+    ("data_that_the_sandbox_cannot_write_is_refused_without_a_stop", read_only),
+    ("a_stranger_in_the_database_costs_one_restart_and_not_one_a_minute", stranger),
     ("wrong_passwords_missing_repositories_and_missing_restic_are_told_apart", repository_errors),
     ("a_second_main_is_fenced", second_main),
 ];
@@ -129,6 +135,32 @@ fn killed() -> Result<()> {
     })
 }
 
+/// Lets Uptime Kuma start, but not answer, until somebody writes into a pipe, if there is one.
+const GATE: &str = "[Service]\nExecStart=\nExecStart=/bin/sh -c 'test -p /run/gate && read go < /run/gate; \
+    exec /usr/bin/node server/server.js'\n";
+
+fn stopped_while_waiting() -> Result<()> {
+    Pair::test(&Setup { replica_unit: Some(GATE), ..Setup::default() }, |pair| {
+        let agent = || says(&pair.replica, &["systemctl", "is-active", "kuma-replicator"]);
+        pair.replica.run(&["mkfifo", "/run/gate"])?;
+        pair.begin_apply()?;
+        wait_for_event(&pair.replica, "started")?;
+        pair.replica.run(&["systemctl", "stop", "--no-block", "kuma-replicator.service"])?;
+        wait_for("the agent is told to stop", SOON, || Ok((agent()? == "deactivating").then_some(())))?;
+        assert!(!events(&pair.replica)?.iter().any(|event| event == "healthy"), "Uptime Kuma answered too early");
+        pair.replica.sh("echo > /run/gate; rm /run/gate")?;
+        wait_for("the agent ends", SOON, || Ok((agent()? != "deactivating").then_some(())))?;
+        assert_eq!(agent()?, "inactive");
+        assert_eq!(events(&pair.replica)?.iter().filter(|event| *event == "applied").count(), 1);
+        pair.assert_equal()?;
+        let before = invocation(&pair.replica)?;
+        assert_eq!(logged_in(&pair.replica)?.lists()?["monitorList"]["1"]["name"], "web");
+        expect(&pair.replica, 0, "up to date")?;
+        assert_eq!(before, invocation(&pair.replica)?);
+        Ok(())
+    })
+}
+
 fn shut_down() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         pair.begin_apply()?;
@@ -161,6 +193,83 @@ fn migrating() -> Result<()> {
         assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
         sql(&pair.replica, "DELETE FROM setting WHERE key = 'migrateAggregateTableState'")?;
         expect(&pair.replica, 0, "applied")
+    })
+}
+
+fn read_only() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        expect(&pair.main, 0, "published")?;
+        // The unit of the agent reads /root, but does not write there.
+        pair.replica.sh(
+            "systemctl stop uptime-kuma; mv /var/lib/uptime-kuma /root/data; chown -R root: /root/data; \
+             cd /etc/systemd/system; mkdir uptime-kuma.service.d kuma-replicator.service.d; \
+             printf '[Service]\\nUser=root\\nEnvironment=DATA_DIR=/root/data/\\n' > uptime-kuma.service.d/data.conf; \
+             systemctl daemon-reload; systemctl start uptime-kuma",
+        )?;
+        pair.replica.kuma()?;
+        let before = (digest(&pair.replica)?, invocation(&pair.replica)?);
+        for _ in 0..2 {
+            expect(&pair.replica, 77, "failed")?;
+        }
+        assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
+        assert!(!events(&pair.replica)?.iter().any(|event| event == "stopping"));
+        let status = pair.replica.output(&["kuma-replicator", "status"])?;
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        assert!(status.contains("/root/data"), "{status}");
+        // What the error advises helps.
+        pair.replica.sh(
+            "printf '[Service]\\nReadWritePaths=/root/data\\n' > /etc/systemd/system/kuma-replicator.service.d/data.conf; \
+             systemctl daemon-reload",
+        )?;
+        expect(&pair.replica, 0, "applied")?;
+        pair.assert_equal()
+    })
+}
+
+fn stranger() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        expect(&pair.main, 0, "published")?;
+        let replica = &pair.replica;
+        replica.run(&[
+            "systemd-run",
+            "--unit=stranger",
+            "--collect",
+            "sqlite3",
+            "/var/lib/uptime-kuma/kuma.db",
+            "BEGIN;",
+            "SELECT count(*) FROM monitor;",
+            ".shell touch /run/inside; exec sleep infinity",
+        ])?;
+        wait_for("the stranger reads", SOON, || {
+            Ok(replica.output(&["test", "-e", "/run/inside"])?.status.success().then_some(()))
+        })?;
+        let stops =
+            || Ok::<_, Box<dyn std::error::Error + Send + Sync>>(replica.journal(&["KUMA_EVENT=stopping"])?.len());
+        let (before, running) = (digest(replica)?, invocation(replica)?);
+        expect(replica, 75, "failed")?;
+        // It had to be stopped to find out; it runs again, with what it had.
+        let again = invocation(replica)?;
+        assert_ne!(running, again);
+        assert_eq!(stops()?, 1);
+        assert_eq!(says(replica, &["systemctl", "is-active", "uptime-kuma"])?, "active");
+        // A cycle right after that waits.
+        expect(replica, 75, "failed")?;
+        assert_eq!(replica.journal(&["KUMA_ERROR=postponed"])?.len(), 1);
+        assert_eq!((invocation(replica)?, stops()?), (again, 1));
+        replica.kuma()?;
+        assert_eq!(before, digest(replica)?);
+
+        // The stranger goes, and so does the time to wait.
+        replica.run(&["systemctl", "stop", "stranger"])?;
+        let mut remembered = state(replica)?;
+        let setback = remembered["replica"].as_object_mut().and_then(|replica| replica.remove("setback"));
+        assert_eq!(setback.ok_or("no setback is remembered")?["attempts"], 1);
+        set_state(replica, &remembered)?;
+        expect(replica, 0, "applied")?;
+        assert_eq!(state(replica)?["replica"].get("setback"), None);
+        pair.assert_equal()
     })
 }
 

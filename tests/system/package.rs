@@ -1,14 +1,19 @@
 //! The package: what it brings, what it leaves alone, and that an upgrade or a removal never harms an apply.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::Test;
 use crate::testbed::{Machine, Options, Result, wait_for};
-use crate::world::{Pair, SOON, Setup, expect, logged_in, package, says};
+use crate::world::{Pair, SOON, Setup, expect, invocation, logged_in, package, says};
 
 pub const TESTS: &[Test] = &[
     ("installing_enables_and_starts_nothing", installing),
     ("upgrade_keeps_remove_keeps_purge_removes", life_cycle),
+    ("an_upgrade_keeps_configuration_state_and_timer", upgrade_when_idle),
     ("an_upgrade_lets_a_running_apply_finish", upgrade_during_apply),
     ("a_removal_waits_for_a_running_apply", removal_during_apply),
     ("the_sandbox_is_tight", sandbox),
@@ -18,6 +23,33 @@ fn bare() -> Result<Machine> {
     let machine = Machine::boot("host", &Options { kuma: false, ..Options::default() })?;
     machine.install_deb(&package()?)?;
     Ok(machine)
+}
+
+/// Upgrades to the package as it is, but with a higher version.
+fn upgrade(machine: &Machine) -> Result<()> {
+    let (directory, version) = newer()?;
+    machine.install_deb(&directory.path().join("newer.deb"))?;
+    let installed = says(machine, &["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", "kuma-replicator"])?;
+    assert_eq!(installed, format!("installed {version}"));
+    Ok(())
+}
+
+/// Makes `newer.deb` from the package, and says its version.
+fn newer() -> Result<(TempDir, String)> {
+    let directory = tempfile::tempdir()?;
+    let (tree, made) = (directory.path().join("tree"), directory.path().join("newer.deb"));
+    let dpkg_deb = |arguments: &[&str], from: &PathBuf, to: &PathBuf| {
+        let output = Command::new("dpkg-deb").args(arguments).arg(from).arg(to).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(Box::<dyn std::error::Error + Send + Sync>::from(said)) }
+    };
+    dpkg_deb(&["--raw-extract"], &package()?, &tree)?;
+    let control = tree.join("DEBIAN/control");
+    let text = std::fs::read_to_string(&control)?;
+    let line = text.lines().find(|line| line.starts_with("Version: ")).ok_or("the package has no version")?;
+    std::fs::write(&control, text.replace(line, &format!("{line}+newer")))?;
+    dpkg_deb(&["-Znone", "--root-owner-group", "--build"], &tree, &made)?;
+    Ok((directory, format!("{}+newer", line.trim_start_matches("Version: "))))
 }
 
 fn installing() -> Result<()> {
@@ -46,7 +78,7 @@ fn life_cycle() -> Result<()> {
     };
     machine.sh("echo '# mine' >> /etc/kuma-replicator/config.toml; mkdir -p /var/cache/kuma-replicator")?;
     machine.sh("mkdir -p /var/lib/kuma-replicator; echo '{\"version\":1}' > /var/lib/kuma-replicator/state.json")?;
-    apt("install --reinstall /root/package.deb")?;
+    upgrade(&machine)?;
     assert!(machine.run(&["cat", "/etc/kuma-replicator/config.toml"])?.contains("# mine"), "the upgrade lost an edit");
     assert!(exists("/var/lib/kuma-replicator/state.json")?);
     apt("remove kuma-replicator")?;
@@ -62,10 +94,38 @@ fn life_cycle() -> Result<()> {
     Ok(())
 }
 
+fn upgrade_when_idle() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        pair.replicate()?;
+        let replica = &pair.replica;
+        replica.sh("echo '# mine' >> /etc/kuma-replicator/config.toml")?;
+        replica.run(&["systemctl", "enable", "--now", "kuma-replicator.timer"])?;
+        let before = invocation(replica)?;
+        upgrade(replica)?;
+        assert!(replica.run(&["cat", "/etc/kuma-replicator/config.toml"])?.contains("# mine"));
+        for asked in ["is-enabled", "is-active"] {
+            let wanted = if asked == "is-active" { "active" } else { "enabled" };
+            assert_eq!(says(replica, &["systemctl", asked, "kuma-replicator.timer"])?, wanted);
+        }
+        // The next cycle knows what was applied, and Uptime Kuma was never touched.
+        expect(replica, 0, "up to date")?;
+        assert_eq!(before, invocation(replica)?);
+        assert_eq!(replica.journal(&["KUMA_EVENT=applied"])?.len(), 1);
+        // The timer still works.
+        pair.main_kuma()?.add_monitor("second", "http://127.0.0.1:3001/")?;
+        expect(&pair.main, 0, "published")?;
+        wait_for("a cycle by the timer", SOON, || {
+            Ok((replica.journal(&["KUMA_EVENT=applied"])?.len() == 2).then_some(()))
+        })?;
+        pair.assert_equal()
+    })
+}
+
 fn upgrade_during_apply() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         pair.begin_apply()?;
-        pair.replica.sh("DEBIAN_FRONTEND=noninteractive apt-get -y install --reinstall /root/package.deb")?;
+        upgrade(&pair.replica)?;
         wait_for("the cycle ends", SOON, || {
             Ok((says(&pair.replica, &["systemctl", "is-active", "kuma-replicator"])? == "inactive").then_some(()))
         })?;

@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::testbed::{FolderRepository, Kuma, Machine, Options, Result, wait_for};
 
 /// The limit for things that systemd does by itself.
-pub const SOON: std::time::Duration = std::time::Duration::from_secs(90);
+pub const SOON: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Where the agent keeps what it remembers, from the root of a host.
+const STATE: &str = "var/lib/kuma-replicator/state.json";
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -137,8 +140,17 @@ pub fn cycle(machine: &Machine) -> Result<(i64, String)> {
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(value.trim().to_owned())
     };
     let status = property("ExecMainStatus")?.parse()?;
-    let state: Value = serde_json::from_str(&machine.run(&["cat", "/var/lib/kuma-replicator/state.json"])?)?;
-    Ok((status, state["last"]["outcome"].as_str().unwrap_or_default().to_owned()))
+    Ok((status, state(machine)?["last"]["outcome"].as_str().unwrap_or_default().to_owned()))
+}
+
+/// What a host's agent remembers.
+pub fn state(machine: &Machine) -> Result<Value> {
+    Ok(serde_json::from_slice(&std::fs::read(machine.root().join(STATE))?)?)
+}
+
+/// Lets a host's agent remember something else. No cycle must be running.
+pub fn set_state(machine: &Machine, state: &Value) -> Result<()> {
+    Ok(std::fs::write(machine.root().join(STATE), serde_json::to_vec(state)?)?)
 }
 
 /// Runs a cycle that must end with this exit code and outcome.
@@ -174,7 +186,7 @@ pub fn events(machine: &Machine) -> Result<Vec<String>> {
 
 /// Waits until a host's journal has an event.
 pub fn wait_for_event(machine: &Machine, event: &str) -> Result<()> {
-    wait_for(&format!("{} says {event}", machine.name()), SOON * 2, || {
+    wait_for(&format!("{} says {event}", machine.name()), SOON, || {
         Ok(events(machine)?.iter().any(|found| found == event).then_some(()))
     })
 }

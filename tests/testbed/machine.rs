@@ -11,15 +11,12 @@ use super::process::{Holder, only_child, output, run};
 use super::{Kuma, LIMIT, Network, Result, cache, hosts, source, wait_for};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const KUMA_DATA: &str = "var/lib/uptime-kuma";
 
 /// How a host differs from the usual one, which has an empty Uptime Kuma, started at boot, and no
 /// network.
 pub(crate) struct Options<'a> {
     /// Whether Uptime Kuma starts at boot.
     pub(crate) kuma: bool,
-    /// A data directory for Uptime Kuma, which is copied.
-    pub(crate) data: Option<&'a Path>,
     /// A drop-in for `uptime-kuma.service`.
     pub(crate) unit: Option<&'a str>,
     /// Directories from outside, writable, with their paths on the host.
@@ -30,12 +27,11 @@ pub(crate) struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { kuma: true, data: None, unit: None, binds: Vec::new(), network: None }
+        Options { kuma: true, unit: None, binds: Vec::new(), network: None }
     }
 }
 
-/// A host that is on, or off between [`Machine::power_off`] and [`Machine::power_on`]. Dropped, it
-/// is gone with its disk. Threads may use one at the same time.
+/// A host that is on. Dropped, it is gone with its disk. Threads may use one at the same time.
 pub(crate) struct Machine {
     pub(super) name: String,
     pub(super) directory: PathBuf,
@@ -79,9 +75,6 @@ impl Machine {
             fs::create_dir_all(&drop_ins)?;
             fs::write(drop_ins.join("test.conf"), text)?;
         }
-        if let Some(data) = options.data {
-            self.set_kuma_data(data)?;
-        }
         if let Some(network) = options.network {
             network.attach(self.inside)?;
         }
@@ -93,7 +86,7 @@ impl Machine {
         &self.name
     }
 
-    /// The disk of the host as seen from outside, also while it is off. What the host mounts over
+    /// The disk of the host as seen from outside, also while it boots. What the host mounts over
     /// it, such as `/run` and `/tmp`, is not in it.
     pub(crate) fn root(&self) -> PathBuf {
         let disk = self.directory.join("root");
@@ -102,20 +95,7 @@ impl Machine {
 
     /// Where the data of Uptime Kuma lie, as seen from outside.
     pub(crate) fn kuma_data(&self) -> PathBuf {
-        self.root().join(KUMA_DATA)
-    }
-
-    /// Replaces the data of Uptime Kuma, which must not be running, by a copy of `data`.
-    pub(crate) fn set_kuma_data(&self, data: &Path) -> Result<()> {
-        let target = self.kuma_data();
-        for entry in fs::read_dir(&target)? {
-            run(Command::new("rm").arg("-r").arg(entry?.path()))?;
-        }
-        run(Command::new("cp").args(["-r", "--no-preserve=mode"]).arg(data.join(".")).arg(&target))?;
-        let mut owner = std::ffi::OsString::from("--reference=");
-        owner.push(&target);
-        run(Command::new("chown").arg("-R").arg(owner).arg(&target))?;
-        Ok(())
+        self.root().join("var/lib/uptime-kuma")
     }
 
     /// Runs a command on the host as root; its failure is an error that shows what it printed. It
@@ -135,10 +115,10 @@ impl Machine {
     }
 
     fn command(&self, command: &[&str]) -> Result<Command> {
-        let leader = self.leader().ok_or_else(|| format!("{} is off", self.name))?;
+        let init = self.init().ok_or_else(|| format!("{} is off", self.name))?;
         let mut wrapped = Command::new("timeout");
         wrapped
-            .args(["--kill-after=5", "300", "nsenter", "--all", "--target", &leader.to_string(), "--"])
+            .args(["--kill-after=5", "300", "nsenter", "--all", "--target", &init.to_string(), "--"])
             .args(command)
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("HOME", "/root")]);
@@ -172,12 +152,6 @@ impl Machine {
         let page = self.output(&["curl", "-sf", "--max-time", "5", "http://127.0.0.1:3001/api/entry-page"])?;
         let page: Value = serde_json::from_slice(&page.stdout).unwrap_or_default();
         Ok(matches!(page.get("type").and_then(Value::as_str), Some("entryPage" | "statusPageMatchedDomain")))
-    }
-
-    /// Plugs or unplugs the cable of a host that is on a [`Network`].
-    pub(crate) fn set_link(&self, up: bool) -> Result<()> {
-        self.run(&["ip", "link", "set", "eth0", if up { "up" } else { "down" }])?;
-        Ok(())
     }
 }
 

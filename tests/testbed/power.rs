@@ -9,39 +9,28 @@ use super::{LIMIT, Machine, Result, wait_for};
 impl Machine {
     /// Restarts the host as `reboot` does, and waits until it is up again.
     pub(crate) fn reboot(&self) -> Result<()> {
-        let before = self.leader();
+        let before = self.init();
         self.run(&["systemctl", "reboot"])?;
-        wait_for("reboot", LIMIT, || Ok(self.leader().filter(|leader| Some(*leader) != before)))?;
+        wait_for("reboot", LIMIT, || Ok(self.init().filter(|init| Some(*init) != before)))?;
         self.wait_until_up()
     }
 
-    /// Shuts the host down in good order.
-    pub(crate) fn power_off(&self) -> Result<()> {
-        self.run(&["systemctl", "poweroff"])?;
-        self.wait_until_off()
-    }
-
-    /// Takes the power away: nothing on the host gets to finish anything.
-    pub(crate) fn cut_power(&self) -> Result<()> {
-        let leader = self.leader().ok_or_else(|| format!("{} is off", self.name))?;
-        run(Command::new("kill").args(["-KILL", &leader.to_string()]))?;
-        self.wait_until_off()
+    /// Takes the power away, so that nothing on the host gets to finish anything, and boots again.
+    pub(crate) fn power_cut(&self) -> Result<()> {
+        let init = self.init().ok_or_else(|| format!("{} is off", self.name))?;
+        run(Command::new("kill").args(["-KILL", &init.to_string()]))?;
+        wait_for("power off", LIMIT, || Ok(children(self.inside).is_empty().then_some(())))?;
+        self.power_on()
     }
 
     /// Boots the host over the disk it has, and waits until it is up.
-    pub(crate) fn power_on(&self) -> Result<()> {
+    pub(super) fn power_on(&self) -> Result<()> {
         self.holder.order("boot")?;
         self.wait_until_up()
     }
 
-    /// Takes the power away and boots again.
-    pub(crate) fn power_cut(&self) -> Result<()> {
-        self.cut_power()?;
-        self.power_on()
-    }
-
     /// Process 1 of the host as numbered out here, while the host is on.
-    pub(super) fn leader(&self) -> Option<u32> {
+    pub(super) fn init(&self) -> Option<u32> {
         let boot = children(self.inside).into_iter().next()?;
         let nspawn = children(boot).into_iter().next()?;
         children(nspawn).into_iter().find(|pid| is_init(*pid))
@@ -59,9 +48,5 @@ impl Machine {
             let console = fs::read_to_string(self.directory.join("console")).unwrap_or_default();
             format!("{}: {error}; its console says:\n{console}", self.name).into()
         })
-    }
-
-    fn wait_until_off(&self) -> Result<()> {
-        wait_for("power off", LIMIT, || Ok(children(self.inside).is_empty().then_some(())))
     }
 }
