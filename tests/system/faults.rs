@@ -190,8 +190,9 @@ fn migrating() -> Result<()> {
         let before = (digest(&pair.replica)?, invocation(&pair.replica)?);
         sql(&pair.replica, "INSERT INTO setting (key, value) VALUES ('migrateAggregateTableState', '\"migrating\"')")?;
         expect(&pair.replica, 75, "failed")?;
-        assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
+        // Half a migration is not exported either, so what is there is only asked for when it is over.
         sql(&pair.replica, "DELETE FROM setting WHERE key = 'migrateAggregateTableState'")?;
+        assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
         expect(&pair.replica, 0, "applied")
     })
 }
