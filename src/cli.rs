@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 
 use crate::config::DEFAULT_PATH;
 
@@ -67,6 +68,38 @@ pub enum Verb {
         /// The dump; - is standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Put an earlier configuration back, all or nothing, after showing the changes, and hold the cycles here
+    Restore {
+        /// Only show the changes
+        #[arg(long)]
+        dry_run: bool,
+        /// A snapshot's id, as snapshots shows it, or "previous": what was replaced here last
+        #[arg(value_name = "SNAPSHOT|previous")]
+        source: String,
+    },
+    /// Change nothing on this host, as during an upgrade of Uptime Kuma, until released or until the time is over
+    Hold {
+        /// For how long, such as 2h or 30m; without it until release
+        #[arg(long = "for", value_name = "DURATION")]
+        duration: Option<SignedDuration>,
+        /// Why, for those who find it so
+        #[arg(long, default_value = "no reason was given")]
+        reason: String,
+    },
+    /// End a hold: the next cycle goes on
+    Release,
+    /// Make this replica the main: take the newest snapshot, raise the epoch, publish. Fences the former main
+    Promote {
+        /// Publish what is here, without taking over the newest snapshot first
+        #[arg(long)]
+        as_is: bool,
+    },
+    /// Make this main a replica: publish what changed, then follow the host that is promoted
+    Demote {
+        /// Do not publish what changed here; the next main's configuration replaces it
+        #[arg(long)]
+        as_is: bool,
     },
     /// Start Uptime Kuma again if an interrupted cycle left it stopped. For ExecStopPost=
     #[command(hide = true)]

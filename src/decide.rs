@@ -12,7 +12,7 @@ use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::{Listing, MainId, Snapshot};
-use crate::model::state::{Held, MainState, Published, ReplicaState, Setback};
+use crate::model::state::{Fenced, Held, Hold, MainState, Published, ReplicaState, Setback};
 
 /// What a main would publish: the digest of its configuration and the fingerprint of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,15 +76,20 @@ pub enum Publish<'a> {
 /// Where a main publishes next, if it may.
 ///
 /// # Errors
-/// [`Kind::Fenced`] if another main has published, [`Kind::OutOfOrder`] if two snapshots claim the newest place.
+/// [`Kind::Fenced`] if another host is the main, [`Kind::OutOfOrder`] if two snapshots claim the newest place.
 pub fn publish<'a>(listing: &'a Listing, main: &MainState, content: Content) -> Result<Publish<'a>> {
-    let newest = single_newest(listing)?;
-    let Some(newest) = newest else {
-        let sequence = main.published.as_ref().map_or(0, |published| published.sequence) + 1;
-        return Ok(Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence }));
+    let at = |sequence: u64| Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence: sequence + 1 });
+    let (epoch, sequence) = listing.newest().first().map_or((0, 0), |newest| newest.label.place.order());
+    if epoch < main.epoch && epoch > 0 {
+        // This host was promoted. Its first snapshot ends the epoch before, whatever stands there, and also if
+        // the rows are the same.
+        return Ok(at(sequence));
+    }
+    let Some(newest) = single_newest(listing)? else {
+        return Ok(at(main.published.as_ref().map_or(0, |published| published.sequence)));
     };
     let place = &newest.label.place;
-    if place.main != main.id || place.epoch > main.epoch {
+    if place.epoch > main.epoch || place.main != main.id {
         return Err(fenced(newest, &main.id));
     }
     let remembered = main.published.as_ref().map(|published| (published.sequence, published.digest));
@@ -100,8 +105,40 @@ pub fn publish<'a>(listing: &'a Listing, main: &MainState, content: Content) -> 
     if ahead {
         return Err(fenced(newest, &main.id));
     }
-    let sequence = place.sequence.max(remembered.map_or(0, |(sequence, _)| sequence)) + 1;
-    Ok(Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence }))
+    Ok(at(place.sequence.max(remembered.map_or(0, |(sequence, _)| sequence))))
+}
+
+/// The epoch that `main` publishes in: one that has lost its memory takes up its own where the repository stands.
+pub fn epoch(listing: &Listing, main: &MainState) -> u64 {
+    let forgetful = main.published.is_none() && main.publishing.is_none() && main.fenced.is_none();
+    let own = |newest: &&Snapshot| forgetful && newest.label.place.main == main.id;
+    listing.newest().into_iter().find(own).map_or(main.epoch, |newest| main.epoch.max(newest.label.place.epoch))
+}
+
+/// The snapshot of a higher epoch that ends the time of `main`, if there is one.
+pub fn succeeded<'a>(listing: &'a Listing, main: &MainState) -> Option<&'a Snapshot> {
+    listing.newest().into_iter().find(|newest| newest.label.place.epoch > main.epoch)
+}
+
+/// The newest snapshot that a former main published after another host was promoted: its sequence is not below
+/// the first one of the newest epoch. Clocks prove nothing here.
+pub fn stray(listing: &Listing) -> Option<&Snapshot> {
+    let place = |snapshot: &Snapshot| snapshot.label.place.order();
+    let (epoch, _) = listing.snapshots.iter().map(place).max()?;
+    let promoted = listing.snapshots.iter().map(place).filter(|(other, _)| *other == epoch).min()?.1;
+    let late = |snapshot: &&Snapshot| place(snapshot).0 < epoch && place(snapshot).1 >= promoted;
+    listing.snapshots.iter().filter(late).max_by_key(|snapshot| place(snapshot))
+}
+
+/// What a main says that was succeeded.
+pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced) -> Error {
+    let Place { main, epoch, sequence } = place;
+    let what = format!(
+        "host {host} (main {main}) was promoted to main: snapshot {} (epoch {epoch}, sequence {sequence}), found {at}; \
+         this host publishes nothing",
+        snapshot.short()
+    );
+    Error::new(Kind::Fenced, what)
 }
 
 fn fenced(newest: &Snapshot, me: &MainId) -> Error {
@@ -147,10 +184,11 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
     if let Some(applied) = &replica.applied {
         let (old, new) = (&applied.place, &newest.label.place);
         // The same dump may stand under another id: copied to another repository, tagged, published twice.
-        if applied.snapshot.same(&newest.id) || (old == new && applied.digest == newest.label.digest) {
+        let same = applied.snapshot.same(&newest.id) || (old == new && applied.digest == newest.label.digest);
+        if same && replica.restored.is_none() {
             return Ok(Apply::UpToDate(newest));
         }
-        if new.order() <= old.order() {
+        if !same && new.order() <= old.order() {
             return Err(Error::new(
                 Kind::OutOfOrder,
                 format!(
@@ -184,6 +222,13 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
         ));
     }
     Ok(if newest.label.readable() { Apply::Fetch(newest) } else { Apply::Unreadable(newest) })
+}
+
+/// What keeps a cycle from changing anything: a person's order, if it has not ended.
+pub fn on_hold(hold: Option<&Hold>, now: Timestamp) -> Option<String> {
+    let hold = hold.filter(|hold| hold.until.is_none_or(|until| now < until))?;
+    let end = hold.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {until}"));
+    Some(format!("on hold since {} {end}: {}", hold.since, hold.reason))
 }
 
 /// Refuses to try a snapshot again right after an attempt that stopped Uptime Kuma for nothing: the first

@@ -44,9 +44,11 @@ kinds! {
     /// Uptime Kuma did not come back, not even with the previous configuration.
     WayBackFailed "way-back-failed" NeedsPerson "start Uptime Kuma by hand; the previous configuration is in previous.dump in the state directory";
     /// Another main publishes into the same repository.
-    Fenced "fenced" NeedsPerson "decide which host is the main; set role = \"replica\" on the other, or give it a repository of its own";
+    Fenced "fenced" NeedsPerson "run kuma-replicator demote on the host that is not to be the main, or kuma-replicator promote on the one that is";
     /// The newest snapshot is older than the one applied last, or two claim the same place.
     OutOfOrder "out-of-order" NeedsPerson "run kuma-replicator snapshots and find out who went back";
+    /// A person ordered this host to change nothing.
+    OnHold "on-hold" NeedsPerson "kuma-replicator release ends the hold";
     /// The export lost everything, or more rows than `max-shrink` allows.
     Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, run kuma-replicator run --confirm-shrink once";
     /// The state file cannot be read as one this version knows.

@@ -19,7 +19,8 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Held, Intent, LastCycle, MainState, Published, Refused, ReplicaState, Setback, State, VERSION,
+    Applied, Attempt, Fenced, Held, Hold, Intent, LastCycle, MainState, Published, Refused, ReplicaState, Setback,
+    State, VERSION,
 };
 
 /// The bytes of version 1, as they were when it was released. They are never edited.
@@ -45,6 +46,12 @@ fn golden() -> State {
             }),
             publishing: Some(Attempt { sequence: 42, digest: two }),
             looked: Some(at("2026-01-02T03:04:05Z")),
+            fenced: Some(Fenced {
+                snapshot: snapshot('9'),
+                place: Place { main: "fedcba9876543210fedcba9876543210".parse().unwrap(), epoch: 4, sequence: 43 },
+                host: "bravo".to_owned(),
+                at: at("2026-01-02T03:04:05Z"),
+            }),
         }),
         replica: ReplicaState {
             applied: Some(Applied {
@@ -65,13 +72,20 @@ fn golden() -> State {
                 at: at("2026-01-01T00:00:00Z"),
             }),
             held: Some(Held { snapshot: snapshot('d'), schema: two, reason: "upgrade \"here\"".to_owned() }),
-            intent: Some(Intent {
-                snapshot: snapshot('e'),
-                start: true,
-                since: at("2026-01-01T00:00:00Z"),
-                previous: Some(one),
-            }),
+            restored: Some(two),
+            stray: Some(snapshot('8')),
         },
+        intent: Some(Intent {
+            snapshot: Some(snapshot('e')),
+            start: true,
+            since: at("2026-01-01T00:00:00Z"),
+            previous: Some(one),
+        }),
+        hold: Some(Hold {
+            reason: "upgrade".to_owned(),
+            since: at("2026-01-02T03:04:05Z"),
+            until: Some(at("2026-01-02T05:04:05Z")),
+        }),
         last: Some(LastCycle {
             outcome: "held".to_owned(), message: "ü\n".to_owned(), at: at("2026-01-02T03:04:05Z")
         }),

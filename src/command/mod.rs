@@ -2,6 +2,7 @@
 //! `report`; none of them decides anything about replication.
 
 mod check;
+mod operate;
 mod transfer;
 
 use std::path::Path;
@@ -27,7 +28,9 @@ use crate::{localise, logging};
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
     let result = match &cli.verb {
-        Verb::Run { confirm_shrink } => return run_cycle(cli, Orders { confirm_shrink: *confirm_shrink }).await,
+        Verb::Run { confirm_shrink } => {
+            return run_cycle(cli, Orders { confirm_shrink: *confirm_shrink, ..Orders::default() }).await;
+        }
         Verb::Recover => return recover(cli).await,
         Verb::Plan(Printing { json }) => show_plan(cli, *json).await,
         Verb::Status(Printing { json }) => status(cli, *json).await,
@@ -35,6 +38,11 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Check(Printing { json }) => check::check(cli, *json).await,
         Verb::Init => init(cli).await,
         Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
+        Verb::Restore { dry_run, source } => operate::restore(cli, *dry_run, source).await,
+        Verb::Hold { duration, reason } => operate::hold(*duration, reason).await,
+        Verb::Release => operate::release().await,
+        Verb::Promote { as_is } => operate::promote(cli, *as_is).await,
+        Verb::Demote { as_is } => operate::demote(cli, *as_is).await,
         Verb::Import { database, dry_run, file } => transfer::import(cli, database.as_deref(), *dry_run, file).await,
     };
     match result {
@@ -82,7 +90,7 @@ async fn try_cycle(cli: &Cli, orders: Orders, refused: &mut Option<SnapshotId>) 
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;
     let mut state = store.load()?;
-    let mut system = System::new(settings.clone(), directories, store, interrupt);
+    let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
     let ended = cycle::run(&mut system, &settings, &mut state, &orders).await;
     if matches!(&ended, Err(error) if error.kind() == Kind::RolledBack) {
         *refused = state.replica.refused.map(|refused| refused.snapshot);
@@ -108,7 +116,7 @@ async fn recover(cli: &Cli) -> Exit {
 async fn try_recover(cli: &Cli) -> Result<()> {
     let directories = Directories::from_environment();
     let store = Store::lock(&directories.state)?;
-    let Some(intent) = store.load()?.replica.intent.filter(|intent| intent.start) else { return Ok(()) };
+    let Some(intent) = store.load()?.intent.filter(|intent| intent.start) else { return Ok(()) };
     let mut instance = Instance::new(settings(cli)?.kuma);
     let stopped = instance.activity().await? == Activity::Stopped;
     if !stopped || instance.systemd().await?.shutting_down().await? {
@@ -126,7 +134,10 @@ async fn show_plan(cli: &Cli, json: bool) -> Result<()> {
     // The lock keeps a cycle from changing what is looked at; nothing is written under it.
     let store = Store::lock(&directories.state)?;
     let state = store.load()?;
-    let mut system = System::new(settings.clone(), directories, store, Interrupt::never());
+    if let Some(reason) = decide::on_hold(state.hold.as_ref(), Timestamp::now()) {
+        return print(&PlanDocument::new(settings.role, "held", reason), json);
+    }
+    let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, Interrupt::never());
     let document = match settings.role {
         Role::Main => plan_publish(&mut system, &settings, &state).await?,
         Role::Replica => plan_apply(&mut system, &settings, &state).await?,
@@ -135,8 +146,11 @@ async fn show_plan(cli: &Cli, json: bool) -> Result<()> {
 }
 
 async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -> Result<PlanDocument> {
+    if let Some(fenced) = state.main.as_ref().and_then(|main| main.fenced.as_ref()) {
+        return Err(decide::fenced_since(fenced));
+    }
     let prepared = cycle::prepare(system).await?;
-    let main = match &state.main {
+    let mut main = match &state.main {
         Some(main) => main.clone(),
         None => cycle::first_state(system)?,
     };
@@ -144,6 +158,7 @@ async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -
         decide::shrink(&published.counts, &prepared.export.configuration.counts(), settings.main.max_shrink)?;
     }
     let listing = system.look().await?;
+    main.epoch = decide::epoch(&listing, &main);
     let rows: u64 = prepared.export.configuration.counts().values().sum();
     let document = |would, message| PlanDocument::new(Role::Main, would, message);
     Ok(match decide::publish(&listing, &main, prepared.content())? {

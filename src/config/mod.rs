@@ -180,6 +180,27 @@ impl Settings {
     }
 }
 
+/// The text of a configuration file with another role, and everything else as it was written.
+///
+/// # Errors
+/// [`Kind::Config`] if it is no TOML.
+pub fn with_role(text: &str, role: Role, path: &Path) -> Result<String> {
+    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+        Error::new(Kind::Config, format!("configuration {} is not valid", path.display())).because(error)
+    })?;
+    let mut value = toml_edit::Value::from(role.to_string());
+    match document.get_mut("role").and_then(toml_edit::Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => {
+            document.insert("role", toml_edit::Item::Value(value));
+        }
+    }
+    Ok(document.to_string())
+}
+
 /// One line with the place of a TOML error, which by itself prints a drawing over several lines.
 fn located(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', ", ");

@@ -1,4 +1,4 @@
-//! The replica's sequence: recover, look, decide, fetch, verify, plan, replace, record. What lies between the
+//! The replica's sequence: look, decide, fetch, verify, plan, replace, record. What lies between the
 //! stop and the healthy start is in `replace`.
 
 use crate::config::Settings;
@@ -6,22 +6,25 @@ use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
 use crate::localise;
 use crate::model::dump::{self, Dump, Fault};
-use crate::model::snapshot::{Snapshot, SnapshotId};
+use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
 use crate::model::state::{Applied, Held, State};
 use crate::plan::plan;
 
-use super::replace::{recover, refuse, replace};
-use super::{Event, Host, Outcome};
+use super::replace::{refuse, replace};
+use super::{Event, Host, Orders, Outcome, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
 pub struct Verified(pub Dump);
 
-pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<Outcome> {
-    recover(host, settings, state).await?;
-    host.check_interrupted()?;
-
+pub(super) async fn run<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    orders: &Orders,
+) -> Result<Outcome> {
     let listing = host.look().await?;
+    tell_stray(host, state, &listing);
     let snapshot = match decide::apply(&listing, &state.replica)? {
         Apply::Nothing => return Ok(held(host, state, "nothing has been published to the repository yet".to_owned())),
         Apply::UpToDate(snapshot) => return Ok(up_to_date(host, state, &snapshot.id)),
@@ -32,7 +35,9 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
         }
         Apply::Fetch(snapshot) => snapshot.clone(),
     };
-    decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
+    if !orders.at_once {
+        decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
+    }
     let here = host.export().await?;
     if let Some(reason) = decide::still_held(state.replica.held.as_ref(), &snapshot, &here.schema) {
         let reason = reason.to_owned();
@@ -43,7 +48,7 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
     let bytes = host.fetch(&snapshot.id).await?;
     // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
     let Verified(dump) = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
-        refuse(host, state, &snapshot.id, error);
+        refuse(host, state, Some(&snapshot.id), error);
     })?;
     host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
     drop(bytes);
@@ -59,19 +64,20 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
     let size = changes.size();
     let written = !changes.is_empty();
     if written {
-        host.tell(&Event::Planned { snapshot: snapshot.id.clone(), size });
+        host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
         host.rehearse(&changes, &here.configuration, &wanted).await.inspect_err(|error| {
             if error.kind() == Kind::Unwritable {
-                refuse(host, state, &snapshot.id, error);
+                refuse(host, state, Some(&snapshot.id), error);
             }
         })?;
-        replace(host, settings, state, &snapshot.id, &wanted, &changes).await?;
+        replace(host, settings, state, Some(&snapshot.id), &wanted, &changes).await?;
     }
 
-    state.replica.intent = None;
+    state.intent = None;
     state.replica.held = None;
     state.replica.refused = None;
     state.replica.setback = None;
+    state.replica.restored = None;
     let id = snapshot.id.clone();
     let digest = snapshot.label.digest;
     state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.label.place, digest, at: host.now() });
@@ -83,16 +89,19 @@ pub(super) async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut 
     }
 }
 
+/// Says once that a former main published after its time; what it published is ignored.
+fn tell_stray<H: Host>(host: &mut H, state: &mut State, listing: &Listing) {
+    let Some(stray) = decide::stray(listing) else { return };
+    if state.replica.stray.as_ref() != Some(&stray.id) {
+        host.tell(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
+        state.replica.stray = Some(stray.id.clone());
+    }
+}
+
 fn up_to_date<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId) -> Outcome {
     let again = state.last.as_ref().is_some_and(|last| last.outcome == Outcome::UpToDate.name());
     host.tell(&Event::UpToDate { snapshot: snapshot.clone(), again });
     Outcome::UpToDate
-}
-
-fn held<H: Host>(host: &mut H, state: &State, reason: String) -> Outcome {
-    let again = state.last.as_ref().is_some_and(|last| last.outcome == "held" && last.message == reason);
-    host.tell(&Event::Held { reason: reason.clone(), again });
-    Outcome::Held(reason)
 }
 
 /// Proves that `bytes` are a dump that may be applied, and, if they come from `snapshot`, the one that

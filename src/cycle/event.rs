@@ -37,21 +37,31 @@ pub enum Event {
     /// A snapshot is here and is what it says it is.
     Fetched { snapshot: SnapshotId, bytes: usize },
     /// The changes are known.
-    Planned { snapshot: SnapshotId, size: Size },
+    Planned { snapshot: Option<SnapshotId>, size: Size },
     /// Uptime Kuma is being stopped.
     Stopping { unit: String },
     /// Uptime Kuma is stopped.
     Stopped { unit: String, millis: u64 },
     /// The rows are written and committed.
-    Written { snapshot: SnapshotId, size: Size, millis: u64 },
+    Written { snapshot: Option<SnapshotId>, size: Size, millis: u64 },
     /// Uptime Kuma was started.
     Started { unit: String },
     /// Uptime Kuma answers.
     Healthy { unit: String, millis: u64 },
     /// Replica: the configuration of this snapshot is in force.
     Applied { snapshot: SnapshotId, digest: Digest, size: Size },
+    /// A person put another configuration in force.
+    Restored { name: String, digest: Digest, size: Size },
+    /// The time of a hold is over.
+    Released,
+    /// This host became the main.
+    Promoted { epoch: u64 },
+    /// This host became a replica.
+    Demoted,
+    /// A former main published after its time; nobody takes it.
+    Stray { snapshot: SnapshotId, host: String },
     /// An interrupted apply was dealt with.
-    Recovered { snapshot: SnapshotId, started: bool },
+    Recovered { snapshot: Option<SnapshotId>, started: bool },
     /// Something that people should know and that stops nothing.
     Warning { text: String },
     /// The cycle failed. After a roll back its name is `rolled-back`, and the snapshot is known.
@@ -98,6 +108,11 @@ pub const MESSAGE_IDS: &[(&str, &str)] = &[
     ("started", "9797b57ef39c411d8178c296fbc0fc75"),
     ("healthy", "c877e4970b9a411ebe38d594bd8d4dc9"),
     ("applied", "3069947d4b1b42149d40c2b7e5858f30"),
+    ("restored", "2fee0306061e4afe8514c6d4457aa119"),
+    ("released", "5d557465f9e14281af20b32c34dcc6da"),
+    ("promoted", "3fc54ffe4f33438a835939711c12e2b4"),
+    ("demoted", "3ad250758bc742219f2efe07fc70988d"),
+    ("stray", "379fc8e601344a18ae6a754e4836e3fe"),
     ("rolled-back", "353832b3302c4c5a8ab26a20524e022f"),
     ("recovered", "e093f2aa5b504080990f1b9af345a9fc"),
     ("warning", "ce5f66943404449ea56d5477c0001c2a"),
@@ -120,6 +135,11 @@ impl Event {
             Self::Started { .. } => "started",
             Self::Healthy { .. } => "healthy",
             Self::Applied { .. } => "applied",
+            Self::Restored { .. } => "restored",
+            Self::Released => "released",
+            Self::Promoted { .. } => "promoted",
+            Self::Demoted => "demoted",
+            Self::Stray { .. } => "stray",
             Self::Recovered { .. } => "recovered",
             Self::Warning { .. } => "warning",
             Self::Failed { error, .. } if error.kind() == Kind::RolledBack => "rolled-back",
@@ -140,7 +160,7 @@ impl Event {
             Self::Unchanged { again: true, .. }
             | Self::UpToDate { again: true, .. }
             | Self::Held { again: true, .. } => Level::Info,
-            Self::Held { .. } | Self::Warning { .. } => Level::Warning,
+            Self::Held { .. } | Self::Stray { .. } | Self::Warning { .. } => Level::Warning,
             Self::Failed { error, .. } if error.kind().exit() == Exit::TryAgain => Level::Warning,
             Self::Failed { .. } => Level::Error,
             _ => Level::Notice,
@@ -159,15 +179,16 @@ impl Event {
                 fields.rows = Some(*rows);
                 fields.bytes = Some(*bytes as u64);
             }
-            Self::UpToDate { snapshot, .. } | Self::Recovered { snapshot, .. } => {
+            Self::UpToDate { snapshot, .. } | Self::Stray { snapshot, .. } => {
                 fields.snapshot = Some(snapshot.to_string());
             }
+            Self::Recovered { snapshot, .. } => fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string),
             Self::Fetched { snapshot, bytes } => {
                 fields.snapshot = Some(snapshot.to_string());
                 fields.bytes = Some(*bytes as u64);
             }
             Self::Planned { snapshot, size } => {
-                fields.snapshot = Some(snapshot.to_string());
+                fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.size = Some(*size);
             }
             Self::Stopping { unit } | Self::Started { unit } => fields.unit = Some(unit.clone()),
@@ -176,7 +197,7 @@ impl Event {
                 fields.millis = Some(*millis);
             }
             Self::Written { snapshot, size, millis } => {
-                fields.snapshot = Some(snapshot.to_string());
+                fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.size = Some(*size);
                 fields.millis = Some(*millis);
             }
@@ -185,7 +206,11 @@ impl Event {
                 fields.digest = Some(digest.to_string());
                 fields.size = Some(*size);
             }
-            Self::Held { .. } | Self::Warning { .. } => {}
+            Self::Restored { digest, size, .. } => {
+                fields.digest = Some(digest.to_string());
+                fields.size = Some(*size);
+            }
+            Self::Held { .. } | Self::Released | Self::Promoted { .. } | Self::Demoted | Self::Warning { .. } => {}
             Self::Failed { error, snapshot } => {
                 fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.error = Some(error.kind().name());
@@ -208,19 +233,28 @@ impl fmt::Display for Event {
             Self::Fetched { snapshot, bytes } => {
                 write!(f, "fetched and verified snapshot {}: {bytes} bytes", snapshot.short())
             }
-            Self::Planned { snapshot, size } => write!(f, "planned snapshot {}: {size}", snapshot.short()),
+            Self::Planned { snapshot, size } => write!(f, "planned {}: {size}", name(snapshot)),
             Self::Stopping { unit } => write!(f, "stopping {unit}"),
             Self::Stopped { unit, millis } => write!(f, "stopped {unit} in {millis} ms"),
             Self::Written { snapshot, size, millis } => {
-                write!(f, "wrote snapshot {} in {millis} ms: {size}", snapshot.short())
+                write!(f, "wrote {} in {millis} ms: {size}", name(snapshot))
             }
             Self::Started { unit } => write!(f, "started {unit}"),
             Self::Healthy { unit, millis } => write!(f, "{unit} answers after {millis} ms"),
             Self::Applied { snapshot, size, .. } => write!(f, "applied snapshot {}: {size}", snapshot.short()),
+            Self::Restored { name, size, .. } => write!(f, "restored {name}: {size}"),
+            Self::Released => f.write_str("the hold is over"),
+            Self::Promoted { epoch } => write!(f, "this host is the main now, in epoch {epoch}"),
+            Self::Demoted => f.write_str("this host is a replica now"),
+            Self::Stray { snapshot, host } => write!(
+                f,
+                "host {host} published snapshot {} after another host was promoted to main; it is ignored",
+                snapshot.short()
+            ),
             Self::Recovered { snapshot, started } => write!(
                 f,
-                "recovered from an interrupted apply of snapshot {}: Uptime Kuma {}",
-                snapshot.short(),
+                "recovered from an interrupted apply of {}: Uptime Kuma {}",
+                name(snapshot),
                 if *started { "was started again" } else { "is as it should be" }
             ),
             Self::Warning { text } => f.write_str(text),
@@ -229,4 +263,8 @@ impl fmt::Display for Event {
             }
         }
     }
+}
+
+fn name(snapshot: &Option<SnapshotId>) -> String {
+    snapshot.as_ref().map_or_else(|| "a restored configuration".to_owned(), |id| format!("snapshot {}", id.short()))
 }

@@ -8,12 +8,15 @@ mod apply;
 mod event;
 mod publish;
 mod replace;
+mod restore;
+mod role;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::config::{Role, Settings};
+use crate::decide;
 use crate::error::Result;
 use crate::model::configuration::Configuration;
 use crate::model::schema::Schema;
@@ -24,6 +27,8 @@ use crate::plan::Plan;
 pub use apply::{Verified, verify};
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use publish::{Prepared, first_state, prepare};
+pub use restore::{Restoration, Source, prepare_restore, restore};
+pub use role::{Turn, demote, promote};
 
 /// What an export brings: rows and files, the schema they come from, and what could not be taken along.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,6 +124,9 @@ pub trait Host {
 
     /// The dump that was kept last, if any.
     fn previous(&mut self) -> Result<Option<Vec<u8>>>;
+
+    /// Makes `role` that of this host from now on, in its configuration file.
+    fn set_role(&mut self, role: Role) -> Result<()>;
 }
 
 /// How a cycle ended as designed. Other ends are errors; their kind says which.
@@ -154,10 +162,7 @@ impl Outcome {
 /// # Errors
 /// Whatever ended the cycle; it is recorded in the state before it is returned.
 pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Outcome> {
-    let result = match settings.role {
-        Role::Main => publish::run(host, settings, state, orders).await,
-        Role::Replica => apply::run(host, settings, state).await,
-    };
+    let result = once(host, settings, state, orders).await;
     let at = host.now();
     let (outcome, message) = match &result {
         Ok(Outcome::Held(reason)) => ("held", reason.clone()),
@@ -174,11 +179,34 @@ pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, 
     }
 }
 
+async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Outcome> {
+    replace::recover(host, settings, state).await?;
+    if let Some(reason) = decide::on_hold(state.hold.as_ref(), host.now()) {
+        return Ok(held(host, state, reason));
+    }
+    if state.hold.take().is_some() {
+        host.tell(&Event::Released);
+    }
+    host.check_interrupted()?;
+    match settings.role {
+        Role::Main => publish::run(host, settings, state, orders).await,
+        Role::Replica => apply::run(host, settings, state, orders).await,
+    }
+}
+
+fn held<H: Host>(host: &mut H, state: &State, reason: String) -> Outcome {
+    let again = state.last.as_ref().is_some_and(|last| last.outcome == "held" && last.message == reason);
+    host.tell(&Event::Held { reason: reason.clone(), again });
+    Outcome::Held(reason)
+}
+
 /// What a person may order for one cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
     /// Publish although the export lost more rows than allowed.
     pub confirm_shrink: bool,
+    /// Apply although the cycle would wait before it stops Uptime Kuma again.
+    pub at_once: bool,
 }
 
 /// Milliseconds for a field of an event.

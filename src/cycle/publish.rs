@@ -8,8 +8,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::manifest::{FORMAT, Manifest, Place};
-use crate::model::snapshot::Label;
-use crate::model::state::{Attempt, MainState, Published, State};
+use crate::model::snapshot::{Label, Snapshot};
+use crate::model::state::{Attempt, Fenced, MainState, Published, State};
 
 use super::{Event, Export, Host, Orders, Outcome};
 
@@ -79,7 +79,14 @@ pub async fn prepare<H: Host>(host: &mut H) -> Result<Prepared> {
 /// # Errors
 /// Those of [`Host::main_id`].
 pub fn first_state<H: Host>(host: &H) -> Result<MainState> {
-    Ok(MainState { id: host.main_id()?, epoch: FIRST_EPOCH, published: None, publishing: None, looked: None })
+    Ok(MainState {
+        id: host.main_id()?,
+        epoch: FIRST_EPOCH,
+        published: None,
+        publishing: None,
+        looked: None,
+        fenced: None,
+    })
 }
 
 pub(super) async fn run<H: Host>(
@@ -88,6 +95,9 @@ pub(super) async fn run<H: Host>(
     state: &mut State,
     orders: &Orders,
 ) -> Result<Outcome> {
+    if let Some(fenced) = state.main.as_ref().and_then(|main| main.fenced.as_ref()) {
+        return Err(decide::fenced_since(fenced));
+    }
     let prepared = prepare(host).await?;
     let digest = prepared.digest;
     let mut main = match state.main.take() {
@@ -103,6 +113,19 @@ pub(super) async fn run<H: Host>(
     host.check_interrupted()?;
 
     let listing = host.look().await?;
+    main.epoch = decide::epoch(&listing, &main);
+    if let Some(Snapshot { id, host: name, label, .. }) = decide::succeeded(&listing, &main) {
+        // Remembered for good: a repository that loses this snapshot does not make this host the main again.
+        let (snapshot, place, name, at) = (id.clone(), label.place.clone(), name.clone(), host.now());
+        let fenced = Fenced { snapshot, place, host: name, at };
+        let error = decide::fenced_since(&fenced);
+        main.fenced = Some(fenced);
+        state.main = Some(main);
+        return Err(error);
+    }
+    if let Some(stray) = decide::stray(&listing) {
+        host.tell(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
+    }
     let step = decide::publish(&listing, &main, content)?;
     main.looked = Some(host.now());
     let counts = prepared.export.configuration.counts();
@@ -133,6 +156,8 @@ pub(super) async fn run<H: Host>(
     let rows = counts.values().sum();
     main.published = Some(record(snapshot.clone(), sequence, host.now()));
     main.publishing = None;
+    // Another main may have published at the same moment: the next cycle looks once more.
+    main.looked = None;
     state.main = Some(main);
     host.tell(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: bytes.len() });
     Ok(Outcome::Published(snapshot))

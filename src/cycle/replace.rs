@@ -22,7 +22,7 @@ use super::{Activity, Event, Host, millis};
 /// # Errors
 /// If Uptime Kuma can not be brought up; the intent stays, so the next cycle tries again.
 pub(super) async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
-    let Some(intent) = state.replica.intent.clone() else { return Ok(()) };
+    let Some(intent) = state.intent.clone() else { return Ok(()) };
     let mut started = false;
     if intent.start
         && let Err(error) = bring_back(host, &mut started).await
@@ -32,10 +32,10 @@ pub(super) async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &
         }
         let Some(previous) = replaced(host, &intent).await? else { return Err(error) };
         let unit = settings.kuma.unit.to_string();
-        return Err(way_back(host, state, &intent.snapshot, &previous, &unit, error).await);
+        return Err(way_back(host, state, intent.snapshot.as_ref(), &previous, &unit, error).await);
     }
     host.tell(&Event::Recovered { snapshot: intent.snapshot, started });
-    state.replica.intent = None;
+    state.intent = None;
     host.save(state)
 }
 
@@ -59,12 +59,13 @@ async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Confi
 }
 
 /// Stops, writes, starts and checks. `changes` is the plan against the live rows; on the stopped database it
-/// is made anew. When this returns an error, the previous configuration is in force.
+/// is made anew. Without a `snapshot`, a person restores something. When this returns an error, the previous
+/// configuration is in force.
 pub(super) async fn replace<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    snapshot: &SnapshotId,
+    snapshot: Option<&SnapshotId>,
     wanted: &Configuration,
     changes: &Plan,
 ) -> Result<()> {
@@ -75,7 +76,7 @@ pub(super) async fn replace<H: Host>(
         host.check_stoppable().await?;
     }
     host.check_interrupted()?;
-    state.replica.intent = Some(Intent { snapshot: snapshot.clone(), start, since: host.now(), previous: None });
+    state.intent = Some(Intent { snapshot: snapshot.cloned(), start, since: host.now(), previous: None });
     host.save(state)?;
 
     if start {
@@ -93,7 +94,7 @@ pub(super) async fn replace<H: Host>(
         Ok(written) => written,
         Err(error) => return Err(resume(host, state, snapshot, start, error).await),
     };
-    host.tell(&Event::Written { snapshot: snapshot.clone(), size, millis: millis(since.elapsed()) });
+    host.tell(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
     if !start {
         return Ok(());
     }
@@ -120,7 +121,7 @@ async fn write<H: Host>(
     if let Some(state) = state {
         let dump = previous.dump(&host.name(), host.now(), None)?;
         host.keep_previous(&dump)?;
-        if let Some(intent) = &mut state.replica.intent {
+        if let Some(intent) = &mut state.intent {
             intent.previous = Some(previous.digest);
         }
         host.save(state)?;
@@ -147,10 +148,16 @@ fn condemns(error: &Error) -> bool {
 
 /// After a failure before the commit: Uptime Kuma runs again with what it had, and will not be stopped for
 /// this snapshot again, or not at once. Returns the error to report.
-async fn resume<H: Host>(host: &mut H, state: &mut State, snapshot: &SnapshotId, start: bool, error: Error) -> Error {
+async fn resume<H: Host>(
+    host: &mut H,
+    state: &mut State,
+    snapshot: Option<&SnapshotId>,
+    start: bool,
+    error: Error,
+) -> Error {
     if matches!(error.kind(), Kind::WriteFailed | Kind::Unwritable) {
         refuse(host, state, snapshot, &error);
-    } else {
+    } else if let Some(snapshot) = snapshot {
         let before = state.replica.setback.take().filter(|setback| setback.snapshot.same(snapshot));
         let attempts = before.map_or(0, |setback| setback.attempts).saturating_add(1);
         let reason = error.chain();
@@ -162,15 +169,16 @@ async fn resume<H: Host>(host: &mut H, state: &mut State, snapshot: &SnapshotId,
         host.tell(&Event::Warning { text });
         return error;
     }
-    state.replica.intent = None;
+    state.intent = None;
     error
 }
 
 /// Remembers that `snapshot` is not to be tried again, so that Uptime Kuma is not stopped for it every minute.
-pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: &SnapshotId, error: &Error) -> String {
-    let reason = error.chain();
-    state.replica.refused = Some(Refused { snapshot: snapshot.clone(), reason: reason.clone(), at: host.now() });
-    reason
+/// What a person restores is never refused: it is not tried by itself.
+pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>, error: &Error) {
+    if let Some(snapshot) = snapshot.cloned() {
+        state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now() });
+    }
 }
 
 /// After a commit with which Uptime Kuma does not come up: writes the previous configuration back and
@@ -178,12 +186,13 @@ pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: &SnapshotId
 async fn way_back<H: Host>(
     host: &mut H,
     state: &mut State,
-    snapshot: &SnapshotId,
+    snapshot: Option<&SnapshotId>,
     previous: &Configuration,
     unit: &str,
     error: Error,
 ) -> Error {
-    let reason = refuse(host, state, snapshot, &error);
+    let name = snapshot.map_or_else(|| "what was restored".to_owned(), |id| format!("snapshot {}", id.short()));
+    refuse(host, state, snapshot, &error);
     // Saved at once: if this is interrupted too, the next cycle goes on with it.
     if let Err(second) = host.save(state) {
         host.tell(&Event::Warning { text: second.chain() });
@@ -203,17 +212,13 @@ async fn way_back<H: Host>(
     };
     match restored {
         Ok(()) => {
-            state.replica.intent = None;
-            Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with snapshot {}", snapshot.short()))
-                .because(error)
+            state.intent = None;
+            Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with {name}")).because(error)
         }
         Err(second) if second.kind() == Kind::Interrupted => second,
         Err(second) => Error::new(
             Kind::WayBackFailed,
-            format!(
-                "Uptime Kuma did not come up with snapshot {} ({reason}), nor with the previous configuration",
-                snapshot.short()
-            ),
+            format!("Uptime Kuma did not come up with {name} ({}), nor with the previous configuration", error.chain()),
         )
         .because(second),
     }

@@ -3,8 +3,9 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::state::State;
@@ -46,6 +47,22 @@ impl Store {
         }
     }
 
+    /// Takes the lock as [`Store::lock`] does, and waits up to `patience` for a cycle that is at work.
+    ///
+    /// # Errors
+    /// [`Kind::AlreadyRunning`] if the other still has it then.
+    pub async fn wait(directory: &Path, patience: Duration) -> Result<Self> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::lock(directory) {
+                Err(error) if error.kind() == Kind::AlreadyRunning && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     /// The state as it was last saved; a new one if there is none.
     ///
     /// # Errors
@@ -59,7 +76,7 @@ impl Store {
     /// # Errors
     /// If it cannot be written; the old one is then untouched.
     pub fn save(&self, state: &State) -> Result<()> {
-        replace(&self.directory.join(STATE), &state.render())
+        self.replace(STATE, &state.render())
     }
 
     /// Keeps `dump` as the way back.
@@ -67,7 +84,19 @@ impl Store {
     /// # Errors
     /// As for [`Store::save`].
     pub fn keep_previous(&self, dump: &[u8]) -> Result<()> {
-        replace(&self.directory.join(PREVIOUS), dump)
+        self.replace(PREVIOUS, dump)
+    }
+
+    /// What root writes by hand belongs to whom the directory belongs to: the user that the unit runs as.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let owner = std::fs::metadata(&self.directory)
+            .map_err(|error| Error::io(format!("look at {}", self.directory.display()), error))?;
+        replace_as(&self.directory.join(name), bytes, |file| {
+            if rustix::process::geteuid().is_root() && owner.uid() != 0 {
+                std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+            }
+            Ok(())
+        })
     }
 
     /// The way back, if one is kept.
@@ -113,34 +142,52 @@ pub fn make_private_directory(directory: &Path) -> Result<()> {
         .map_err(|error| Error::io(format!("make directory {}", directory.display()), error))
 }
 
+/// Writes a file of somebody else's anew, with the owner and the mode it has; through links, not over them.
+///
+/// # Errors
+/// If it is not there or cannot be written; the old file is then untouched.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let what = || format!("write {}", path.display());
+    let path = path.canonicalize().map_err(|error| Error::io(what(), error))?;
+    let old = std::fs::metadata(&path).map_err(|error| Error::io(what(), error))?;
+    replace_as(&path, bytes, |file| {
+        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
+        file.set_permissions(old.permissions())
+    })
+}
+
 /// Writes a private file in place of the one before: wholly the old or wholly the new, also after a
 /// power cut.
 ///
 /// # Errors
 /// If it cannot be written; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_as(path, bytes, |_| Ok(()))
+}
+
+fn replace_as(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> std::io::Result<()>) -> Result<()> {
     let what = || format!("write {}", path.display());
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
-    write_new(&temporary, bytes)?;
+    write_new(&temporary, bytes, prepare)?;
     std::fs::rename(&temporary, path).map_err(|error| Error::io(what(), error))?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(what(), error))
 }
 
-/// Writes a new file, in place of anything of that name, and waits until it is on disk.
+/// Writes a new file, in place of anything of that name, prepares it, and waits until it is on disk.
 ///
 /// # Errors
 /// If it cannot be written; what was written of it is removed.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || {
+fn write_new(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> std::io::Result<()>) -> Result<()> {
+    let write = move || {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+        prepare(&file).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all()).inspect_err(|_| {
             // The error that matters is the one that is returned.
             let _ = std::fs::remove_file(path);
         })

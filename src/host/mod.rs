@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::Settings;
+use crate::config::{self, Role, Settings};
 use crate::cycle::{Activity, Event, Export, Host};
 use crate::error::{Error, Kind, Result};
 use crate::logging;
@@ -70,6 +70,7 @@ impl Directories {
 #[derive(Debug)]
 pub struct System {
     settings: Settings,
+    configuration: PathBuf,
     directories: Directories,
     store: Store,
     interrupt: Interrupt,
@@ -79,10 +80,17 @@ pub struct System {
 }
 
 impl System {
-    /// The host of a cycle; holds the lock of the state directory as long as it lives.
-    pub fn new(settings: Settings, directories: Directories, store: Store, interrupt: Interrupt) -> Self {
+    /// The host of a cycle; holds the lock of the state directory as long as it lives. `configuration` is the
+    /// file that `settings` come from.
+    pub fn new(
+        settings: Settings,
+        configuration: PathBuf,
+        directories: Directories,
+        store: Store,
+        interrupt: Interrupt,
+    ) -> Self {
         let instance = Instance::new(settings.kuma.clone());
-        Self { settings, directories, store, interrupt, instance, restic: None, claim: None }
+        Self { settings, configuration, directories, store, interrupt, instance, restic: None, claim: None }
     }
 
     /// The Uptime Kuma of this host.
@@ -251,5 +259,12 @@ impl Host for System {
 
     fn previous(&mut self) -> Result<Option<Vec<u8>>> {
         self.store.previous()
+    }
+
+    fn set_role(&mut self, role: Role) -> Result<()> {
+        let path = &self.configuration;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::io(format!("read configuration {}", path.display()), error))?;
+        files::rewrite(path, config::with_role(&text, role, path)?.as_bytes())
     }
 }

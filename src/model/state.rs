@@ -24,6 +24,12 @@ pub struct State {
     /// What a replica remembers.
     #[serde(default)]
     pub replica: ReplicaState,
+    /// Rows are being replaced: Uptime Kuma may be stopped because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// A person's order to change nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// How the last cycle ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<LastCycle>,
@@ -46,9 +52,26 @@ pub struct MainState {
     /// A publish that was begun and whose end was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishing: Option<Attempt>,
-    /// When it last looked into the repository.
+    /// When it last looked into the repository; none right after a publish, which the next look confirms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Timestamp>,
+    /// The snapshot of a higher epoch that ended its time as the main.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<Fenced>,
+}
+
+/// Another host was promoted to main.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fenced {
+    /// The snapshot that told so.
+    pub snapshot: SnapshotId,
+    /// Who published it, and where it stands.
+    pub place: Place,
+    /// The host name of the other main.
+    pub host: String,
+    /// When it was found.
+    pub at: Timestamp,
 }
 
 /// A finished publish.
@@ -95,9 +118,12 @@ pub struct ReplicaState {
     /// Why the newest snapshot is not applied, so that it need not be fetched again to say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
-    /// An apply that has begun: Uptime Kuma may be stopped because of it.
+    /// The digest of what a person put in force in place of `applied`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intent: Option<Intent>,
+    pub restored: Option<Digest>,
+    /// The newest snapshot that a former main published after its time, once it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stray: Option<SnapshotId>,
 }
 
 /// A finished apply.
@@ -156,8 +182,9 @@ pub struct Held {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
-    /// The snapshot that is being applied.
-    pub snapshot: SnapshotId,
+    /// The snapshot that is being applied; none if a person restores something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotId>,
     /// Whether Uptime Kuma ran and is to run again.
     pub start: bool,
     /// Since when.
@@ -165,6 +192,19 @@ pub struct Intent {
     /// The digest of the configuration that is kept as the way back, once it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+}
+
+/// A person's order to change nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; without an end until it is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// How a cycle ended.
@@ -181,7 +221,15 @@ pub struct LastCycle {
 
 impl Default for State {
     fn default() -> Self {
-        Self { version: VERSION, main: None, replica: ReplicaState::default(), last: None, last_success: None }
+        Self {
+            version: VERSION,
+            main: None,
+            replica: ReplicaState::default(),
+            intent: None,
+            hold: None,
+            last: None,
+            last_success: None,
+        }
     }
 }
 

@@ -25,12 +25,20 @@ pub const VERSION: u32 = 1;
 /// # Errors
 /// If standard output cannot be written.
 pub fn print<D: Serialize + fmt::Display>(document: &D, json: bool) -> Result<()> {
-    let text = if json {
+    if json {
         // Documents hold only strings, numbers and maps with string keys: this cannot fail.
-        serde_json::to_string_pretty(document).unwrap_or_default()
+        say(serde_json::to_string_pretty(document).unwrap_or_default())
     } else {
-        document.to_string()
-    };
+        say(document)
+    }
+}
+
+/// Prints one thing on standard output, on a line of its own.
+///
+/// # Errors
+/// As for [`print`].
+pub fn say(text: impl fmt::Display) -> Result<()> {
+    let text = text.to_string();
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("write to standard output", error)),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::VERSION;
 use crate::config::Role;
-use crate::model::state::State;
+use crate::model::state::{Intent, State};
 
 /// What this host remembers.
 #[derive(Debug, Serialize)]
@@ -60,6 +60,14 @@ impl fmt::Display for StatusDocument {
             Some(at) => writeln!(f, "last success  {}", when(at))?,
             None => writeln!(f, "last success  none yet")?,
         }
+        if let Some(hold) = &self.state.hold {
+            let end = hold.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {until}"));
+            writeln!(f, "on hold       {} {end}: {}", when(&hold.since), hold.reason)?;
+        }
+        if let Some(Intent { snapshot, since, .. }) = &self.state.intent {
+            let what = snapshot.as_ref().map_or_else(|| "restore".to_owned(), |id| format!("snapshot {}", id.short()));
+            writeln!(f, "unfinished    {} {what}", when(since))?;
+        }
         if let Some(main) = self.state.main.as_ref().filter(|_| self.role == Role::Main) {
             writeln!(f, "main id       {} epoch {}", main.id, main.epoch)?;
             match &main.published {
@@ -72,6 +80,9 @@ impl fmt::Display for StatusDocument {
                     published.counts.values().sum::<u64>()
                 )?,
                 None => writeln!(f, "published     nothing yet")?,
+            }
+            if let Some(fenced) = &main.fenced {
+                writeln!(f, "fenced        {} host {} is the main", when(&fenced.at), fenced.host)?;
             }
         }
         let replica = &self.state.replica;
@@ -90,6 +101,9 @@ impl fmt::Display for StatusDocument {
         } else {
             writeln!(f, "applied       nothing yet")?;
         }
+        if replica.restored.is_some() {
+            writeln!(f, "restored      another configuration is in force, put there by hand")?;
+        }
         if let Some(refused) = &replica.refused {
             writeln!(
                 f,
@@ -98,9 +112,6 @@ impl fmt::Display for StatusDocument {
                 refused.snapshot.short(),
                 refused.reason
             )?;
-        }
-        if let Some(intent) = &replica.intent {
-            writeln!(f, "unfinished    {} snapshot {}", when(&intent.since), intent.snapshot.short())?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use jiff::{SignedDuration, Timestamp};
-use kuma_replicator::config::Settings;
+use kuma_replicator::config::{Role, Settings};
 use kuma_replicator::cycle::{self, Activity, Event, Export, Host, Orders, Outcome};
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
@@ -83,6 +83,8 @@ pub(crate) struct World {
     pub(crate) clock: Timestamp,
     /// Who this host is.
     pub(crate) id: MainId,
+    /// The role that was written into the configuration file, if one was.
+    pub(crate) role: Option<Role>,
     /// Every call and every event so far, by name.
     pub(crate) calls: Vec<String>,
     /// How often the service was stopped.
@@ -114,6 +116,7 @@ impl World {
             previous: None,
             clock: "2026-01-01T00:00:00Z".parse().unwrap(),
             id: main_id('a'),
+            role: None,
             calls: Vec::new(),
             stops: 0,
             commits: 0,
@@ -132,12 +135,21 @@ impl World {
 
     /// The same with orders.
     pub(crate) fn cycle_with(&mut self, settings: &Settings, orders: &Orders) -> End {
+        self.process(async |world, state| cycle::run(world, settings, state, orders).await)
+    }
+
+    /// Carries out what a person orders, as a process of its own; its end as designed has no other outcome.
+    pub(crate) fn order(&mut self, order: impl AsyncFnOnce(&mut World, &mut State) -> Result<()>) -> End {
+        self.process(async |world, state| order(world, state).await.map(|()| Outcome::Unchanged))
+    }
+
+    fn process(&mut self, work: impl AsyncFnOnce(&mut World, &mut State) -> Result<Outcome>) -> End {
         self.calls.clear();
         (self.count, self.fired) = (0, 0);
         self.clock = self.clock.checked_add(SignedDuration::from_mins(1)).unwrap();
         let mut state = self.state();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(cycle::run(self, settings, &mut state, orders))));
+        let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(self, &mut state))));
         self.faults.clear();
         // What a process holds, its end gives free.
         let claimed = std::mem::take(&mut self.claimed);
@@ -180,6 +192,20 @@ impl World {
         let snapshot = Snapshot { id: id.clone(), time: self.clock, host: "alpha".to_owned(), label };
         self.repository.push((snapshot, bytes));
         id
+    }
+
+    /// Sees the repository as `other` does.
+    pub(crate) fn share(&mut self, other: &World) {
+        self.repository.clone_from(&other.repository);
+    }
+
+    /// Sees also what `other` alone has published.
+    pub(crate) fn merge(&mut self, other: &World) {
+        for (snapshot, bytes) in &other.repository {
+            if !self.repository.iter().any(|(known, _)| known.label == snapshot.label) {
+                self.store(bytes.clone(), snapshot.label.clone());
+            }
+        }
     }
 
     /// The calls of the last cycle without events.
@@ -319,7 +345,7 @@ impl Host for World {
 
     async fn stop(&mut self) -> Result<()> {
         self.enter("stop", Some(Kind::StopFailed))?;
-        let intent = self.state().replica.intent;
+        let intent = self.state().intent;
         assert!(intent.is_some_and(|intent| intent.start), "stopped without an intent on disk");
         self.running = false;
         self.stops += 1;
@@ -369,6 +395,12 @@ impl Host for World {
         let previous = self.previous.clone();
         self.leave("previous", Some(Kind::Files))?;
         Ok(previous)
+    }
+
+    fn set_role(&mut self, role: Role) -> Result<()> {
+        self.enter("set_role", Some(Kind::NotPermitted))?;
+        self.role = Some(role);
+        self.leave("set_role", None)
     }
 
     fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {

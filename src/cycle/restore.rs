@@ -1,0 +1,112 @@
+//! What a person puts in force by hand: an earlier snapshot, or what the last apply replaced. Cycles are held
+//! from then on, so that none undoes it.
+
+use crate::config::Settings;
+use crate::decide;
+use crate::error::{Error, Kind, Result};
+use crate::localise;
+use crate::model::configuration::Configuration;
+use crate::model::digest::Digest;
+use crate::model::snapshot::SnapshotId;
+use crate::model::state::{Hold, State};
+use crate::plan::{Plan, plan};
+
+use super::replace::{recover, replace};
+use super::{Event, Host, Verified, verify};
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A snapshot in the repository.
+    Snapshot(SnapshotId),
+    /// What the last apply or restore replaced on this host.
+    Previous,
+}
+
+/// A restore that is ready to be carried out.
+#[derive(Debug)]
+pub struct Restoration {
+    /// What is restored, for people.
+    pub name: String,
+    /// The row changes.
+    pub changes: Plan,
+    digest: Digest,
+    wanted: Configuration,
+}
+
+/// Fetches, verifies and plans. Changes nothing but what an interrupted apply left.
+///
+/// # Errors
+/// [`Kind::Usage`] if there is no such snapshot, [`Kind::SchemaDiffers`] if Uptime Kuma was upgraded since,
+/// those of [`verify`] and of what the host is asked for.
+pub async fn prepare_restore<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    source: &Source,
+) -> Result<Restoration> {
+    recover(host, settings, state).await?;
+    let (name, Verified(dump)) = match source {
+        Source::Snapshot(id) => {
+            let listing = host.look().await?;
+            let Some(snapshot) = listing.snapshots.iter().find(|snapshot| snapshot.id.same(id)) else {
+                let what = format!("there is no snapshot {id} of kuma-replicator in the repository");
+                return Err(Error::new(Kind::Usage, what).hint("kuma-replicator snapshots lists them"));
+            };
+            let bytes = host.fetch(&snapshot.id).await?;
+            (format!("snapshot {}", snapshot.id.short()), verify(&bytes, Some(snapshot))?)
+        }
+        Source::Previous => {
+            let Some(bytes) = host.previous()? else {
+                let what = "no apply has replaced anything on this host yet";
+                return Err(Error::new(Kind::Usage, what).hint("restore a snapshot: kuma-replicator snapshots"));
+            };
+            ("the previous configuration".to_owned(), verify(&bytes, None)?)
+        }
+    };
+    let here = host.export().await?;
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
+        let what = format!("{name} was made by another version of Uptime Kuma");
+        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+    }
+    let here = here.configuration;
+    let wanted = localise::wanted(&dump.configuration, &here, settings.replica.strategy)?;
+    let changes = plan(&here, &wanted);
+    host.rehearse(&changes, &here, &wanted).await?;
+    Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted })
+}
+
+/// Carries it out, and holds the cycles of this host for `reason`.
+///
+/// # Errors
+/// Those of an apply; the previous configuration is then in force, and the hold is as it was.
+pub async fn restore<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    restoration: Restoration,
+    reason: String,
+) -> Result<()> {
+    let Restoration { name, changes, digest, wanted } = restoration;
+    let size = changes.size();
+    // Before the deed: if this is killed, no cycle undoes what it has done.
+    let before = state.hold.replace(Hold { reason, since: host.now(), until: None });
+    state.replica.restored = Some(digest);
+    host.save(state)?;
+    if !changes.is_empty()
+        && let Err(error) = replace(host, settings, state, None, &wanted, &changes).await
+    {
+        // With an intent left, the rows may be in force.
+        if state.intent.is_none() {
+            state.hold = before;
+        }
+        return match host.save(state) {
+            Ok(()) => Err(error),
+            Err(second) => Err(error.because(second)),
+        };
+    }
+    state.intent = None;
+    host.save(state)?;
+    host.tell(&Event::Restored { name, digest, size });
+    Ok(())
+}
