@@ -40,7 +40,8 @@ pub enum Verb {
     },
     /// Show what run would do now, row by row, with secrets masked. Changes nothing
     Plan(Printing),
-    /// Show the role, the last cycles and what is in force here. Asks no network
+    /// Show the role, the last cycle and what is in force here; fails if the last cycle failed or is overdue.
+    /// Asks no network
     Status(Printing),
     /// List the snapshots of all mains in the repository, newest first
     Snapshots(Printing),

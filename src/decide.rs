@@ -12,7 +12,7 @@ use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::{Listing, MainId, Snapshot};
-use crate::model::state::{Fenced, Held, Hold, MainState, Published, ReplicaState, Setback};
+use crate::model::state::{Fenced, Held, Hold, LastCycle, MainState, Published, ReplicaState, Setback, State};
 
 /// What a main would publish: the digest of its configuration and the fingerprint of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +229,47 @@ pub fn on_hold(hold: Option<&Hold>, now: Timestamp) -> Option<String> {
     let hold = hold.filter(|hold| hold.until.is_none_or(|until| now < until))?;
     let end = hold.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {until}"));
     Some(format!("on hold since {} {end}: {}", hold.since, hold.reason))
+}
+
+/// Seconds since the last success; none if there was none, or the clock went back.
+pub fn idle(last_success: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+    u64::try_from(now.duration_since(last_success?).as_secs()).ok()
+}
+
+/// Tells that somebody should look at this host: its last cycle failed, or none has ended well for longer than
+/// `overdue_after`, because none runs or because they are held. A hold with an end is no reason before that end.
+///
+/// # Errors
+/// The kind that the last cycle failed with, or [`Kind::Overdue`].
+pub fn alarm(state: &State, now: Timestamp, overdue_after: Duration) -> Result<()> {
+    let success = state
+        .last_success
+        .map_or_else(|| "none has ended well yet".to_owned(), |at| format!("the last that ended well did so {at}"));
+    if let Some(LastCycle { error: Some(error), outcome, message, at }) = &state.last {
+        // A kind that only another version of this program knows needs a person in any case.
+        let kind = Kind::named(error).unwrap_or(Kind::Overdue);
+        return Err(
+            Error::new(kind, format!("the last cycle ended {at}, {outcome}; {success}")).because(message.clone())
+        );
+    }
+    let last = state.last.as_ref().map(|last| last.at);
+    let seen = match state.hold.as_ref().and_then(|hold| hold.until) {
+        Some(until) if now < until => last,
+        until => state.last_success.max(until),
+    };
+    // A time far in the future was taken from a wrong clock, and proves no more than none.
+    let limit = SignedDuration::try_from(overdue_after).unwrap_or(SignedDuration::MAX);
+    if seen.is_some_and(|at| now.duration_since(at).abs() <= limit) {
+        return Ok(());
+    }
+    let why = match &state.last {
+        None => "no cycle has run on this host yet".to_owned(),
+        Some(LastCycle { outcome, message, at, .. }) if message.is_empty() => {
+            format!("the last cycle ended {at}, {outcome}")
+        }
+        Some(LastCycle { outcome, message, at, .. }) => format!("the last cycle ended {at}, {outcome}: {message}"),
+    };
+    Err(Error::new(Kind::Overdue, format!("cycles are overdue; {success}")).because(why))
 }
 
 /// Refuses to try a snapshot again right after an attempt that stopped Uptime Kuma for nothing: the first

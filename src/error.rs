@@ -49,6 +49,8 @@ kinds! {
     OutOfOrder "out-of-order" NeedsPerson "run kuma-replicator snapshots and find out who went back";
     /// A person ordered this host to change nothing.
     OnHold "on-hold" NeedsPerson "kuma-replicator release ends the hold";
+    /// No cycle of this host has ended well for longer than `overdue-after`.
+    Overdue "overdue" NeedsPerson "systemctl list-timers kuma-replicator.timer and journalctl -u kuma-replicator show why";
     /// The export lost everything, or more rows than `max-shrink` allows.
     Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, run kuma-replicator run --confirm-shrink once";
     /// The state file cannot be read as one this version knows.
@@ -120,6 +122,11 @@ kinds! {
 }
 
 impl Kind {
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Kind> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
     /// The outcome, by its name in logs and the state, of a cycle that ends with this kind.
     pub fn outcome(self) -> &'static str {
         match self {

@@ -70,6 +70,7 @@ pub fn tell(event: &Event) {
                 kuma_milliseconds = fields.millis,
                 kuma_error = fields.error,
                 kuma_hint = fields.hint,
+                kuma_last_success_age = fields.idle,
                 "{event}"
             )
         };

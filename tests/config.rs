@@ -31,6 +31,7 @@ fn what_is_not_written_has_a_default() {
     let settings = parse(BASE).unwrap();
     assert_eq!(settings.role, Role::Replica);
     assert_eq!(settings.repository.secret(), "/srv/r");
+    assert_eq!(settings.overdue_after, Duration::from_secs(1800));
     assert_eq!(settings.restic.program, Path::new("restic"));
     assert_eq!((&settings.restic.password_file, &settings.restic.environment_file), (&None, &None));
     assert_eq!(settings.restic.timeout, Duration::from_secs(300));
@@ -47,6 +48,7 @@ fn what_is_written_counts() {
         r#"
         role = "main"
         repository = "s3:https://s3.example.com/bucket"
+        overdue-after = "15m"
         [restic]
         program = "/opt/restic"
         password-file = "/p"
@@ -66,6 +68,7 @@ fn what_is_written_counts() {
     )
     .unwrap();
     assert_eq!(settings.role, Role::Main);
+    assert_eq!(settings.overdue_after, Duration::from_secs(900));
     assert_eq!(settings.restic.program, Path::new("/opt/restic"));
     assert_eq!(settings.restic.timeout, Duration::from_secs(5400));
     assert_eq!(settings.kuma.unit.as_ref(), "uptime.service");
@@ -105,6 +108,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[main]\nmax-shrink = -0.1", &["main.max-shrink"]),
         ("{base}[main]\nmax-shrink = nan", &["main.max-shrink"]),
         ("{base}[main]\nmax-shrink = \"half\"", &["line 4, column 14"]),
+        ("{base}overdue-after = \"0s\"", &["overdue-after"]),
         ("{base}[main]\nlook-every = \"0s\"", &["main.look-every"]),
         // A day is not always as long for a clock.
         ("{base}[main]\nlook-every = \"2d\"", &["line 4, column 14"]),
@@ -205,7 +209,7 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     let shipped = read("packaging/etc/kuma-replicator/config.toml");
     let manual = read("docs/operating.md");
     let top = keys("");
-    assert_eq!(top, ["role", "repository", "restic", "uptime-kuma", "main", "replica"]);
+    assert_eq!(top, ["role", "repository", "overdue-after", "restic", "uptime-kuma", "main", "replica"]);
     let mut section = String::new();
     let mut documented = Vec::new();
     for line in shipped.lines() {
@@ -220,7 +224,7 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     }
     let mut known: Vec<(String, String)> = Vec::new();
     for name in &top {
-        if ["role", "repository"].contains(&name.as_str()) {
+        if ["role", "repository", "overdue-after"].contains(&name.as_str()) {
             known.push((String::new(), name.clone()));
         } else {
             let keys = keys(name);

@@ -137,7 +137,7 @@ fn events() -> Vec<Event> {
         Event::Unchanged { digest, again: false },
         Event::Published { snapshot: snapshot(), sequence: 7, digest, rows: 1, bytes: 1 },
         Event::UpToDate { snapshot: snapshot(), again: false },
-        Event::Held { reason: "x".to_owned(), again: false },
+        Event::Held { reason: "x".to_owned(), again: false, idle: Some(1) },
         Event::Fetched { snapshot: snapshot(), bytes: 1 },
         Event::Planned { snapshot: Some(snapshot()), size },
         Event::Stopping { unit: unit() },
@@ -151,10 +151,10 @@ fn events() -> Vec<Event> {
         Event::Promoted { epoch: 2 },
         Event::Demoted,
         Event::Stray { snapshot: snapshot(), host: "alpha".to_owned() },
-        Event::Failed { error: Error::new(Kind::RolledBack, "x"), snapshot: Some(snapshot()) },
+        Event::Failed { error: Error::new(Kind::RolledBack, "x"), snapshot: Some(snapshot()), idle: Some(1) },
         Event::Recovered { snapshot: Some(snapshot()), started: true },
         Event::Warning { text: "x".to_owned() },
-        Event::Failed { error: Error::new(Kind::Files, "x"), snapshot: None },
+        Event::Failed { error: Error::new(Kind::Files, "x"), snapshot: None, idle: Some(1) },
     ]
 }
 
@@ -177,6 +177,7 @@ fn fields(event: &Event) -> BTreeSet<&'static str> {
         ("KUMA_MILLISECONDS", fields.millis.is_some()),
         ("KUMA_ERROR", fields.error.is_some()),
         ("KUMA_HINT", fields.hint.is_some()),
+        ("KUMA_LAST_SUCCESS_AGE", fields.idle.is_some()),
     ]
     .into_iter()
     .filter_map(|(name, there)| there.then_some(name))
@@ -210,12 +211,12 @@ fn message_ids_are_what_journalctl_takes() {
 
 #[test]
 fn repetition_is_quiet_and_trouble_is_not() {
-    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None };
+    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None, idle: None };
     for (event, level) in [
         (Event::Unchanged { digest: Digest::of(b""), again: false }, Level::Notice),
         (Event::Unchanged { digest: Digest::of(b""), again: true }, Level::Info),
-        (Event::Held { reason: String::new(), again: false }, Level::Warning),
-        (Event::Held { reason: String::new(), again: true }, Level::Info),
+        (Event::Held { reason: String::new(), again: false, idle: None }, Level::Warning),
+        (Event::Held { reason: String::new(), again: true, idle: None }, Level::Info),
         (Event::Warning { text: String::new() }, Level::Warning),
     ] {
         assert_eq!(event.level(), level, "{event:?}");

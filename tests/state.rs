@@ -87,7 +87,10 @@ fn golden() -> State {
             until: Some(at("2026-01-02T05:04:05Z")),
         }),
         last: Some(LastCycle {
-            outcome: "held".to_owned(), message: "ü\n".to_owned(), at: at("2026-01-02T03:04:05Z")
+            outcome: "refused".to_owned(),
+            message: "ü\n".to_owned(),
+            error: Some("snapshot-refused".to_owned()),
+            at: at("2026-01-02T03:04:05Z"),
         }),
         last_success: Some(at("2026-01-01T00:00:00Z")),
     }

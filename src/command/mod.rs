@@ -19,7 +19,6 @@ use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, System, notify, repository};
 use crate::model::manifest::Place;
-use crate::model::snapshot::SnapshotId;
 use crate::model::state::State;
 use crate::plan::plan;
 use crate::report::{InitDocument, PlanDocument, SnapshotsDocument, StatusDocument, print};
@@ -70,12 +69,14 @@ fn failed_configuration(path: &Path) -> Error {
 }
 
 async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
-    let mut snapshot = None;
-    match try_cycle(cli, orders, &mut snapshot).await {
+    let mut state = State::default();
+    match try_cycle(cli, orders, &mut state).await {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            let event = Event::Failed { error, snapshot };
+            let taken_back = state.replica.refused.filter(|_| error.kind() == Kind::RolledBack);
+            let snapshot = taken_back.map(|refused| refused.snapshot);
+            let event = Event::Failed { error, snapshot, idle: decide::idle(state.last_success, Timestamp::now()) };
             notify::status(&event.to_string());
             logging::tell(&event);
             exit
@@ -83,19 +84,15 @@ async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
     }
 }
 
-/// Runs the cycle; `refused` becomes the snapshot that was taken back, if one was.
-async fn try_cycle(cli: &Cli, orders: Orders, refused: &mut Option<SnapshotId>) -> Result<()> {
+/// Runs the cycle; `state` becomes what is remembered after it, as far as that could be read.
+async fn try_cycle(cli: &Cli, orders: Orders, state: &mut State) -> Result<()> {
     let settings = settings(cli)?;
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;
-    let mut state = store.load()?;
+    *state = store.load()?;
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
-    let ended = cycle::run(&mut system, &settings, &mut state, &orders).await;
-    if matches!(&ended, Err(error) if error.kind() == Kind::RolledBack) {
-        *refused = state.replica.refused.map(|refused| refused.snapshot);
-    }
-    ended.map(drop)
+    cycle::run(&mut system, &settings, state, &orders).await.map(drop)
 }
 
 /// Runs after every cycle, also after a killed one. Only starts what a cycle left stopped; whether Uptime
@@ -107,7 +104,7 @@ async fn recover(cli: &Cli) -> Exit {
         Err(error) if error.kind() == Kind::AlreadyRunning => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            logging::tell(&Event::Failed { error, snapshot: None });
+            logging::tell(&Event::Failed { error, snapshot: None, idle: None });
             exit
         }
     }
@@ -225,9 +222,19 @@ async fn status(cli: &Cli, json: bool) -> Result<()> {
         Activity::Stopped => "stopped",
     });
     let unit = instance.unit().to_string();
-    let document =
-        StatusDocument::new(settings.role, settings.repository.to_string(), unit, service, state, Timestamp::now());
-    print(&document, json)
+    let now = Timestamp::now();
+    let alarm = decide::alarm(&state, now, settings.overdue_after);
+    let document = StatusDocument::new(
+        settings.role,
+        settings.repository.to_string(),
+        unit,
+        service,
+        state,
+        alarm.as_ref().err(),
+        now,
+    );
+    print(&document, json)?;
+    alarm
 }
 
 async fn snapshots(cli: &Cli, json: bool) -> Result<()> {

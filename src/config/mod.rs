@@ -54,6 +54,8 @@ pub struct Settings {
     pub role: Role,
     /// The restic repository.
     pub repository: Location,
+    /// How long no cycle may have ended well before `status` says so.
+    pub overdue_after: Duration,
     /// How restic is run.
     pub restic: Restic,
     /// The Uptime Kuma of this host.
@@ -123,6 +125,7 @@ pub struct Replica {
 struct Written {
     role: Option<Role>,
     repository: Option<String>,
+    overdue_after: Option<SignedDuration>,
     #[serde(default)]
     restic: WrittenRestic,
     #[serde(default)]
@@ -233,6 +236,7 @@ impl Written {
         Ok(Settings {
             role,
             repository: Location(repository),
+            overdue_after: duration("overdue-after", self.overdue_after, Duration::from_secs(1800))?,
             restic: Restic {
                 program: self.restic.program.unwrap_or_else(|| "restic".into()),
                 password_file: absolute("restic.password-file", self.restic.password_file)?,

@@ -32,8 +32,8 @@ pub enum Event {
     Published { snapshot: SnapshotId, sequence: u64, digest: Digest, rows: u64, bytes: usize },
     /// Replica: nothing newer. `again` if the cycle before ended so too.
     UpToDate { snapshot: SnapshotId, again: bool },
-    /// Replica: something newer waits. `again` if it waited in the cycle before.
-    Held { reason: String, again: bool },
+    /// Something newer waits, or everything. `again` if it waited in the cycle before; `idle` as in [`Fields`].
+    Held { reason: String, again: bool, idle: Option<u64> },
     /// A snapshot is here and is what it says it is.
     Fetched { snapshot: SnapshotId, bytes: usize },
     /// The changes are known.
@@ -65,7 +65,7 @@ pub enum Event {
     /// Something that people should know and that stops nothing.
     Warning { text: String },
     /// The cycle failed. After a roll back its name is `rolled-back`, and the snapshot is known.
-    Failed { error: Error, snapshot: Option<SnapshotId> },
+    Failed { error: Error, snapshot: Option<SnapshotId>, idle: Option<u64> },
 }
 
 /// The fields of an event in the journal; those that do not apply are missing.
@@ -91,6 +91,8 @@ pub struct Fields {
     pub error: Option<&'static str>,
     /// `KUMA_HINT`
     pub hint: Option<String>,
+    /// `KUMA_LAST_SUCCESS_AGE`: seconds since a cycle last ended as designed and not held
+    pub idle: Option<u64>,
 }
 
 /// Every event: its name in `KUMA_EVENT`, and its message id, 32 hexadecimal digits as
@@ -210,8 +212,10 @@ impl Event {
                 fields.digest = Some(digest.to_string());
                 fields.size = Some(*size);
             }
-            Self::Held { .. } | Self::Released | Self::Promoted { .. } | Self::Demoted | Self::Warning { .. } => {}
-            Self::Failed { error, snapshot } => {
+            Self::Held { idle, .. } => fields.idle = *idle,
+            Self::Released | Self::Promoted { .. } | Self::Demoted | Self::Warning { .. } => {}
+            Self::Failed { error, snapshot, idle } => {
+                fields.idle = *idle;
                 fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.error = Some(error.kind().name());
                 fields.hint = Some(error.advice().to_owned());

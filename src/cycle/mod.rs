@@ -164,15 +164,15 @@ impl Outcome {
 pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Outcome> {
     let result = once(host, settings, state, orders).await;
     let at = host.now();
-    let (outcome, message) = match &result {
-        Ok(Outcome::Held(reason)) => ("held", reason.clone()),
-        Ok(outcome) => (outcome.name(), String::new()),
-        Err(error) => (error.kind().outcome(), error.chain()),
+    let (outcome, message, error) = match &result {
+        Ok(Outcome::Held(reason)) => ("held", reason.clone(), None),
+        Ok(outcome) => (outcome.name(), String::new(), None),
+        Err(error) => (error.kind().outcome(), error.chain(), Some(error.kind().name().to_owned())),
     };
     if !matches!(result, Err(_) | Ok(Outcome::Held(_))) {
         state.last_success = Some(at);
     }
-    state.last = Some(LastCycle { outcome: outcome.to_owned(), message, at });
+    state.last = Some(LastCycle { outcome: outcome.to_owned(), message, error, at });
     match (result, host.save(state)) {
         (Ok(_), Err(error)) => Err(error),
         (result, _) => result,
@@ -196,7 +196,8 @@ async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, ord
 
 fn held<H: Host>(host: &mut H, state: &State, reason: String) -> Outcome {
     let again = state.last.as_ref().is_some_and(|last| last.outcome == "held" && last.message == reason);
-    host.tell(&Event::Held { reason: reason.clone(), again });
+    let idle = decide::idle(state.last_success, host.now());
+    host.tell(&Event::Held { reason: reason.clone(), again, idle });
     Outcome::Held(reason)
 }
 

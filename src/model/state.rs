@@ -215,6 +215,9 @@ pub struct LastCycle {
     pub outcome: String,
     /// What it said.
     pub message: String,
+    /// The kind of failure, by its name, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// When.
     pub at: Timestamp,
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::VERSION;
 use crate::config::Role;
+use crate::error::Error;
 use crate::model::state::{Intent, State};
 
 /// What this host remembers.
@@ -20,23 +21,39 @@ pub struct StatusDocument {
     service: Option<&'static str>,
     /// Seconds since a cycle last ended as designed and not held; none if none did.
     last_success_age: Option<i64>,
+    /// Why somebody should look: the last cycle failed, or none has ended well for too long.
+    problem: Option<Problem>,
     state: State,
     #[serde(skip)]
     now: Timestamp,
 }
 
+/// A failure, by its kind.
+#[derive(Debug, Serialize)]
+struct Problem {
+    kind: &'static str,
+    message: String,
+    hint: String,
+}
+
 impl StatusDocument {
-    /// The status at `now`.
+    /// The status at `now`. The text form leaves the problem to whoever prints the error.
     pub fn new(
         role: Role,
         repository: String,
         unit: String,
         service: Option<&'static str>,
         state: State,
+        problem: Option<&Error>,
         now: Timestamp,
     ) -> Self {
         let last_success_age = state.last_success.map(|at| now.duration_since(at).as_secs());
-        Self { version: VERSION, role, repository, unit, service, last_success_age, state, now }
+        let problem = problem.map(|error| Problem {
+            kind: error.kind().name(),
+            message: error.chain(),
+            hint: error.advice().to_owned(),
+        });
+        Self { version: VERSION, role, repository, unit, service, last_success_age, problem, state, now }
     }
 }
 

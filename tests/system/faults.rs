@@ -35,14 +35,14 @@ fn other_schema() -> Result<()> {
             expect(&pair.replica, 0, "held")?;
         }
         assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
-        let status = pair.replica.run(&["kuma-replicator", "status"])?;
+        let status = says(&pair.replica, &["kuma-replicator", "status"])?;
         assert!(status.contains("upgrade Uptime Kuma on the main") && status.contains("from_the_future"), "{status}");
         // The other way round, the replica is to be upgraded.
         sql(&pair.main, "ALTER TABLE monitor ADD COLUMN from_the_future TEXT")?;
         sql(&pair.main, "ALTER TABLE monitor ADD COLUMN from_far_away TEXT")?;
         expect(&pair.main, 0, "published")?;
         expect(&pair.replica, 0, "held")?;
-        let status = pair.replica.run(&["kuma-replicator", "status"])?;
+        let status = says(&pair.replica, &["kuma-replicator", "status"])?;
         assert!(status.contains("upgrade Uptime Kuma on this replica"), "{status}");
         sql(&pair.replica, "ALTER TABLE monitor ADD COLUMN from_far_away TEXT")?;
         expect(&pair.replica, 0, "applied")
