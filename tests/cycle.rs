@@ -11,6 +11,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::SignedDuration;
@@ -23,6 +24,7 @@ use kuma_replicator::model::snapshot::SnapshotId;
 
 use support::generations::generation;
 use support::host::{End, FAULTS, Fault, World, main_id};
+use support::rows;
 
 fn settings(role: &str) -> Settings {
     Settings::parse(&format!("role = \"{role}\"\nrepository = \"/r\""), Path::new("config.toml")).unwrap()
@@ -60,7 +62,7 @@ fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
     let stop = "check_writable, check_stoppable, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
-    let start = "start, tell started, check_healthy, tell healthy";
+    let start = "start, tell started, check_healthy, tell healthy, sweep_history";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, tell applied, save")),
         // What the administrator stopped stays stopped.
@@ -190,6 +192,44 @@ fn an_apply_survives_a_fault_at_every_step() {
         }
     }
     assert!(tried > 100, "{tried} faults were tried");
+}
+
+/// A snapshot that removes a monitor and with which Uptime Kuma does not come up costs no history, whatever else
+/// goes wrong.
+#[test]
+fn a_way_back_finds_the_history_of_removed_monitors() {
+    let all = rows::ids(&generation(2), "monitor");
+    let mut tried = 0;
+    for fault in FAULTS {
+        for at in 0.. {
+            let mut world = World::new(generation(2));
+            world.offer(&generation(1), &main_id('b'), 1, 1);
+            world.poison = Some(generation(1));
+            world.faults = vec![(at, fault)];
+            let mut end = world.cycle(&replica());
+            if world.count <= at {
+                break;
+            }
+            tried += world.fired;
+            // As many cycles as it takes to come to rest.
+            for _ in 0..3 {
+                let context = format!("{fault:?} at {at}: {:?} {end:?}", world.calls);
+                let (there, aside) = &world.history;
+                assert_eq!(there.union(aside).cloned().collect::<BTreeSet<_>>(), all, "{context}");
+                assert!(world.rows == generation(1) || aside.is_empty(), "{context}");
+                end = world.cycle(&replica());
+            }
+            assert_eq!(world.rows, generation(2), "{end:?}");
+            assert_eq!(world.history, (all.clone(), BTreeSet::new()), "{end:?}");
+        }
+    }
+    assert!(tried > 50, "{tried} faults were tried");
+
+    // When it comes up, the history goes.
+    let mut world = World::new(generation(2));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert_eq!(world.history, (rows::ids(&generation(1), "monitor"), BTreeSet::new()));
 }
 
 #[test]
@@ -438,7 +478,7 @@ fn an_unfinished_apply_comes_first() {
         world.cycle(&replica());
         assert_eq!(world.running, ran);
         let first = if ran {
-            "activity, start, check_healthy, tell recovered, save, look"
+            "activity, start, check_healthy, sweep_history, tell recovered, save, look"
         } else {
             "tell recovered, save, look"
         };

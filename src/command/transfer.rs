@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::config::{Kuma, Role, Strategy};
-use crate::cycle::{self, Prepared, Verified};
+use crate::cycle::{self, History, Prepared, Verified};
 use crate::error::{Error, Kind, Result};
 use crate::host::database::{self, Database};
 use crate::host::files::{self, Store};
@@ -96,7 +96,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     if let Some(store) = &store {
         store.keep_previous(&previous.dump(&host_name(), Timestamp::now(), None)?)?;
     }
-    for warning in claim.write(&plan(&previous.export.configuration, &wanted), &wanted)? {
+    for warning in claim.write(&plan(&previous.export.configuration, &wanted), &wanted, History::Remove)? {
         tracing::warn!("{warning}");
     }
     Ok(())

@@ -50,6 +50,17 @@ pub enum Activity {
     Stopped,
 }
 
+/// What becomes of the history of monitors that a write removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// It goes with them.
+    Remove,
+    /// It is set aside, where a way back finds it and nobody else.
+    SetAside,
+    /// It goes with them, and what was set aside comes back.
+    BringBack,
+}
+
 /// Everything outside. Each method does one thing, once, and says how it failed; what to do then is the
 /// cycle's to decide. A failed call has changed nothing unless it says otherwise.
 #[allow(async_fn_in_trait, reason = "only used with static dispatch on one thread")]
@@ -114,7 +125,10 @@ pub trait Host {
     /// Writes `plan` to the claimed database in one transaction that commits only if everything reads
     /// back as `wanted` and no reference dangles. On failure the database is as it was. Returns what did
     /// not work after the commit, for people.
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>>;
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>>;
+
+    /// Removes the history that a write has set aside. What is left of it, the next write removes.
+    async fn sweep_history(&mut self) -> Result<()>;
 
     /// Gives the claimed database free again. Harmless if none is claimed.
     fn release(&mut self);

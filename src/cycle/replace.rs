@@ -13,7 +13,7 @@ use crate::model::state::{Intent, Refused, Setback, State};
 use crate::plan::{Plan, Size, plan};
 
 use super::publish::Prepared;
-use super::{Activity, Event, Host, millis};
+use super::{Activity, Event, History, Host, millis};
 
 /// Deals with an apply that was begun and not ended: Uptime Kuma is to run again if it ran before, and to
 /// answer, before anything else is decided. If it does not, and the rows had been written, they are taken
@@ -33,6 +33,9 @@ pub(super) async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &
         let Some(previous) = replaced(host, &intent).await? else { return Err(error) };
         let unit = settings.kuma.unit.to_string();
         return Err(way_back(host, state, intent.snapshot.as_ref(), &previous, &unit, error).await);
+    }
+    if intent.start && intent.previous.is_some() {
+        sweep_history(host).await;
     }
     host.tell(&Event::Recovered { snapshot: intent.snapshot, started });
     state.intent = None;
@@ -88,7 +91,9 @@ pub(super) async fn replace<H: Host>(
         host.tell(&Event::Stopped { unit: unit.clone(), millis: millis(since.elapsed()) });
     }
     let since = Instant::now();
-    let written = write(host, wanted, Some(state)).await;
+    // Without a start there is no way back.
+    let history = if start { History::SetAside } else { History::Remove };
+    let written = write(host, wanted, history, Some(state)).await;
     host.release();
     let (previous, size) = match written {
         Ok(written) => written,
@@ -99,7 +104,10 @@ pub(super) async fn replace<H: Host>(
         return Ok(());
     }
     match bring_up(host, &unit).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            sweep_history(host).await;
+            Ok(())
+        }
         // The system is going down, say, or the bus is gone: nothing is known against the rows. The intent
         // stays, and the next cycle checks that Uptime Kuma answers, finds them written, and records them.
         Err(error) if !condemns(&error) => Err(error),
@@ -112,6 +120,7 @@ pub(super) async fn replace<H: Host>(
 async fn write<H: Host>(
     host: &mut H,
     wanted: &Configuration,
+    history: History,
     state: Option<&mut State>,
 ) -> Result<(Configuration, Size)> {
     host.claim().await?;
@@ -126,7 +135,7 @@ async fn write<H: Host>(
         }
         host.save(state)?;
     }
-    for text in host.write(&changes, wanted).await? {
+    for text in host.write(&changes, wanted, history).await? {
         host.tell(&Event::Warning { text });
     }
     Ok((previous.export.configuration, changes.size()))
@@ -139,6 +148,14 @@ async fn bring_up<H: Host>(host: &mut H, unit: &str) -> Result<()> {
     host.check_healthy().await?;
     host.tell(&Event::Healthy { unit: unit.to_owned(), millis: millis(since.elapsed()) });
     Ok(())
+}
+
+/// Uptime Kuma has come up: nobody goes back to the monitors that were removed.
+async fn sweep_history<H: Host>(host: &mut H) {
+    if let Err(error) = host.sweep_history().await {
+        let text = format!("the history of removed monitors stays until the next apply: {}", error.chain());
+        host.tell(&Event::Warning { text });
+    }
 }
 
 /// Whether an error of a start is the fault of the rows, and not of what lies between us and Uptime Kuma.
@@ -201,7 +218,7 @@ async fn way_back<H: Host>(
     if let Err(second) = host.stop().await {
         host.tell(&Event::Warning { text: second.chain() });
     }
-    let written = write(host, previous, None).await;
+    let written = write(host, previous, History::BringBack, None).await;
     host.release();
     let restored = match written {
         Ok(_) => bring_up(host, unit).await,

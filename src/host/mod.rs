@@ -15,12 +15,12 @@ pub mod systemd;
 pub mod uploads;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::config::{self, Role, Settings};
-use crate::cycle::{Activity, Event, Export, Host};
+use crate::cycle::{Activity, Event, Export, History, Host};
 use crate::error::{Error, Kind, Result};
 use crate::logging;
 use crate::model::configuration::Configuration;
@@ -38,6 +38,9 @@ use restic::Restic;
 /// How long a stopped Uptime Kuma may take to let go of its database: a wrapper as main process ends some
 /// seconds before the server does.
 const LET_GO: Duration = Duration::from_secs(30);
+
+/// How long a cycle stays to remove history.
+const SWEEP: Duration = Duration::from_secs(30);
 
 /// What the service manager is asked for at each step, beyond the time the step is known to take.
 const STEP: Duration = Duration::from_secs(120);
@@ -242,11 +245,16 @@ impl Host for System {
         Ok(())
     }
 
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>> {
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
         match self.claim.take() {
-            Some(claim) => claim.write(plan, wanted),
+            Some(claim) => claim.write(plan, wanted, history),
             None => Err(Error::new(Kind::Bug, "write to a database that is not claimed")),
         }
+    }
+
+    async fn sweep_history(&mut self) -> Result<()> {
+        notify::extend(SWEEP + STEP);
+        self.instance.database().await?.sweep_history(Instant::now() + SWEEP)
     }
 
     fn release(&mut self) {

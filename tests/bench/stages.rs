@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kuma_replicator::config::Strategy;
-use kuma_replicator::cycle::{Prepared, Verified, verify};
+use kuma_replicator::cycle::{History, Prepared, Verified, verify};
 use kuma_replicator::host::database::{self, Database};
 use kuma_replicator::localise;
 use kuma_replicator::model::digest::Digest;
@@ -94,6 +94,6 @@ fn round(main: &Path, before: &str) -> Result<Round> {
     let dump =
         round.time("replica: render the way back", || Prepared::new(previous).dump("bench", Timestamp::now(), None))?;
     drop(dump);
-    round.time("replica: write and commit", || claim.write(&changes, &wanted))?;
+    round.time("replica: write and commit", || claim.write(&changes, &wanted, History::SetAside))?;
     Ok(round)
 }

@@ -3,11 +3,12 @@
 //! It keeps the contracts that `cycle::Host` promises, and panics where a cycle breaks one: stopping without
 //! an intent on disk, writing to a database that runs or is not claimed, starting while it is claimed.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{Role, Settings};
-use kuma_replicator::cycle::{self, Activity, Event, Export, Host, Orders, Outcome};
+use kuma_replicator::cycle::{self, Activity, Event, Export, History, Host, Orders, Outcome};
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::digest::Digest;
@@ -16,6 +17,7 @@ use kuma_replicator::model::manifest::{FORMAT, Place};
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
 use kuma_replicator::model::state::State;
+use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::Plan;
 
 use super::rows;
@@ -65,6 +67,8 @@ impl End {
 pub(crate) struct World {
     /// What is committed in the database.
     pub(crate) rows: Configuration,
+    /// The ids of the monitors that have history, and of those whose history is set aside.
+    pub(crate) history: (BTreeSet<Value>, BTreeSet<Value>),
     /// The schema of the database.
     pub(crate) schema: Schema,
     /// What could not be exported.
@@ -107,6 +111,7 @@ impl World {
     pub(crate) fn new(rows: Configuration) -> Self {
         Self {
             schema: rows::schema(&rows, &["2025-01-01-0000-first.js"]),
+            history: (rows::ids(&rows, "monitor"), BTreeSet::new()),
             rows,
             warnings: Vec::new(),
             running: true,
@@ -375,14 +380,35 @@ impl Host for World {
         self.leave("claim", None)
     }
 
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>> {
+    async fn write(&mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
         assert!(std::mem::take(&mut self.claimed) && !self.running, "written without a claim");
         self.enter("write", Some(Kind::WriteFailed))?;
+        let (there, aside) = &mut self.history;
+        if history != History::BringBack {
+            aside.clear();
+        }
+        for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
+            for id in rows::column(&table.columns, &table.deletes, "id") {
+                if there.remove(&id) && history == History::SetAside {
+                    aside.insert(id);
+                }
+            }
+        }
+        if history == History::BringBack {
+            there.append(aside);
+        }
         self.rows = rows::carry_out(plan, &self.rows);
         assert_eq!(&self.rows, wanted);
         self.commits += 1;
         self.leave("write", None)?;
         Ok(Vec::new())
+    }
+
+    async fn sweep_history(&mut self) -> Result<()> {
+        // Its failure is told, and changes nothing for the cycle.
+        self.enter("sweep_history", None)?;
+        self.history.1.clear();
+        self.leave("sweep_history", None)
     }
 
     fn release(&mut self) {

@@ -43,6 +43,17 @@ pub(crate) fn table(name: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Tabl
     table
 }
 
+/// The values of one column.
+pub(crate) fn column(columns: &[String], rows: &[Row], name: &str) -> BTreeSet<Value> {
+    let at = columns.iter().position(|column| column == name).unwrap();
+    rows.iter().map(|row| row[at].clone()).collect()
+}
+
+/// The ids in a table of `configuration`.
+pub(crate) fn ids(configuration: &Configuration, table: &str) -> BTreeSet<Value> {
+    configuration.table(table).map_or_else(BTreeSet::new, |table| column(&table.columns, &table.rows, "id"))
+}
+
 /// The schema that `configuration` would have come from.
 pub(crate) fn schema(configuration: &Configuration, migrations: &[&str]) -> Schema {
     let columns = |table: &Table| table.columns.iter().cloned().collect::<BTreeSet<_>>();

@@ -103,12 +103,18 @@ fn way_back() -> Result<()> {
     Pair::test(&Setup { replica_unit: Some(POISON), ..Setup::default() }, |pair| {
         let mut kuma = pair.main_kuma()?;
         let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
+        kuma.add_monitor("to be removed", "http://127.0.0.1:3001/")?;
         pair.replicate()?;
         let before = digest(&pair.replica)?;
+        let beats = || sql(&pair.replica, "SELECT count(*) FROM heartbeat WHERE monitor_id = 2");
+        wait_for("heartbeats", SOON, || Ok((beats()?.trim() != "0").then_some(())))?;
+        let had: u64 = beats()?.trim().parse()?;
         kuma.call("changeMonitor", json!([monitor, { "name": "poison" }]))?;
+        kuma.call("deleteMonitor", json!([2]))?;
         expect(&pair.main, 0, "published")?;
         expect(&pair.replica, 3, "rolled back")?;
         assert_eq!(before, digest(&pair.replica)?);
+        assert!(beats()?.trim().parse::<u64>()? >= had, "the monitor is back, and so is its history");
         logged_in(&pair.replica)?;
         // It is refused from then on, without another restart, until something newer comes.
         let running = invocation(&pair.replica)?;
@@ -116,6 +122,7 @@ fn way_back() -> Result<()> {
         assert_eq!(running, invocation(&pair.replica)?);
         kuma.call("changeMonitor", json!([monitor, { "name": "cured" }]))?;
         pair.replicate()?;
+        assert_eq!(sql(&pair.replica, "SELECT count(*) FROM heartbeat WHERE abs(monitor_id) = 2")?.trim(), "0");
         pair.assert_equal()
     })
 }

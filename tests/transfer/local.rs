@@ -1,8 +1,14 @@
 //! An import leaves alone what is not configuration: history goes only with its monitor.
 
-use kuma_replicator::model::value::Value;
+use std::time::{Duration, Instant};
 
-use crate::program::{digest, everything, exported, import_well};
+use kuma_replicator::cycle::History;
+use kuma_replicator::host::database::Database;
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::value::Value;
+use kuma_replicator::plan::plan;
+
+use crate::program::{digest, everything, exported, import_well, library_export};
 use crate::support::instance::{HISTORY, Instance, Order, Version, history, insert, monitor};
 use crate::support::rows::{i, t};
 
@@ -50,6 +56,59 @@ fn history_goes_only_with_its_monitor() {
             assert_eq!(target.rows(table), rows, "{version:?} {table}");
         }
         assert_eq!(digest(&target), digest(&source));
+    }
+}
+
+/// As a cycle writes: until Uptime Kuma has come up, a way back finds all history.
+#[test]
+fn history_that_was_set_aside_comes_back_or_is_swept() {
+    for version in [Version::One, Version::Two] {
+        let instance = Instance::rich(version, Order::Upgraded);
+        {
+            let connection = instance.open();
+            monitor(&connection, 60, t("removed"), &[]);
+            history(&connection, version, 60);
+        }
+        let tables: Vec<String> =
+            HISTORY.iter().map(|&table| table.to_owned()).filter(|table| instance.tables().contains(table)).collect();
+        let (before, full) = (library_export(&instance).configuration, everything(&instance, &tables));
+        // Removed 60, replaced 9.
+        let other = instance.copy();
+        other.execute(
+            "DELETE FROM monitor WHERE id=60; UPDATE monitor SET created_date='2026-06-06 06:06:06' WHERE id=9",
+        );
+        let wanted = library_export(&other).configuration;
+        let write = |wanted: &Configuration, history| {
+            let database = Database::new(instance.path());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+            let changes = plan(&claim.export().unwrap().configuration, wanted);
+            assert!(claim.write(&changes, wanted, history).unwrap().is_empty());
+        };
+        let count = |what: &str| -> Vec<Value> {
+            tables
+                .iter()
+                .map(|table| instance.value(&format!("SELECT count(*) FROM {table} WHERE monitor_id {what}")))
+                .collect()
+        };
+        let none = vec![i(0); tables.len()];
+
+        write(&wanted, History::SetAside);
+        assert_eq!(count("IN (9, 60)"), none, "{version:?}: the new monitor 9 inherits nothing");
+        assert_ne!(count("< 0"), none);
+        // Uptime Kuma has run for a moment, and did not answer.
+        history(&instance.open(), version, 9);
+        write(&before, History::BringBack);
+        assert_eq!(everything(&instance, &tables), full, "{version:?}");
+
+        write(&wanted, History::SetAside);
+        Database::new(instance.path()).sweep_history(Instant::now() + Duration::from_secs(60)).unwrap();
+        assert_eq!((count("< 0"), count("IN (9, 60)")), (none.clone(), none.clone()), "{version:?}");
+        // What no sweep got at goes with the next write.
+        instance.execute("PRAGMA foreign_keys=OFF; UPDATE heartbeat SET monitor_id = -monitor_id WHERE monitor_id = 1");
+        assert_ne!(count("< 0"), none);
+        write(&before, History::SetAside);
+        assert_eq!(count("< 0"), none, "{version:?}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Uptime Kuma's SQLite database: opening it, proving that nobody has it open, and what its errors mean.
 //!
-//! Reading is in [`read`], writing in [`write`]. Nothing here knows why rows are read or written.
+//! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`]. Nothing here knows why rows are read or written.
 
+mod history;
 mod read;
 mod write;
 
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::cycle::Export;
+use crate::cycle::{Export, History};
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::plan::Plan;
 
 use super::uploads::Uploads;
+
+type Sql<T> = rusqlite::Result<T>;
 
 /// How long a statement waits for a lock that Uptime Kuma holds for a moment.
 const BUSY: Duration = Duration::from_secs(5);
@@ -83,6 +86,17 @@ impl Database {
     /// As for [`Database::export`].
     pub fn migrating(&self) -> Result<Option<String>> {
         read::migrating(&self.open()?).map_err(|error| self.failed("read", error))
+    }
+
+    /// Removes the history that [`Claim::write`] set aside, while Uptime Kuma runs, until `deadline`.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn sweep_history(&self, deadline: Instant) -> Result<()> {
+        let connection = self.open()?;
+        history::dependents(&connection)
+            .and_then(|dependents| history::sweep(&connection, &dependents, Some(deadline)))
+            .map_err(|error| self.failed("remove history from", error))
     }
 
     /// Proves that the database and what `changes` need beside it can be written from here. SQLite
@@ -169,14 +183,14 @@ impl Claim {
         read::export(&self.database, &self.connection)
     }
 
-    /// Writes `plan` and the files in it, and commits only if everything reads back as `wanted`. Returns
-    /// what did not work after the commit.
+    /// Writes `plan` and the files in it, and commits only if everything reads back as `wanted`; `history` says
+    /// what becomes of that of removed monitors. Returns what did not work after the commit.
     ///
     /// # Errors
     /// `Unwritable` if a rule of the database is broken, else `WriteFailed`, `DiskFull` and their like;
     /// the database and the files are then as they were.
-    pub fn write(self, plan: &Plan, wanted: &Configuration) -> Result<Vec<String>> {
-        write::write(&self.connection, plan, wanted)?;
+    pub fn write(self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+        write::write(&self.connection, plan, wanted, history)?;
         let staged = self.database.uploads().stage(&plan.files)?;
         self.connection.execute_batch("COMMIT").map_err(|error| self.database.failed("commit", error))?;
         // From here on the new rows are in force, whatever else goes wrong.
@@ -194,7 +208,7 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
     let copy = write::empty_copy(&live).map_err(|error| database.failed("copy the tables of", error))?;
     drop(live);
     write::fill(&copy, here)?;
-    write::write(&copy, plan, wanted)
+    write::write(&copy, plan, wanted, History::Remove)
 }
 
 /// What an error of SQLite means (<https://www.sqlite.org/rescode.html>), where that does not depend on what

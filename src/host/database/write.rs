@@ -1,22 +1,22 @@
 //! Writing a plan into a database: the statements between `BEGIN` and `COMMIT`, and the proof before the
-//! latter. Foreign keys are off in here, so nothing cascades: what goes is what the plan names, and the
-//! history of removed monitors.
+//! latter. Foreign keys are off in here, so nothing cascades: what goes is what the plan names, and what hangs
+//! on it (`history`).
 
 use std::collections::BTreeMap;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
+use crate::cycle::History;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, Class};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
-use super::kind;
-use super::read::{columns, quoted, quoted_list, read_tables, table_names};
-
-type Sql<T> = rusqlite::Result<T>;
+use super::history::{Dependent, bring_back, dependents, sweep};
+use super::read::{quoted, quoted_list, read_tables, table_names};
+use super::{Sql, kind};
 
 impl ToSql for Value {
     fn to_sql(&self) -> Sql<ToSqlOutput<'_>> {
@@ -31,14 +31,21 @@ impl ToSql for Value {
 }
 
 /// Writes `plan` and proves that the tables then are as `wanted`, in the transaction that is open.
-pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration) -> Result<()> {
+pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration, history: History) -> Result<()> {
     let dangling_before = dangling(connection).map_err(|error| failed("check references", error))?;
     let dependents = dependents(connection).map_err(|error| failed("read the schema", error))?;
+    if history != History::BringBack {
+        sweep(connection, &dependents, None).map_err(|error| failed("remove history that was set aside", error))?;
+    }
     // Children before parents, and before anything claims a unique value that a removed row still holds.
     for table in plan.tables.iter().rev() {
         for row in &table.deletes {
-            delete(connection, table, row, &dependents).map_err(|error| row_failed("remove", table, row, error))?;
+            delete(connection, table, row, &dependents, history)
+                .map_err(|error| row_failed("remove", table, row, error))?;
         }
+    }
+    if history == History::BringBack {
+        bring_back(connection, &dependents).map_err(|error| failed("bring history back", error))?;
     }
     for table in &plan.tables {
         change(connection, table)?;
@@ -103,7 +110,7 @@ fn describe(table: &str, columns: &[String], row: &Row) -> String {
     format!("{table} row {}", keys.join(", "))
 }
 
-fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Sql<usize> {
+pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Sql<usize> {
     connection.prepare_cached(sql)?.execute(params_from_iter(values))
 }
 
@@ -112,42 +119,13 @@ fn insert_sql(table: &str, columns: &[String]) -> String {
     format!("INSERT INTO {} ({}) VALUES ({holes})", quoted(table), quoted_list(columns))
 }
 
-/// A column outside the configuration that refers to a row of it.
-struct Dependent {
-    table: String,
-    column: String,
-    parent: String,
-    clears: bool,
-}
-
-/// Tables outside the catalog that hang on its rows: by declared foreign keys, and the history of
-/// monitors, for which some versions declare none.
-fn dependents(connection: &Connection) -> Sql<Vec<Dependent>> {
-    let mut found = Vec::new();
-    for table in table_names(connection)?.into_iter().filter(|table| catalog::find(table).is_none()) {
-        let mut statement =
-            connection.prepare_cached(r#"SELECT "table", "from", "on_delete" FROM pragma_foreign_key_list(?1)"#)?;
-        let mut rows = statement.query([&table])?;
-        while let Some(row) = rows.next()? {
-            let (parent, column, on_delete): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            // Rows of other declared actions are nobody's to remove here: they stay as they are.
-            let clears = on_delete == "SET NULL";
-            if catalog::find(&parent).is_some() && (clears || on_delete == "CASCADE") {
-                found.push(Dependent { table: table.clone(), column, parent, clears });
-            }
-        }
-        let known = found.iter().any(|dependent: &Dependent| dependent.table == table);
-        if catalog::MONITOR_HISTORY.contains(&table.as_str()) && !known {
-            let (column, parent) = ("monitor_id".to_owned(), catalog::MONITOR.to_owned());
-            if columns(connection, &table)?.contains(&column) {
-                found.push(Dependent { table, column, parent, clears: false });
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn delete(connection: &Connection, table: &TablePlan, row: &Row, dependents: &[Dependent]) -> Sql<()> {
+fn delete(
+    connection: &Connection,
+    table: &TablePlan,
+    row: &Row,
+    dependents: &[Dependent],
+    history: History,
+) -> Sql<()> {
     let name = table.spec.name;
     if table.spec.class == Class::Link {
         // Links have no identity of their own: remove one row with exactly this content.
@@ -164,13 +142,7 @@ fn delete(connection: &Connection, table: &TablePlan, row: &Row, dependents: &[D
     }
     let id = id_of(&table.columns, row);
     for dependent in dependents.iter().filter(|dependent| dependent.parent == name) {
-        let (table, column) = (quoted(&dependent.table), quoted(&dependent.column));
-        let sql = if dependent.clears {
-            format!("UPDATE {table} SET {column} = NULL WHERE {column} = ?")
-        } else {
-            format!("DELETE FROM {table} WHERE {column} = ?")
-        };
-        execute(connection, &sql, std::slice::from_ref(id))?;
+        dependent.part_with(connection, id, history)?;
     }
     expect_one(execute(connection, &format!("DELETE FROM {} WHERE id = ?", quoted(name)), std::slice::from_ref(id))?)
 }
