@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::SchemaPolicy;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 use crate::model::digest::Digest;
@@ -296,20 +297,35 @@ pub fn postponed(setback: Option<&Setback>, snapshot: &Snapshot, now: Timestamp)
     Err(Error::new(Kind::Postponed, what))
 }
 
+/// Until when Uptime Kuma is left alone, if it was stopped for an apply less than `interval` ago. Changes of the
+/// main that come in the meantime are applied together.
+pub fn resting(stopped: Option<Timestamp>, now: Timestamp, interval: Duration) -> Option<Timestamp> {
+    let since = now.duration_since(stopped?);
+    let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
+    // A clock that went back proves nothing.
+    if since.is_negative() || since >= interval { None } else { stopped?.checked_add(interval).ok() }
+}
+
 /// Why `snapshot` still waits, if nothing that it waited for has changed.
-pub fn still_held<'a>(held: Option<&'a Held>, snapshot: &Snapshot, here: &Schema) -> Option<&'a str> {
-    let held = held?;
+pub fn still_held<'a>(
+    held: Option<&'a Held>,
+    snapshot: &Snapshot,
+    here: &Schema,
+    policy: SchemaPolicy,
+) -> Option<&'a str> {
+    let held = held.filter(|held| held.exact == (policy == SchemaPolicy::Exact))?;
     (held.snapshot.same(&snapshot.id) && held.schema == here.fingerprint()).then_some(&held.reason)
 }
 
 /// Why rows of the main's schema `main` must not be written into a database of schema `here`, if so.
-pub fn schema_gate(here: &Schema, main: &Schema) -> Option<String> {
+pub fn schema_gate(here: &Schema, main: &Schema, policy: SchemaPolicy) -> Option<String> {
     let (missing, surplus) = (main.surplus_over(here), here.surplus_over(main));
     match here.relation_to(main) {
         Relation::Same => None,
         Relation::MainAhead => Some(format!(
             "the main runs a newer Uptime Kuma (this host lacks {missing}); upgrade Uptime Kuma on this replica"
         )),
+        Relation::ReplicaAhead if policy == SchemaPolicy::Superset => None,
         Relation::ReplicaAhead => Some(format!(
             "this replica runs a newer Uptime Kuma (the main lacks {surplus}); upgrade Uptime Kuma on the main"
         )),

@@ -3,27 +3,57 @@
 //! Whatever is wanted locally is decided here and nowhere else, before the plan is made, so that a plan
 //! never has to know why a row is wanted.
 
-use crate::config::Strategy;
+use crate::config::{Replica, Strategy};
 use crate::error::{Error, Kind, Result};
-use crate::model::configuration::Configuration;
+use crate::model::catalog;
+use crate::model::configuration::{Configuration, Table};
+use crate::model::value::Value;
 
-/// The configuration this host is to have: that of the main, as far as `strategy` takes it over.
+/// The configuration a replica is to have: that of the main, as far as `wishes` take it over.
+///
+/// # Errors
+/// Those of [`fitting`].
+pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Replica) -> Result<Configuration> {
+    let mut wanted = match wishes.strategy {
+        Strategy::Snapshot => fitting(main, here)?,
+    };
+    for table in wanted.tables.iter_mut().filter(|table| table.spec.name == catalog::MONITOR) {
+        pause(table, &wishes.paused_types);
+    }
+    Ok(wanted)
+}
+
+/// `configuration` as it is, if it can be this host's.
 ///
 /// # Errors
 /// [`Kind::NoUser`] if nobody could log in, [`Kind::SchemaDiffers`] if the rows do not fit the tables
-/// `here` (equal fingerprints rule that out for a snapshot).
-pub fn wanted(main: &Configuration, here: &Configuration, strategy: Strategy) -> Result<Configuration> {
-    let wanted = match strategy {
-        Strategy::Snapshot => main.clone(),
-    };
-    if !wanted.has_user() {
+/// `here` (the schema gate rules that out for a snapshot).
+pub fn fitting(configuration: &Configuration, here: &Configuration) -> Result<Configuration> {
+    if !configuration.has_user() {
         return Err(Error::new(Kind::NoUser, "the configuration to apply has no user"));
     }
-    let shape = |configuration: &Configuration| {
-        configuration.tables.iter().map(|table| (table.spec.name, table.columns.clone())).collect::<Vec<_>>()
+    let fits = |table: &Table| {
+        let there = here.table(table.spec.name);
+        there.is_some_and(|there| table.columns.iter().all(|column| there.position(column).is_some()))
     };
-    if shape(&wanted) != shape(here) {
-        return Err(Error::new(Kind::SchemaDiffers, "the rows to apply do not fit the tables of this database"));
+    if let Some(table) = configuration.tables.iter().find(|table| !fits(table)) {
+        let what = format!("the rows of {} do not fit the tables of this database", table.spec.name);
+        return Err(Error::new(Kind::SchemaDiffers, what));
     }
-    Ok(wanted)
+    Ok(configuration.clone())
+}
+
+/// Pauses the monitors of some types, as Uptime Kuma does when somebody pauses them.
+fn pause(monitors: &mut Table, types: &[String]) {
+    let (Some(kind), Some(active)) = (monitors.position(catalog::TYPE), monitors.position(catalog::ACTIVE)) else {
+        return;
+    };
+    let paused = |value: &Value| value.as_text().is_some_and(|text| types.iter().any(|kind| kind == text));
+    for row in &mut monitors.rows {
+        if row.get(kind).is_some_and(paused)
+            && let Some(active) = row.get_mut(active)
+        {
+            *active = Value::Integer(0);
+        }
+    }
 }

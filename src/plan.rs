@@ -86,12 +86,17 @@ impl Update {
     }
 }
 
-/// The plan that turns `here` into `wanted`. Both have the same tables and columns; `localise` sees to it.
+/// The plan that turns `here` into `wanted`, as far as the tables and columns of the latter go; those are all
+/// here, `localise` sees to it.
 pub fn plan(here: &Configuration, wanted: &Configuration) -> Plan {
     let tables = wanted
         .tables
         .iter()
-        .map(|wanted| table_plan(here.table(wanted.spec.name).map_or(&[], |table| &table.rows), wanted))
+        .map(|wanted| match here.table(wanted.spec.name) {
+            Some(here) if here.columns == wanted.columns => table_plan(&here.rows, wanted),
+            Some(here) => table_plan(&here.limited_to(&wanted.columns).rows, wanted),
+            None => table_plan(&[], wanted),
+        })
         .filter(|table| !(table.deletes.is_empty() && table.updates.is_empty() && table.inserts.is_empty()))
         .collect();
     let files = wanted.files.iter().filter(|file| !here.files.contains(file)).cloned().collect();

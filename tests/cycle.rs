@@ -27,7 +27,8 @@ use support::host::{End, FAULTS, Fault, World, main_id};
 use support::rows;
 
 fn settings(role: &str) -> Settings {
-    Settings::parse(&format!("role = \"{role}\"\nrepository = \"/r\""), Path::new("config.toml")).unwrap()
+    let text = format!("role = \"{role}\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
 }
 
 fn replica() -> Settings {
@@ -62,11 +63,11 @@ fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
     let stop = "check_writable, check_stoppable, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
-    let start = "start, tell started, check_healthy, tell healthy, sweep_history";
+    let start = "start, tell started, check_healthy, tell healthy, sweep_history, export";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, tell applied, save")),
         // What the administrator stopped stays stopped.
-        (false, format!("{before}, check_writable, save, {write}, tell applied, save")),
+        (false, format!("{before}, check_writable, save, {write}, export, tell applied, save")),
     ] {
         let (mut world, id) = behind(running);
         let end = world.cycle(&replica());
@@ -81,7 +82,7 @@ fn an_apply_takes_its_steps_in_this_order() {
 
         // From now on one question a cycle.
         assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
-        assert_eq!(world.calls, words("look, tell up-to-date, save"));
+        assert_eq!(world.calls, words("look, export, tell up-to-date, save"));
     }
 }
 
@@ -161,6 +162,11 @@ fn an_apply_survives_a_fault_at_every_step() {
                 tried += 1;
                 let call = world.calls.last().cloned().unwrap_or_default();
                 let context = format!("{fault:?} at call {at}, ran {ran}, last call {call}, {end:?}");
+                if fault == Fault::ErrorBefore && matches!(end, End::Done(_)) {
+                    // The last one only looks for edits to come, and the next cycle can do that.
+                    assert_eq!((applied(&world), world.state().replica.left), (Some(id), None), "{context}");
+                    continue;
+                }
                 assert!(!matches!(end, End::Done(_)), "{context}");
                 check_after(&world, &end, ran, &id, &context);
 
@@ -250,7 +256,8 @@ fn an_apply_survives_two_faults_in_one_run() {
                 let brings_up = world.state().intent.as_ref().is_some_and(|intent| intent.start);
                 assert!(world.running == ran || brings_up, "A: {context}");
                 assert!(world.rows == generation(0) || world.rows == generation(1), "B: {context}");
-                assert_ne!(applied(&world), Some(id.clone()), "C: {context}");
+                let recorded = applied(&world) == Some(id.clone());
+                assert!(!recorded || world.rows == generation(1) && world.running == ran, "C: {context}");
 
                 let next = world.cycle(&replica());
                 assert_eq!(world.running, ran, "A after the next cycle: {context}");

@@ -138,6 +138,8 @@ fn events() -> Vec<Event> {
         Event::Published { snapshot: snapshot(), sequence: 7, digest, rows: 1, bytes: 1 },
         Event::UpToDate { snapshot: snapshot(), again: false },
         Event::Held { reason: "x".to_owned(), again: false, idle: Some(1) },
+        Event::Deferred { snapshot: snapshot(), until: "2026-01-01T00:00:00Z".parse().unwrap(), again: false },
+        Event::Drifted { digest, overwrite: false },
         Event::Fetched { snapshot: snapshot(), bytes: 1 },
         Event::Planned { snapshot: Some(snapshot()), size },
         Event::Stopping { unit: unit() },

@@ -26,7 +26,8 @@ use support::generations::generation;
 use support::host::{End, FAULTS, Fault, World, main_id};
 
 fn settings(role: Role) -> Settings {
-    Settings::parse(&format!("role = \"{role}\"\nrepository = \"/r\""), Path::new("config.toml")).unwrap()
+    let text = format!("role = \"{role}\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
 }
 
 /// A replica that has applied generation 1 of main b.

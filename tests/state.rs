@@ -19,8 +19,8 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Fenced, Held, Hold, Intent, LastCycle, MainState, Published, Refused, ReplicaState, Setback,
-    State, VERSION,
+    Applied, Attempt, Drift, Fenced, Held, Hold, Intent, LastCycle, Left, MainState, Published, Refused, ReplicaState,
+    Setback, State, VERSION,
 };
 
 /// The bytes of version 1, as they were when it was released. They are never edited.
@@ -71,9 +71,17 @@ fn golden() -> State {
                 reason: "the disk is full".to_owned(),
                 at: at("2026-01-01T00:00:00Z"),
             }),
-            held: Some(Held { snapshot: snapshot('d'), schema: two, reason: "upgrade \"here\"".to_owned() }),
+            held: Some(Held {
+                snapshot: snapshot('d'),
+                schema: two,
+                exact: true,
+                reason: "upgrade \"here\"".to_owned(),
+            }),
             restored: Some(two),
             stray: Some(snapshot('8')),
+            left: Some(Left { digest: one, schema: two }),
+            drift: Some(Drift { digest: two, since: at("2026-01-02T00:00:00Z") }),
+            stopped: Some(at("2026-01-01T00:00:00Z")),
         },
         intent: Some(Intent {
             snapshot: Some(snapshot('e')),

@@ -10,7 +10,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::cli::{Cli, Printing, Verb};
-use crate::config::{Role, Settings};
+use crate::config::{OnDrift, Role, Settings};
 use crate::cycle::{self, Activity, Event, Host as _, Orders, Verified};
 use crate::decide::{self, Apply, Publish};
 use crate::error::{Error, Exit, Kind, Result};
@@ -181,9 +181,10 @@ async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -
 async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> Result<PlanDocument> {
     let document = |would, message: String| PlanDocument::new(Role::Replica, would, message);
     let listing = system.look().await?;
-    let snapshot = match decide::apply(&listing, &state.replica)? {
+    let step = decide::apply(&listing, &state.replica)?;
+    let snapshot = match step {
         Apply::Nothing => return Ok(document("held", "nothing has been published to the repository yet".to_owned())),
-        Apply::UpToDate(snapshot) => {
+        Apply::UpToDate(snapshot) if state.replica.drift.is_none() => {
             return Ok(
                 document("up to date", format!("snapshot {} is in force", snapshot.id.short())).snapshot(snapshot)
             );
@@ -193,14 +194,15 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
                 document("held", format!("the main writes dump format {}", snapshot.label.format)).snapshot(snapshot)
             );
         }
-        Apply::Fetch(snapshot) => snapshot,
+        Apply::UpToDate(snapshot) | Apply::Fetch(snapshot) => snapshot,
     };
+    let drift = state.replica.drift.as_ref().filter(|_| matches!(step, Apply::UpToDate(_)));
     let Verified(dump) = cycle::verify(&system.fetch(&snapshot.id).await?, Some(snapshot))?;
     let here = system.export().await?;
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         return Ok(document("held", reason).snapshot(snapshot));
     }
-    let wanted = localise::wanted(&dump.configuration, &here.configuration, settings.replica.strategy)?;
+    let wanted = localise::wanted(&dump.configuration, &here.configuration, &settings.replica)?;
     let changes = plan(&here.configuration, &wanted);
     if changes.is_empty() {
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
@@ -208,8 +210,15 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     }
     system.rehearse(&changes, &here.configuration, &wanted).await?;
     let running = system.activity().await? == Activity::Running;
-    let message = format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host);
-    Ok(document("apply", message).snapshot(snapshot).changes(&changes, running))
+    let (would, message) = match drift {
+        Some(drift) if settings.replica.on_drift == OnDrift::Report => {
+            let since = drift.since.round(jiff::Unit::Second).unwrap_or(drift.since);
+            let id = snapshot.id.short();
+            ("up to date", format!("edited here, found {since}; to be as in snapshot {id} again it would take"))
+        }
+        _ => ("apply", format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host)),
+    };
+    Ok(document(would, message).snapshot(snapshot).changes(&changes, running && would == "apply"))
 }
 
 async fn status(cli: &Cli, json: bool) -> Result<()> {

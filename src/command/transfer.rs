@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::cli::Cli;
-use crate::config::{Kuma, Role, Strategy};
+use crate::config::{Kuma, Role};
 use crate::cycle::{self, History, Prepared, Verified};
 use crate::error::{Error, Kind, Result};
 use crate::host::database::{self, Database};
@@ -75,7 +75,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         let reason = format!("only the dump has: {missing}; only the database has: {surplus}");
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
-    let wanted = localise::wanted(&dump.configuration, &here.configuration, Strategy::Snapshot)?;
+    let wanted = localise::fitting(&dump.configuration, &here.configuration)?;
     let changes = plan(&here.configuration, &wanted);
     let message = format!("{} into {}", file.display(), target.path().display());
     print(&PlanDocument::new(Role::Replica, "import", message).changes(&changes, false), false)?;

@@ -47,6 +47,28 @@ pub enum Strategy {
     Snapshot,
 }
 
+/// What a replica does about edits that somebody made on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrift {
+    /// It tells, and keeps them until the next snapshot.
+    #[default]
+    Report,
+    /// It tells, and applies the newest snapshot again.
+    Overwrite,
+}
+
+/// Into which schemas a replica writes rows of the main.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaPolicy {
+    /// Only into the same.
+    #[default]
+    Exact,
+    /// Also into one that has all that the main's has, and more.
+    Superset,
+}
+
 /// Everything the configuration file says, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -117,7 +139,19 @@ pub struct Main {
 pub struct Replica {
     /// What is taken over, and when.
     pub strategy: Strategy,
+    /// Types of monitors that are paused here, because they look at the host they run on, or wait for it to be
+    /// called.
+    pub paused_types: Vec<String>,
+    /// How long Uptime Kuma is left alone after it was stopped for an apply; zero for not at all.
+    pub min_restart_interval: Duration,
+    /// What is done about local edits.
+    pub on_drift: OnDrift,
+    /// Into which schemas rows are written.
+    pub schema: SchemaPolicy,
 }
+
+/// Types of monitors that make no sense on two hosts.
+const PAUSED_TYPES: [&str; 5] = ["docker", "pm2", "push", "system-service", "tailscale-ping"];
 
 /// The keys as written. Unknown ones are refused with line and column.
 #[derive(Debug, Deserialize)]
@@ -165,6 +199,10 @@ struct WrittenMain {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WrittenReplica {
     strategy: Option<Strategy>,
+    paused_types: Option<Vec<String>>,
+    min_restart_interval: Option<SignedDuration>,
+    on_drift: Option<OnDrift>,
+    schema: Option<SchemaPolicy>,
 }
 
 impl Settings {
@@ -257,7 +295,16 @@ impl Written {
                 look_every: duration("main.look-every", self.main.look_every, Duration::from_secs(86_400))?,
                 max_shrink,
             },
-            replica: Replica { strategy: self.replica.strategy.unwrap_or_default() },
+            replica: Replica {
+                strategy: self.replica.strategy.unwrap_or_default(),
+                paused_types: self.replica.paused_types.unwrap_or_else(|| PAUSED_TYPES.map(str::to_owned).to_vec()),
+                min_restart_interval: match self.replica.min_restart_interval {
+                    Some(SignedDuration::ZERO) => Duration::ZERO,
+                    written => duration("replica.min-restart-interval", written, Duration::from_secs(300))?,
+                },
+                on_drift: self.replica.on_drift.unwrap_or_default(),
+                schema: self.replica.schema.unwrap_or_default(),
+            },
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The replica's sequence: look, decide, fetch, verify, plan, replace, record. What lies between the
 //! stop and the healthy start is in `replace`.
 
-use crate::config::Settings;
+use crate::config::{SchemaPolicy, Settings};
 use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
 use crate::localise;
@@ -10,8 +10,9 @@ use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
 use crate::model::state::{Applied, Held, State};
 use crate::plan::plan;
 
+use super::publish::Prepared;
 use super::replace::{refuse, replace};
-use super::{Event, Host, Orders, Outcome, held};
+use super::{Event, Host, Orders, Outcome, deferred, drift, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -27,7 +28,12 @@ pub(super) async fn run<H: Host>(
     tell_stray(host, state, &listing);
     let snapshot = match decide::apply(&listing, &state.replica)? {
         Apply::Nothing => return Ok(held(host, state, "nothing has been published to the repository yet".to_owned())),
-        Apply::UpToDate(snapshot) => return Ok(up_to_date(host, state, &snapshot.id)),
+        Apply::UpToDate(snapshot) => {
+            if !orders.as_main && !drift::calls_for_apply(host, settings, state, &snapshot.id).await? {
+                return Ok(up_to_date(host, state, &snapshot.id));
+            }
+            snapshot.clone()
+        }
         Apply::Unreadable(snapshot) => {
             let format = snapshot.label.format;
             let reason = format!("the main writes dump format {format}; upgrade kuma-replicator on this replica");
@@ -37,9 +43,14 @@ pub(super) async fn run<H: Host>(
     };
     if !orders.at_once {
         decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
+        let interval = settings.replica.min_restart_interval;
+        if let Some(until) = decide::resting(state.replica.stopped, host.now(), interval) {
+            return Ok(deferred(host, state, &snapshot.id, until));
+        }
     }
     let here = host.export().await?;
-    if let Some(reason) = decide::still_held(state.replica.held.as_ref(), &snapshot, &here.schema) {
+    let policy = settings.replica.schema;
+    if let Some(reason) = decide::still_held(state.replica.held.as_ref(), &snapshot, &here.schema, policy) {
         let reason = reason.to_owned();
         return Ok(held(host, state, reason));
     }
@@ -52,14 +63,18 @@ pub(super) async fn run<H: Host>(
     })?;
     host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
     drop(bytes);
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, policy) {
         let schema = here.schema.fingerprint();
         let outcome = held(host, state, reason.clone());
-        state.replica.held = Some(Held { snapshot: snapshot.id, schema, reason });
+        state.replica.held = Some(Held { snapshot: snapshot.id, schema, exact: policy == SchemaPolicy::Exact, reason });
         return Ok(outcome);
     }
 
-    let wanted = localise::wanted(&dump.configuration, &here.configuration, settings.replica.strategy)?;
+    let wanted = if orders.as_main {
+        localise::fitting(&dump.configuration, &here.configuration)?
+    } else {
+        localise::wanted(&dump.configuration, &here.configuration, &settings.replica)?
+    };
     let changes = plan(&here.configuration, &wanted);
     let size = changes.size();
     let written = !changes.is_empty();
@@ -80,6 +95,8 @@ pub(super) async fn run<H: Host>(
     state.replica.restored = None;
     let id = snapshot.id.clone();
     let digest = snapshot.label.digest;
+    let content = (!written).then(|| Prepared::new(here).content());
+    drift::remember(host, state, content).await;
     state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.label.place, digest, at: host.now() });
     if written {
         host.tell(&Event::Applied { snapshot: id.clone(), digest, size });

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::error::{Error, Kind};
 use crate::model::digest::Digest;
 use crate::model::snapshot::SnapshotId;
@@ -34,6 +36,10 @@ pub enum Event {
     UpToDate { snapshot: SnapshotId, again: bool },
     /// Something newer waits, or everything. `again` if it waited in the cycle before; `idle` as in [`Fields`].
     Held { reason: String, again: bool, idle: Option<u64> },
+    /// Replica: a snapshot waits because Uptime Kuma was restarted not long ago. `again` if it waited so before.
+    Deferred { snapshot: SnapshotId, until: Timestamp, again: bool },
+    /// Replica: somebody edited the configuration here.
+    Drifted { digest: Digest, overwrite: bool },
     /// A snapshot is here and is what it says it is.
     Fetched { snapshot: SnapshotId, bytes: usize },
     /// The changes are known.
@@ -102,6 +108,8 @@ pub const MESSAGE_IDS: &[(&str, &str)] = &[
     ("published", "8eb75588a86b4230908b62f3bd637f02"),
     ("up-to-date", "e70f49f287b1491bbdca01c7b45ee5f6"),
     ("held", "864ed13ba5c44be781b71fd403a5d1d4"),
+    ("deferred", "2689c3b911de4cdbbea60c109ec7091d"),
+    ("drifted", "2c12fe9566e54377a36252128c43ebbc"),
     ("fetched", "e8ed65f954fd4ee082854b0fa882389c"),
     ("planned", "9ef9e4c5110b4fcc9eb9c55fad1241ac"),
     ("stopping", "70069949eb64443a8a0d100d9a8b99b5"),
@@ -129,6 +137,8 @@ impl Event {
             Self::Published { .. } => "published",
             Self::UpToDate { .. } => "up-to-date",
             Self::Held { .. } => "held",
+            Self::Deferred { .. } => "deferred",
+            Self::Drifted { .. } => "drifted",
             Self::Fetched { .. } => "fetched",
             Self::Planned { .. } => "planned",
             Self::Stopping { .. } => "stopping",
@@ -161,8 +171,9 @@ impl Event {
         match self {
             Self::Unchanged { again: true, .. }
             | Self::UpToDate { again: true, .. }
+            | Self::Deferred { again: true, .. }
             | Self::Held { again: true, .. } => Level::Info,
-            Self::Held { .. } | Self::Stray { .. } | Self::Warning { .. } => Level::Warning,
+            Self::Held { .. } | Self::Drifted { .. } | Self::Stray { .. } | Self::Warning { .. } => Level::Warning,
             Self::Failed { error, .. } if error.kind().exit() == Exit::TryAgain => Level::Warning,
             Self::Failed { .. } => Level::Error,
             _ => Level::Notice,
@@ -181,7 +192,7 @@ impl Event {
                 fields.rows = Some(*rows);
                 fields.bytes = Some(*bytes as u64);
             }
-            Self::UpToDate { snapshot, .. } | Self::Stray { snapshot, .. } => {
+            Self::UpToDate { snapshot, .. } | Self::Deferred { snapshot, .. } | Self::Stray { snapshot, .. } => {
                 fields.snapshot = Some(snapshot.to_string());
             }
             Self::Recovered { snapshot, .. } => fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string),
@@ -213,6 +224,7 @@ impl Event {
                 fields.size = Some(*size);
             }
             Self::Held { idle, .. } => fields.idle = *idle,
+            Self::Drifted { digest, .. } => fields.digest = Some(digest.to_string()),
             Self::Released | Self::Promoted { .. } | Self::Demoted | Self::Warning { .. } => {}
             Self::Failed { error, snapshot, idle } => {
                 fields.idle = *idle;
@@ -234,6 +246,15 @@ impl fmt::Display for Event {
             }
             Self::UpToDate { snapshot, .. } => write!(f, "up to date with snapshot {}", snapshot.short()),
             Self::Held { reason, .. } => write!(f, "held: {reason}"),
+            Self::Deferred { snapshot, until, .. } => {
+                let until = until.round(jiff::Unit::Second).unwrap_or(*until);
+                write!(f, "snapshot {} waits until {until}: Uptime Kuma was restarted not long ago", snapshot.short())
+            }
+            Self::Drifted { overwrite, .. } => write!(
+                f,
+                "the configuration was edited on this replica; {}",
+                if *overwrite { "the main's is applied again" } else { "kuma-replicator plan shows how" }
+            ),
             Self::Fetched { snapshot, bytes } => {
                 write!(f, "fetched and verified snapshot {}: {bytes} bytes", snapshot.short())
             }

@@ -5,6 +5,7 @@
 //! and a test implements it to fail or to be killed at every step in turn.
 
 mod apply;
+mod drift;
 mod event;
 mod publish;
 mod replace;
@@ -215,6 +216,14 @@ fn held<H: Host>(host: &mut H, state: &State, reason: String) -> Outcome {
     Outcome::Held(reason)
 }
 
+fn deferred<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId, until: Timestamp) -> Outcome {
+    let event = |again| Event::Deferred { snapshot: snapshot.clone(), until, again };
+    let reason = event(false).to_string();
+    let again = state.last.as_ref().is_some_and(|last| last.message == reason);
+    host.tell(&event(again));
+    Outcome::Held(reason)
+}
+
 /// What a person may order for one cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
@@ -222,6 +231,8 @@ pub struct Orders {
     pub confirm_shrink: bool,
     /// Apply although the cycle would wait before it stops Uptime Kuma again.
     pub at_once: bool,
+    /// Take the newest snapshot as the main had it, without the wishes of this replica, also if it is in force.
+    pub as_main: bool,
 }
 
 /// Milliseconds for a field of an event.

@@ -80,6 +80,9 @@ pub(super) async fn replace<H: Host>(
     }
     host.check_interrupted()?;
     state.intent = Some(Intent { snapshot: snapshot.cloned(), start, since: host.now(), previous: None });
+    if start {
+        state.replica.stopped = Some(host.now());
+    }
     host.save(state)?;
 
     if start {

@@ -1,7 +1,7 @@
 //! What a person puts in force by hand: an earlier snapshot, or what the last apply replaced. Cycles are held
 //! from then on, so that none undoes it.
 
-use crate::config::Settings;
+use crate::config::{Role, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise;
@@ -65,12 +65,16 @@ pub async fn prepare_restore<H: Host>(
         }
     };
     let here = host.export().await?;
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema) {
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         let what = format!("{name} was made by another version of Uptime Kuma");
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
     let here = here.configuration;
-    let wanted = localise::wanted(&dump.configuration, &here, settings.replica.strategy)?;
+    // What was here before has the wishes of this host in it already.
+    let wanted = match (settings.role, source) {
+        (Role::Replica, Source::Snapshot(_)) => localise::wanted(&dump.configuration, &here, &settings.replica)?,
+        _ => localise::fitting(&dump.configuration, &here)?,
+    };
     let changes = plan(&here, &wanted);
     host.rehearse(&changes, &here, &wanted).await?;
     Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted })

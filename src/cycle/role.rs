@@ -31,7 +31,7 @@ pub async fn promote<H: Host>(host: &mut H, settings: &Settings, state: &mut Sta
     }
     if !as_is && !host.look().await?.snapshots.is_empty() {
         let replica = Settings { role: Role::Replica, ..settings.clone() };
-        let orders = Orders { at_once: true, ..Orders::default() };
+        let orders = Orders { at_once: true, as_main: true, ..Orders::default() };
         let taken = run(host, &replica, state, &orders).await.map_err(or_as_is)?;
         if let Outcome::Held(reason) = taken {
             let what = "the newest snapshot cannot be taken over";

@@ -41,6 +41,11 @@ const fn link(name: &'static str, shown: &'static [&'static str]) -> TableSpec {
 /// The identity column of entities, and the column that links do without.
 pub const ID: &str = "id";
 
+/// Columns of a monitor: what kind of monitor it is, and whether it runs or is paused.
+pub const TYPE: &str = "type";
+/// See [`TYPE`].
+pub const ACTIVE: &str = "active";
+
 /// All replicated tables, parents before children: the order of a dump and of inserts.
 pub const TABLES: &[TableSpec] = &[
     TableSpec {

@@ -61,6 +61,19 @@ impl Table {
         }
     }
 
+    /// This table with only `columns`, sorted; one that is missing here is NULL.
+    #[must_use]
+    pub fn limited_to(&self, columns: &[String]) -> Self {
+        let mut limited = Self::new(self.spec, columns.to_vec());
+        limited.rows = self
+            .rows
+            .iter()
+            .map(|row| limited.columns.iter().map(|column| self.value(row, column).clone()).collect())
+            .collect();
+        limited.sort();
+        limited
+    }
+
     /// Where `column` stands in each row.
     pub fn position(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|name| name == column)

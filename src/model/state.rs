@@ -124,6 +124,35 @@ pub struct ReplicaState {
     /// The newest snapshot that a former main published after its time, once it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stray: Option<SnapshotId>,
+    /// What was in the database after the last apply, once Uptime Kuma ran with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
+    /// Somebody edited the configuration here since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// When Uptime Kuma was last stopped for an apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Timestamp>,
+}
+
+/// What an apply left in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// The digest of the configuration.
+    pub digest: Digest,
+    /// The fingerprint of the schema: a migration may rewrite rows.
+    pub schema: Digest,
+}
+
+/// Local edits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drift {
+    /// The digest of the configuration with them.
+    pub digest: Digest,
+    /// When they were found.
+    pub since: Timestamp,
 }
 
 /// A finished apply.
@@ -174,6 +203,8 @@ pub struct Held {
     pub snapshot: SnapshotId,
     /// The fingerprint of the schema here when it was held.
     pub schema: Digest,
+    /// Whether only the same schema would have done.
+    pub exact: bool,
     /// Why, and what to do.
     pub reason: String,
 }

@@ -118,6 +118,9 @@ impl fmt::Display for StatusDocument {
         } else {
             writeln!(f, "applied       nothing yet")?;
         }
+        if let Some(drift) = &replica.drift {
+            writeln!(f, "edited here   {} kuma-replicator plan shows how", when(&drift.since))?;
+        }
         if replica.restored.is_some() {
             writeln!(f, "restored      another configuration is in force, put there by hand")?;
         }

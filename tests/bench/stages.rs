@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kuma_replicator::config::Strategy;
 use kuma_replicator::cycle::{History, Prepared, Verified, verify};
 use kuma_replicator::host::database::{self, Database};
 use kuma_replicator::localise;
@@ -85,8 +84,7 @@ fn round(main: &Path, before: &str) -> Result<Round> {
 
     let here = round.time("replica: export", || replica.export())?.configuration;
     let Verified(dump) = round.time("replica: parse and verify", || verify(&bytes, None))?;
-    let wanted =
-        round.time("replica: localise", || localise::wanted(&dump.configuration, &here, Strategy::Snapshot))?;
+    let wanted = round.time("replica: localise", || localise::fitting(&dump.configuration, &here))?;
     let changes = round.time("replica: plan", || plan(&here, &wanted));
     round.time("replica: rehearse", || database::rehearse(&replica, &changes, &here, &wanted))?;
     let claim = round.time("replica: claim", || runtime.block_on(replica.claim(Duration::ZERO)))?;

@@ -14,6 +14,7 @@ mod faults;
 mod package;
 mod replication;
 mod silence;
+mod wishes;
 mod world;
 
 use std::process::ExitCode;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
     // Each test boots two hosts, and Uptime Kuma needs a core at its start.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let missing = testbed::available().and_then(|()| world::package().map(drop)).err();
-    let tests = [replication::TESTS, apply::TESTS, faults::TESTS, package::TESTS, silence::TESTS].concat();
+    let tests =
+        [replication::TESTS, apply::TESTS, faults::TESTS, package::TESTS, silence::TESTS, wishes::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let missing = missing.clone();
         Trial::ignorable_test(name, move || run(test, missing))

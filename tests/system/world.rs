@@ -112,7 +112,11 @@ fn host(role: &str, repository: &FolderRepository, unit: Option<&str>, config: &
 pub fn install(machine: &Machine, role: &str, repository: &str, config: &str) -> Result<()> {
     machine.install_deb(&package()?)?;
     let directory = machine.root().join("etc/kuma-replicator");
-    let text = format!("role = \"{role}\"\nrepository = \"{repository}\"\n{config}");
+    let mut text = format!("role = \"{role}\"\nrepository = \"{repository}\"\n{config}");
+    if !text.contains("[replica]") {
+        // Tests have no time to lose. It is the last table, so that further keys of it can be appended.
+        text.push_str("[replica]\nmin-restart-interval = \"0s\"\n");
+    }
     std::fs::write(directory.join("config.toml"), text)?;
     std::fs::write(directory.join("restic-password"), PASSWORD)?;
     machine.run(&["chmod", "600", "/etc/kuma-replicator/restic-password"])?;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use kuma_replicator::cycle::History;
-use kuma_replicator::host::database::Database;
+use kuma_replicator::host::database::{Database, rehearse};
+use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
@@ -110,6 +111,40 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
         write(&before, History::SetAside);
         assert_eq!(count("< 0"), none, "{version:?}");
     }
+}
+
+/// A replica of a newer Uptime Kuma that is allowed to take rows of an older one.
+#[test]
+fn what_the_main_lacks_is_left_alone() {
+    let instance = Instance::rich(Version::Two, Order::Upgraded);
+    let main = instance.copy();
+    main.execute("UPDATE monitor SET name='renamed' WHERE id=1; DELETE FROM monitor WHERE id=16; UPDATE monitor_tag SET value='other'");
+    let wanted = library_export(&main).configuration;
+    instance.execute(
+        "ALTER TABLE monitor ADD COLUMN zone TEXT NOT NULL DEFAULT 'nowhere'; UPDATE monitor SET zone='here';
+         ALTER TABLE monitor_tag ADD COLUMN colour TEXT",
+    );
+    let here = library_export(&instance).configuration;
+    let wanted = localise::fitting(&wanted, &here).unwrap();
+    let changes = plan(&here, &wanted);
+    let database = Database::new(instance.path());
+    rehearse(&database, &changes, &here, &wanted).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    assert!(claim.write(&changes, &wanted, History::Remove).unwrap().is_empty());
+    assert_eq!(instance.value("SELECT zone FROM monitor WHERE id=1"), t("here"));
+    assert_eq!(instance.value("SELECT name FROM monitor WHERE id=1"), t("renamed"));
+    assert!(plan(&library_export(&instance).configuration, &wanted).is_empty());
+    // A new row has the default, and the way back to all that was here works.
+    instance.execute("DELETE FROM monitor WHERE id=1");
+    let changes = plan(&library_export(&instance).configuration, &wanted);
+    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    claim.write(&changes, &wanted, History::Remove).unwrap();
+    assert_eq!(instance.value("SELECT zone FROM monitor WHERE id=1"), t("nowhere"));
+    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    let changes = plan(&claim.export().unwrap().configuration, &here);
+    claim.write(&changes, &here, History::Remove).unwrap();
+    assert_eq!(library_export(&instance).configuration, here);
 }
 
 #[test]
