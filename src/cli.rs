@@ -37,6 +37,9 @@ pub enum Verb {
         /// Publish even though more rows vanished than max-shrink allows, or all monitors did
         #[arg(long)]
         confirm_shrink: bool,
+        /// Try the newest snapshot again now, although it was refused or is postponed. Only on a replica
+        #[arg(long)]
+        retry: bool,
     },
     /// Show what run would do now, row by row, with secrets masked. Changes nothing
     Plan(Printing),
@@ -95,6 +98,9 @@ pub enum Verb {
         /// Publish what is here, without taking over the newest snapshot first
         #[arg(long)]
         as_is: bool,
+        /// With --as-is: also if more rows of the newest snapshot are missing here than max-shrink allows
+        #[arg(long, requires = "as_is")]
+        confirm_shrink: bool,
     },
     /// Make this main a replica: publish what changed, then follow the host that is promoted
     Demote {

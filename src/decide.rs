@@ -1,6 +1,8 @@
 //! Whether to go on: from what is newest, what is remembered and what is configured. Each function
 //! gives a decision or says why not; none of them does anything.
 
+mod reign;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,8 +14,11 @@ use crate::model::catalog;
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
-use crate::model::snapshot::{Listing, MainId, Snapshot};
-use crate::model::state::{Fenced, Held, Hold, LastCycle, MainState, Published, ReplicaState, Setback, State};
+use crate::model::snapshot::{Listing, Snapshot};
+use crate::model::state::{Held, Hold, LastCycle, MainState, Published, ReplicaState, Setback, State};
+
+pub use reign::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
+use reign::{fenced, forgetful, unknown_rows};
 
 /// What a main would publish: the digest of its configuration and the fingerprint of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,80 +84,38 @@ pub enum Publish<'a> {
 /// # Errors
 /// [`Kind::Fenced`] if another host is the main, [`Kind::OutOfOrder`] if two snapshots claim the newest place.
 pub fn publish<'a>(listing: &'a Listing, main: &MainState, content: Content) -> Result<Publish<'a>> {
-    let at = |sequence: u64| Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence: sequence + 1 });
-    let (epoch, sequence) = listing.newest().first().map_or((0, 0), |newest| newest.label.place.order());
-    if epoch < main.epoch && epoch > 0 {
-        // This host was promoted. Its first snapshot ends the epoch before, whatever stands there, and also if
-        // the rows are the same.
-        return Ok(at(sequence));
-    }
-    let Some(newest) = single_newest(listing)? else {
-        return Ok(at(main.published.as_ref().map_or(0, |published| published.sequence)));
+    let last = main.published.as_ref().map_or(0, |published| published.sequence);
+    let after = |sequence: u64| {
+        let sequence = sequence.max(last).saturating_add(1);
+        Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence })
     };
+    let (epoch, sequence) = listing.newest().first().map_or((0, 0), |newest| newest.label.place.order());
+    if epoch < main.epoch {
+        // This host was promoted, or the repository has lost what it had. The next snapshot ends the epoch before,
+        // whatever stands there, and also if the rows are the same.
+        return Ok(after(sequence));
+    }
+    let Some(newest) = single_newest(listing)? else { return Ok(after(0)) };
     let place = &newest.label.place;
     if place.epoch > main.epoch || place.main != main.id {
         return Err(fenced(newest, &main.id));
     }
-    let remembered = main.published.as_ref().map(|published| (published.sequence, published.digest));
     let begun = main.publishing.as_ref().map(|attempt| (attempt.sequence, attempt.digest));
     let found = Some((place.sequence, newest.label.digest));
     let Content { digest, schema } = content;
     if newest.label.digest == digest && newest.label.schema == schema && newest.label.readable() {
         return Ok(Publish::AlreadyThere(newest));
     }
+    if forgetful(main) && newest.label.digest != digest {
+        // Edits since then, an old backup and a clone look alike from here.
+        return Err(unknown_rows(newest, &main.id));
+    }
     // A newer snapshot under this identity that this host does not remember was published by a copy of it.
-    // A host that remembers nothing has lost its state and takes up where the repository stands.
-    let ahead = remembered.is_some_and(|(sequence, _)| place.sequence > sequence) && found != begun;
+    let ahead = main.published.is_some() && place.sequence > last && found != begun;
     if ahead {
         return Err(fenced(newest, &main.id));
     }
-    Ok(at(place.sequence.max(remembered.map_or(0, |(sequence, _)| sequence))))
-}
-
-/// The epoch that `main` publishes in: one that has lost its memory takes up its own where the repository stands.
-pub fn epoch(listing: &Listing, main: &MainState) -> u64 {
-    let forgetful = main.published.is_none() && main.publishing.is_none() && main.fenced.is_none();
-    let own = |newest: &&Snapshot| forgetful && newest.label.place.main == main.id;
-    listing.newest().into_iter().find(own).map_or(main.epoch, |newest| main.epoch.max(newest.label.place.epoch))
-}
-
-/// The snapshot of a higher epoch that ends the time of `main`, if there is one.
-pub fn succeeded<'a>(listing: &'a Listing, main: &MainState) -> Option<&'a Snapshot> {
-    listing.newest().into_iter().find(|newest| newest.label.place.epoch > main.epoch)
-}
-
-/// The newest snapshot that a former main published after another host was promoted: its sequence is not below
-/// the first one of the newest epoch. Clocks prove nothing here.
-pub fn stray(listing: &Listing) -> Option<&Snapshot> {
-    let place = |snapshot: &Snapshot| snapshot.label.place.order();
-    let (epoch, _) = listing.snapshots.iter().map(place).max()?;
-    let promoted = listing.snapshots.iter().map(place).filter(|(other, _)| *other == epoch).min()?.1;
-    let late = |snapshot: &&Snapshot| place(snapshot).0 < epoch && place(snapshot).1 >= promoted;
-    listing.snapshots.iter().filter(late).max_by_key(|snapshot| place(snapshot))
-}
-
-/// What a main says that was succeeded.
-pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced) -> Error {
-    let Place { main, epoch, sequence } = place;
-    let what = format!(
-        "host {host} (main {main}) was promoted to main: snapshot {} (epoch {epoch}, sequence {sequence}), found {at}; \
-         this host publishes nothing",
-        snapshot.short()
-    );
-    Error::new(Kind::Fenced, what)
-}
-
-fn fenced(newest: &Snapshot, me: &MainId) -> Error {
-    let Place { main, epoch, sequence } = &newest.label.place;
-    let who = if main == me { "a copy of this main".to_owned() } else { format!("main {main}") };
-    Error::new(
-        Kind::Fenced,
-        format!(
-            "{who} on host {} published snapshot {} (epoch {epoch}, sequence {sequence}); this main {me} publishes nothing",
-            newest.host,
-            newest.id.short()
-        ),
-    )
+    Ok(after(place.sequence))
 }
 
 /// What a replica does after a look.
@@ -352,6 +315,10 @@ fn single_newest(listing: &Listing) -> Result<Option<&Snapshot>> {
                 first.label.place.epoch,
                 first.label.place.sequence
             ),
+        )
+        .hint(
+            "run kuma-replicator promote --as-is on the host that is to be the main, then kuma-replicator demote on the \
+             other one",
         ));
     }
     Ok(newest.into_iter().min_by(|a, b| a.id.cmp(&b.id)))

@@ -52,7 +52,7 @@ kinds! {
     /// No cycle of this host has ended well for longer than `overdue-after`.
     Overdue "overdue" NeedsPerson "systemctl list-timers kuma-replicator.timer and journalctl -u kuma-replicator show why";
     /// The export lost everything, or more rows than `max-shrink` allows.
-    Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, run kuma-replicator run --confirm-shrink once";
+    Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, give --confirm-shrink once, as in kuma-replicator run --confirm-shrink";
     /// The state file cannot be read as one this version knows.
     StateDamaged "state-damaged" NeedsPerson "the file was kept; repair it, or move it away to start anew by comparing contents";
     /// A dump or a snapshot is not what it says it is.
@@ -60,7 +60,7 @@ kinds! {
     /// The snapshot was removed from the repository before it was fetched.
     SnapshotGone "snapshot-gone" TryAgain "the next cycle looks again";
     /// A snapshot that Uptime Kuma did not start with once.
-    SnapshotRefused "snapshot-refused" Refused "correct the configuration on the main; its next snapshot will be tried";
+    SnapshotRefused "snapshot-refused" Refused "correct the configuration on the main; its next snapshot will be tried. If the cause was on this host and is gone: kuma-replicator run --retry";
     /// Rows that break a rule of the database here: a constraint, or a reference to nothing.
     Unwritable "unwritable" Refused "nothing was changed; correct the named row on the main";
     /// The dump format is newer than this program.
@@ -80,7 +80,7 @@ kinds! {
     /// Another cycle or command is at work on this host.
     AlreadyRunning "already-running" TryAgain "wait for it to end: systemctl status kuma-replicator";
     /// An apply failed after Uptime Kuma was stopped, and the snapshot waits before it is tried again.
-    Postponed "postponed" TryAgain "remove the cause; it is tried again by itself";
+    Postponed "postponed" TryAgain "remove the cause; it is tried again by itself, or at once with kuma-replicator run --retry";
     /// The repository did not answer.
     RepositoryUnreachable "repository-unreachable" TryAgain "check network, name resolution, clock and the address; the next cycle tries again";
     /// Another restic holds an exclusive lock.

@@ -1,4 +1,5 @@
-//! Where events go: to the journal when systemd runs this program, else to standard error.
+//! Where events go: to the journal when systemd runs this program, else to standard error; those of an order that
+//! a person typed to both.
 //!
 //! The journal gets `MESSAGE_ID` and the `KUMA_…` fields under exactly these names, so no field prefix is
 //! set. Priorities: error 3, warning 4, a change 5 (notice), a cycle without one 6 (info).
@@ -7,6 +8,7 @@ use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -15,22 +17,21 @@ use crate::error::Error;
 
 static CYCLE: OnceLock<String> = OnceLock::new();
 
-/// Sends everything to the journal or to standard error from now on.
-pub fn init() {
+/// Sends everything to the journal or to standard error from now on; if a person `ordered` something on a terminal,
+/// to both. Without a journal an order is carried out all the same.
+pub fn init(ordered: bool) {
     if stderr_is_journal()
-        && let Ok(layer) = tracing_journald::layer()
+        && let Some(journal) = journal()
     {
-        let layer = layer.with_field_prefix(None).with_syslog_identifier("kuma-replicator".to_owned());
-        let layer = layer.with_priority_mappings(PriorityMappings {
-            error: Priority::Error,
-            warn: Priority::Warning,
-            info: Priority::Notice,
-            debug: Priority::Informational,
-            trace: Priority::Debug,
-        });
-        tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(layer).init();
+        tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(journal).init();
         return;
     }
+    let journal = journal().filter(|_| ordered).map(|journal| {
+        // journalctl -u shows it among what the unit says, if root sent it; who typed it is in other fields.
+        let unit = ("OBJECT_SYSTEMD_UNIT", "kuma-replicator.service".to_owned());
+        // As quiet as LogLevelMax= of the unit.
+        journal.with_custom_fields([unit, ("KUMA_USER", user())]).with_filter(LevelFilter::INFO)
+    });
     let plain = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -38,7 +39,27 @@ pub fn init() {
         .with_target(false)
         .without_time()
         .fmt_fields(MessageOnly);
-    tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(plain).init();
+    tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(plain).with(journal).init();
+}
+
+fn journal() -> Option<tracing_journald::Layer> {
+    let layer = tracing_journald::layer().ok()?;
+    let layer = layer.with_field_prefix(None).with_syslog_identifier("kuma-replicator".to_owned());
+    Some(layer.with_priority_mappings(PriorityMappings {
+        error: Priority::Error,
+        warn: Priority::Warning,
+        info: Priority::Notice,
+        debug: Priority::Informational,
+        trace: Priority::Debug,
+    }))
+}
+
+/// Who types, by name: what sudo(8) says, else the login. Only for people; `_UID` and `_AUDIT_LOGINUID` are the
+/// kernel's word.
+fn user() -> String {
+    let names = ["SUDO_USER", "LOGNAME", "USER"];
+    let name = names.iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// Tells an event.
@@ -60,6 +81,7 @@ pub fn tell(event: &Event) {
                 kuma_cycle = cycle,
                 kuma_snapshot = fields.snapshot,
                 kuma_digest = fields.digest,
+                kuma_epoch = fields.epoch,
                 kuma_sequence = fields.sequence,
                 kuma_rows = fields.rows,
                 kuma_bytes = fields.bytes,

@@ -8,7 +8,7 @@ use kuma_replicator::{command, logging};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::init();
+    logging::init(command::is_order(&cli.verb));
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command::run(&cli)),
         Err(error) => {

@@ -1,5 +1,5 @@
-//! Promise: what a person orders by hand (hold, restore, promote, demote) is kept by the cycles that follow, a
-//! kill in the middle of an order loses nothing, and there is one main.
+//! Promise: what a person orders by hand (hold, restore, another try) is kept by the cycles that follow, and a kill
+//! in the middle of an order loses nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,12 +14,10 @@ mod support;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use kuma_replicator::config::{self, Role, Settings};
-use kuma_replicator::cycle::{self, Outcome, Source, Turn};
-use kuma_replicator::decide;
-use kuma_replicator::error::{Error, Kind, Result};
-use kuma_replicator::model::configuration::Configuration;
-use kuma_replicator::model::snapshot::{Listing, SnapshotId};
+use kuma_replicator::config::{Role, Settings};
+use kuma_replicator::cycle::{self, Orders, Outcome, Source};
+use kuma_replicator::error::Kind;
+use kuma_replicator::model::snapshot::SnapshotId;
 use kuma_replicator::model::state::{Hold, State};
 
 use support::generations::generation;
@@ -47,30 +45,8 @@ fn restore(world: &mut World, source: &Source) -> End {
     world.order(async |world, state| {
         let settings = settings(Role::Replica);
         let restoration = cycle::prepare_restore(world, &settings, state, source).await?;
-        cycle::restore(world, &settings, state, restoration, "restored".to_owned()).await
+        cycle::restore(world, &settings, state, restoration).await
     })
-}
-
-/// Runs `promote` or `demote` on a host with the role that its configuration file has.
-fn turn(world: &mut World, from: Role, to: Role, as_is: bool) -> Result<Turn, Option<Error>> {
-    let mut turned = None;
-    let settings = settings(world.role.unwrap_or(from));
-    let end = world.order(async |world, state| {
-        turned = Some(match to {
-            Role::Main => cycle::promote(world, &settings, state, as_is).await?,
-            Role::Replica => cycle::demote(world, &settings, state, as_is).await?,
-        });
-        Ok(())
-    });
-    match end {
-        End::Done(_) => Ok(turned.unwrap()),
-        End::Failed(error) => Err(Some(error)),
-        End::Killed => Err(None),
-    }
-}
-
-fn kind<T: std::fmt::Debug>(result: Result<T, Option<Error>>) -> Kind {
-    result.expect_err("a failure").expect("an error").kind()
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -215,225 +191,112 @@ fn a_restore_survives_a_fault_at_every_step() {
     assert!(tried > 50, "{tried} faults were tried");
 }
 
+#[test]
+fn a_restore_that_failed_leaves_the_way_back_and_the_hold_as_they_were() {
+    let (mut world, _) = following();
+    world.offer(&generation(2), &main_id('b'), 1, 2);
+    world.cycle(&settings(Role::Replica));
+    let (previous, since) = (world.previous.clone(), world.clock);
+    let order = Hold { reason: "ours".to_owned(), since, until: None };
+    hold(&mut world, Some(order.clone()));
+    world.poison = Some(generation(1));
+    assert_eq!(restore(&mut world, &Source::Previous).kind(), Some(Kind::RolledBack));
+    let state = world.state();
+    assert_eq!((state.hold, state.replica.restored, &world.previous), (Some(order), None, &previous));
+    // What kept it from starting is gone: it is there to be restored.
+    world.poison = None;
+    assert!(matches!(restore(&mut world, &Source::Previous), End::Done(_)));
+    assert_eq!(world.rows, generation(1));
+}
+
 // ---------------------------------------------------------------------------------------------------
-// One main
+// Another try
 
-/// Two hosts over one repository: main `a` with generation 1 published, and replica `b` that has it.
-fn fleet() -> (World, World) {
-    let mut a = World::new(generation(1));
-    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
-    let mut b = World::new(generation(0));
-    b.id = main_id('b');
-    b.share(&a);
-    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
-    (a, b)
+/// A replica on generation 1 that refuses generation 2, as Uptime Kuma did not come up with it.
+fn refusing() -> (World, SnapshotId) {
+    let (mut world, _) = following();
+    let second = world.offer(&generation(2), &main_id('b'), 1, 2);
+    world.poison = Some(generation(2));
+    assert_eq!(world.cycle(&settings(Role::Replica)).kind(), Some(Kind::RolledBack));
+    (world, second)
 }
 
-fn places(world: &World) -> Vec<(char, u64, u64)> {
-    let place = |snapshot: &kuma_replicator::model::snapshot::Snapshot| {
-        let place = &snapshot.label.place;
-        (place.main.to_string().chars().next().unwrap(), place.epoch, place.sequence)
-    };
-    world.repository.iter().map(|(snapshot, _)| place(snapshot)).collect()
-}
+const RETRY: Orders = Orders { confirm_shrink: false, at_once: false, as_main: false, retry: true };
 
 #[test]
-fn a_failover_has_one_main_at_its_end() {
-    let (mut a, mut b) = fleet();
-    // The main changed something that the replica does not have yet, and is gone.
-    a.rows = generation(2);
-    a.cycle(&settings(Role::Main));
-    b.share(&a);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), Turn::Turned);
-    assert_eq!((b.role, &b.rows), (Some(Role::Main), &generation(2)), "the newest snapshot is taken first");
-    assert_eq!(places(&b), [('a', 1, 1), ('a', 1, 2), ('b', 2, 3)]);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), Turn::Already);
-    b.rows = generation(3);
-    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
-
-    // The former main comes back with a change of its own: it publishes nothing, now and later.
-    a.share(&b);
-    a.rows = generation(0);
-    for look in [1, 0] {
-        assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
-        assert_eq!((a.did("look"), a.did("publish")), (look, 0));
+fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
+    let replica = settings(Role::Replica);
+    let (mut world, second) = refusing();
+    // Still poisoned: it is refused as before, and told.
+    assert_eq!(world.cycle_with(&replica, &RETRY).kind(), Some(Kind::RolledBack));
+    assert_eq!(world.did("tell retried"), 1);
+    let stops = world.stops;
+    assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRefused), stops));
+    // An order that did not get as far as a stop uses nothing up, and leaves nothing behind.
+    for call in ["look", "fetch", "rehearse", "check_writable", "check_stoppable"] {
+        let mut world = world.clone();
+        let at = {
+            let mut probe = world.clone();
+            probe.cycle_with(&replica, &RETRY);
+            probe.calls.iter().filter(|found| *found != "release").position(|found| found == call).unwrap()
+        };
+        world.faults = vec![(at, Fault::ErrorBefore)];
+        assert!(world.cycle_with(&replica, &RETRY).kind().is_some(), "{call}");
+        assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRefused), stops), "{call}");
     }
-    // Not even when the repository loses what told so.
-    let all = std::mem::take(&mut a.repository);
-    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
-    a.repository = all;
-
-    // Demoted, it follows.
-    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), Turn::Turned);
-    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
-    assert_eq!((&a.rows, a.role), (&generation(3), Some(Role::Replica)));
-    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), Turn::Already);
-
-    // And back: a planned switch.
-    b.rows = generation(1);
-    assert_eq!(turn(&mut b, Role::Main, Role::Replica, false).unwrap(), Turn::Turned);
-    a.share(&b);
-    assert_eq!(turn(&mut a, Role::Replica, Role::Main, false).unwrap(), Turn::Turned);
-    assert_eq!((&a.rows, places(&a).last()), (&generation(1), Some(&('a', 3, 6))), "published before it was demoted");
-    b.share(&a);
-    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+    world.poison = None;
+    assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Outcome::Applied(id)) if id == second));
+    assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+    assert_eq!((world.state().replica.refused, world.cycle_with(&replica, &RETRY).kind()), (None, None));
+    assert_eq!(world.did("tell retried"), 0, "there is nothing to try again");
 }
 
 #[test]
-fn what_a_former_main_publishes_late_is_ignored_and_told_once() {
-    let (mut a, mut b) = fleet();
-    let mut c = World::new(generation(1));
-    c.share(&a);
-    c.cycle(&settings(Role::Replica));
-    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
-    // It looked a moment too early.
-    a.rows = generation(2);
-    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
-    assert_eq!(places(&a).last(), Some(&('a', 1, 2)));
-    a.merge(&b);
-    c.share(&a);
-    b.share(&a);
-    assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
-    assert_eq!((&c.rows, c.did("tell stray")), (&generation(1), 1));
-    c.cycle(&settings(Role::Replica));
-    assert_eq!(c.did("tell stray"), 0);
-    b.rows = generation(3);
-    b.cycle(&settings(Role::Main));
-    assert_eq!(b.did("tell stray"), 1);
-    // It notices by itself in the cycle after its publish, without another change.
-    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
-}
-
-#[test]
-fn two_mains_that_publish_at_the_same_moment_both_stop_and_a_promotion_settles_it() {
-    let (mut a, mut b) = fleet();
-    let mut c = World::new(generation(1));
-    c.share(&a);
-    c.cycle(&settings(Role::Replica));
-    // Both replicas are promoted while neither sees the other.
-    c.id = main_id('c');
-    b.rows = generation(2);
-    turn(&mut b, Role::Replica, Role::Main, true).unwrap();
-    turn(&mut c, Role::Replica, Role::Main, true).unwrap();
-    b.merge(&c);
-    c.share(&b);
-    a.share(&b);
-    for world in [&mut b, &mut c] {
-        let end = world.cycle(&settings(Role::Main));
-        assert_eq!(end.kind(), Some(Kind::OutOfOrder), "{end:?}");
-        assert_eq!(world.did("publish"), 0);
-    }
-    assert_eq!(a.cycle(&settings(Role::Replica)).kind(), Some(Kind::OutOfOrder));
-    assert_eq!((a.stops, kind(turn(&mut b, Role::Main, Role::Main, false))), (0, Kind::OutOfOrder));
-    assert_eq!(turn(&mut b, Role::Main, Role::Main, true).unwrap(), Turn::Turned);
-    c.share(&b);
-    assert_eq!(c.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
-    a.share(&b);
-    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
-    assert_eq!(a.rows, generation(2));
-}
-
-#[test]
-fn a_main_restored_from_an_old_backup_takes_the_newest_before_it_is_the_main_again() {
-    let (mut a, _) = fleet();
-    let old = a.clone();
-    for sequence in 2..4 {
-        a.rows = generation(sequence);
-        a.cycle(&settings(Role::Main));
-    }
-    let mut back = old;
-    back.share(&a);
-    back.rows = generation(0);
-    assert_eq!(back.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
-    assert_eq!(turn(&mut back, Role::Main, Role::Main, false).unwrap(), Turn::Turned);
-    assert_eq!((&back.rows, places(&back).last()), (&generation(3), Some(&('a', 2, 4))));
-}
-
-#[test]
-fn no_role_is_turned_on_hold_or_when_the_newest_cannot_be_had() {
-    let (mut a, mut b) = fleet();
-    let since = b.clock;
-    for (world, from, to) in [(&mut b, Role::Replica, Role::Main), (&mut a, Role::Main, Role::Replica)] {
-        hold(world, Some(Hold { reason: "x".to_owned(), since, until: None }));
-        assert_eq!((kind(turn(world, from, to, false)), world.role), (Kind::OnHold, None));
-        hold(world, None);
-    }
-    a.rows = generation(2);
-    a.cycle(&settings(Role::Main));
-    b.share(&a);
-    b.schema.migrations.insert("2026-newer.js".to_owned());
-    assert_eq!((kind(turn(&mut b, Role::Replica, Role::Main, false)), b.role), (Kind::OnHold, None));
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), Turn::Turned);
-    assert_eq!((&b.rows, places(&b).last()), (&generation(1), Some(&('b', 2, 3))));
-}
-
-#[test]
-fn a_promotion_survives_a_fault_at_every_step() {
-    let mut tried = 0;
-    for fault in FAULTS {
+fn an_ordered_try_that_is_killed_is_gone_on_with() {
+    let replica = settings(Role::Replica);
+    for fault in [Fault::KillBefore, Fault::KillAfter] {
         for at in 0.. {
-            let (mut a, mut b) = fleet();
-            a.rows = generation(2);
-            a.cycle(&settings(Role::Main));
-            b.share(&a);
-            b.faults = vec![(at, fault)];
-            let _ = turn(&mut b, Role::Replica, Role::Main, false);
-            if b.count <= at {
+            let (mut world, _) = refusing();
+            world.poison = None;
+            world.faults = vec![(at, fault)];
+            world.cycle_with(&replica, &RETRY);
+            if world.count <= at {
                 break;
             }
-            if b.fired == 0 {
-                continue;
-            }
-            tried += 1;
-            let context = format!("{fault:?} at call {at}, {:?}", b.calls.last());
-            // Whatever came of it, the host has a role that its cycles can live with, and the order given once
-            // more settles it, but for a snapshot that it was made to refuse.
-            let role = b.role.unwrap_or(Role::Replica);
-            let next = b.cycle(&settings(role));
-            assert!(b.running && b.state().intent.is_none(), "{context}: {next:?}");
-            let refused = b.state().replica.refused.is_some();
-            let again = turn(&mut b, Role::Replica, Role::Main, refused);
-            assert!(again.is_ok(), "{context}: {again:?}");
-            assert_eq!(b.role, Some(Role::Main), "{context}");
-            let newest = b.repository.last().unwrap().0.label.clone();
-            assert_eq!((&newest.place.main, newest.place.epoch > 1), (&b.id, true), "{context}");
-            let mut seen = std::collections::BTreeSet::new();
-            assert!(places(&b).into_iter().all(|place| seen.insert(place)), "{context}: a place was taken twice");
-            a.share(&b);
-            a.rows = generation(3);
-            assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced), "{context}");
+            let next = world.cycle(&replica);
+            assert!(world.running && world.state().intent.is_none(), "{fault:?} at {at}: {next:?}");
+            // Either the order had not begun to count, or it is carried out.
+            let refused = next.kind() == Some(Kind::SnapshotRefused) && world.rows == generation(1);
+            assert!(refused || (next.kind().is_none() && world.rows == generation(2)), "{fault:?} at {at}: {next:?}");
         }
     }
-    assert!(tried > 60, "{tried} faults were tried");
 }
 
 #[test]
-fn strays_are_told_by_order_and_not_by_time() {
-    let mut world = World::new(Configuration::default());
-    let mut at = |main: char, epoch: u64, sequence: u64| world.offer(&generation(0), &main_id(main), epoch, sequence);
-    at('a', 1, 8);
-    let last = at('a', 1, 9);
-    at('b', 2, 9);
-    at('b', 2, 10);
-    let listing = |world: &World, leave: usize| Listing {
-        snapshots: world.repository.iter().skip(leave).map(|(snapshot, _)| snapshot.clone()).collect(),
-        unreadable: Vec::new(),
+fn a_postponed_snapshot_is_tried_at_once_if_a_person_orders_it() {
+    let replica = settings(Role::Replica);
+    let (mut world, _) = following();
+    let second = world.offer(&generation(2), &main_id('b'), 1, 2);
+    let at = {
+        let mut probe = world.clone();
+        probe.cycle(&replica);
+        probe.calls.iter().position(|found| found == "claim").unwrap()
     };
-    assert_eq!(decide::stray(&listing(&world, 0)).map(|stray| stray.id.clone()), Some(last));
-    // With a gap as a promotion leaves it, there is none.
-    assert!(decide::stray(&listing(&world, 2)).is_none());
-    let mut world = World::new(Configuration::default());
-    world.offer(&generation(0), &main_id('a'), 1, 8);
-    world.offer(&generation(0), &main_id('b'), 2, 9);
-    assert!(decide::stray(&listing(&world, 0)).is_none());
+    world.faults = vec![(at, Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&replica).kind(), Some(Kind::DatabaseBusy));
+    world.clock = world.clock.checked_sub(SignedDuration::from_secs(30)).unwrap();
+    assert_eq!(world.cycle(&replica).kind(), Some(Kind::Postponed));
+    world.clock = world.clock.checked_sub(SignedDuration::from_secs(60)).unwrap();
+    assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Outcome::Applied(id)) if id == second));
+    assert_eq!(world.did("tell retried"), 1);
 }
 
 #[test]
-fn a_role_is_written_without_touching_the_rest_of_the_file() {
-    let path = Path::new("config.toml");
-    let text = "# ours\nrole = \"replica\"  # for now\nrepository='/r'\n\n[replica]\nstrategy = \"snapshot\"\n";
-    let changed = config::with_role(text, Role::Main, path).unwrap();
-    assert_eq!(changed, text.replace("\"replica\"  #", "\"main\"  #"));
-    assert_eq!(Settings::parse(&changed, path).unwrap().role, Role::Main);
-    assert_eq!(config::with_role("role = ", Role::Main, path).unwrap_err().kind(), Kind::Config);
+fn a_refused_snapshot_that_was_restored_by_hand_is_not_refused_any_more() {
+    let (mut world, second) = refusing();
+    world.poison = None;
+    assert!(matches!(restore(&mut world, &Source::Snapshot(second)), End::Done(_)));
+    hold(&mut world, None);
+    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+    assert_eq!((world.rows, world.stops), (generation(2), 4));
 }

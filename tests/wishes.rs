@@ -16,7 +16,7 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::{Role, SchemaPolicy, Settings};
-use kuma_replicator::cycle::{self, Orders, Outcome};
+use kuma_replicator::cycle::{self, Orders, Outcome, Promotion};
 use kuma_replicator::decide;
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
@@ -87,7 +87,8 @@ fn a_promotion_ends_the_pause() {
         assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
         assert_eq!((events(&world, "drifted"), world.stops), (0, 1));
     }
-    let end = world.order(async |world, state| cycle::promote(world, &settings, state, false).await.map(drop));
+    let end =
+        world.order(async |world, state| cycle::promote(world, &settings, state, Promotion::default()).await.map(drop));
     assert!(matches!(end, End::Done(_)), "{end:?}");
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &monitors(&TYPES)));
     let (newest, _) = world.repository.last().unwrap();

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::cli::{Cli, Printing, Verb};
 use crate::config::{OnDrift, Role, Settings};
-use crate::cycle::{self, Activity, Event, Host as _, Orders, Verified};
+use crate::cycle::{self, Activity, Event, Host as _, Orders, Promotion, Verified};
 use crate::decide::{self, Apply, Publish};
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::files::{self, Store};
@@ -27,8 +27,9 @@ use crate::{localise, logging};
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
     let result = match &cli.verb {
-        Verb::Run { confirm_shrink } => {
-            return run_cycle(cli, Orders { confirm_shrink: *confirm_shrink, ..Orders::default() }).await;
+        Verb::Run { confirm_shrink, retry } => {
+            let orders = Orders { confirm_shrink: *confirm_shrink, retry: *retry, ..Orders::default() };
+            return run_cycle(cli, orders).await;
         }
         Verb::Recover => return recover(cli).await,
         Verb::Plan(Printing { json }) => show_plan(cli, *json).await,
@@ -38,18 +39,36 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Init => init(cli).await,
         Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
         Verb::Restore { dry_run, source } => operate::restore(cli, *dry_run, source).await,
-        Verb::Hold { duration, reason } => operate::hold(*duration, reason).await,
+        Verb::Hold { duration, reason } => operate::hold(cli, *duration, reason).await,
         Verb::Release => operate::release().await,
-        Verb::Promote { as_is } => operate::promote(cli, *as_is).await,
+        Verb::Promote { as_is, confirm_shrink } => {
+            operate::promote(cli, Promotion { as_is: *as_is, confirm_shrink: *confirm_shrink }).await
+        }
         Verb::Demote { as_is } => operate::demote(cli, *as_is).await,
         Verb::Import { database, dry_run, file } => transfer::import(cli, database.as_deref(), *dry_run, file).await,
     };
     match result {
         Ok(()) => Exit::Success,
         Err(error) => {
-            logging::error(&error);
-            error.kind().exit()
+            let exit = error.kind().exit();
+            // What was tried on this host is traced; a typing error is nobody's concern.
+            if is_order(&cli.verb) && exit != Exit::Usage {
+                logging::tell(&Event::Failed { error, snapshot: None, idle: None });
+            } else {
+                logging::error(&error);
+            }
+            exit
         }
+    }
+}
+
+/// Whether a verb changes something on this host, or lets a cycle do so: whoever types it leaves a trace in the
+/// journal.
+pub fn is_order(verb: &Verb) -> bool {
+    match verb {
+        Verb::Run { .. } | Verb::Hold { .. } | Verb::Release | Verb::Promote { .. } | Verb::Demote { .. } => true,
+        Verb::Restore { dry_run, .. } => !dry_run,
+        _ => false,
     }
 }
 
@@ -87,6 +106,10 @@ async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
 /// Runs the cycle; `state` becomes what is remembered after it, as far as that could be read.
 async fn try_cycle(cli: &Cli, orders: Orders, state: &mut State) -> Result<()> {
     let settings = settings(cli)?;
+    if orders.retry && settings.role == Role::Main {
+        let what = "only a replica tries a snapshot again; this host is the main";
+        return Err(Error::new(Kind::Usage, what).hint("kuma-replicator run publishes what changed"));
+    }
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;

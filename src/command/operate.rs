@@ -1,17 +1,19 @@
-//! What an operator orders by hand: restore, hold, release, promote, demote. Each waits for a cycle that is at work.
+//! What an operator orders by hand: restore, hold, release, promote, demote. Each waits for a cycle that is at work,
+//! and is traced in the journal.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::Cli;
-use crate::config::{Role, Settings};
-use crate::cycle::{self, Activity, Host as _, Source, Turn};
+use crate::config::Settings;
+use crate::cycle::{self, Activity, Event, Host as _, Promotion, Source, Turn};
 use crate::error::{Error, Kind, Result};
 use crate::host::files::Store;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, System};
-use crate::model::snapshot::{Malformed, SnapshotId};
+use crate::logging;
+use crate::model::snapshot::Malformed;
 use crate::model::state::{Hold, State};
 use crate::report::{PlanDocument, print, say};
 
@@ -32,17 +34,13 @@ async fn begin(cli: &Cli) -> Result<(Settings, System, State)> {
 }
 
 pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()> {
-    let (source, reason) = match source {
-        "previous" => (Source::Previous, "the previous configuration was restored".to_owned()),
-        text => {
-            let id: SnapshotId = text.parse().map_err(|error: Malformed| {
-                Error::new(Kind::Usage, format!("cannot restore '{text}'"))
-                    .because(error)
-                    .hint("give \"previous\" or an id of at least 8 digits from kuma-replicator snapshots")
-            })?;
-            let reason = format!("snapshot {} was restored", id.short());
-            (Source::Snapshot(id), reason)
-        }
+    let source = match source {
+        "previous" => Source::Previous,
+        text => Source::Snapshot(text.parse().map_err(|error: Malformed| {
+            Error::new(Kind::Usage, format!("cannot restore '{text}'"))
+                .because(error)
+                .hint("give \"previous\" or an id of at least 8 digits from kuma-replicator snapshots")
+        })?),
     };
     let (settings, mut system, mut state) = begin(cli).await?;
     let restoration = cycle::prepare_restore(&mut system, &settings, &mut state, &source).await?;
@@ -52,11 +50,14 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
     if dry_run {
         return Ok(());
     }
-    cycle::restore(&mut system, &settings, &mut state, restoration, reason).await?;
-    say("the cycles of this host are on hold now; kuma-replicator release ends that")
+    let restored = cycle::restore(&mut system, &settings, &mut state, restoration).await;
+    restored.map_err(|error| match error.kind() {
+        Kind::ServiceBusy => error.hint("wait until it answers, or stop it first: systemctl stop uptime-kuma"),
+        _ => error,
+    })
 }
 
-pub(super) async fn hold(duration: Option<SignedDuration>, reason: &str) -> Result<()> {
+pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &str) -> Result<()> {
     let now = Timestamp::now();
     let until = duration.map(|duration| {
         now.checked_add(duration).ok().filter(|until| *until > now).ok_or_else(|| {
@@ -64,14 +65,19 @@ pub(super) async fn hold(duration: Option<SignedDuration>, reason: &str) -> Resu
         })
     });
     let until = until.transpose()?;
-    let store = Store::wait(&Directories::from_environment().state, PATIENCE).await?;
+    let directories = Directories::from_environment();
+    let store = Store::wait(&directories.state, PATIENCE).await?;
     let mut state = store.load()?;
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
-    say(match until {
-        Some(until) => format!("on hold until {until}: no cycle changes anything on this host"),
-        None => "on hold until kuma-replicator release: no cycle changes anything on this host".to_owned(),
-    })
+    logging::tell(&Event::OnHold { reason: reason.to_owned(), until });
+    if state.intent.is_none() {
+        return Ok(());
+    }
+    // Otherwise a cycle would start Uptime Kuma while somebody who relies on this hold works on it.
+    let (settings, interrupt) = (settings(cli)?, Interrupt::install()?);
+    let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
+    cycle::recover(&mut system, &settings, &mut state).await
 }
 
 pub(super) async fn release() -> Result<()> {
@@ -81,25 +87,22 @@ pub(super) async fn release() -> Result<()> {
         return say("this host was not on hold");
     }
     store.save(&state)?;
-    say("released: the next cycle goes on")
+    logging::tell(&Event::Released { by_hand: true });
+    Ok(())
 }
 
-pub(super) async fn promote(cli: &Cli, as_is: bool) -> Result<()> {
+pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
-    let turn = cycle::promote(&mut system, &settings, &mut state, as_is).await?;
-    say_turn(&turn, Role::Main)
+    match cycle::promote(&mut system, &settings, &mut state, promotion).await? {
+        Turn::Already => say("this host is the main already"),
+        Turn::Turned => Ok(()),
+    }
 }
 
 pub(super) async fn demote(cli: &Cli, as_is: bool) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
-    let turn = cycle::demote(&mut system, &settings, &mut state, as_is).await?;
-    say_turn(&turn, Role::Replica)
-}
-
-fn say_turn(turn: &Turn, role: Role) -> Result<()> {
-    let article = if role == Role::Main { "the" } else { "a" };
-    say(match turn {
-        Turn::Already => format!("this host is {article} {role} already"),
-        Turn::Turned => format!("this host is {article} {role} now"),
-    })
+    match cycle::demote(&mut system, &settings, &mut state, as_is).await? {
+        Turn::Already => say("this host is a replica already"),
+        Turn::Turned => Ok(()),
+    }
 }

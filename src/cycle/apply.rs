@@ -6,13 +6,13 @@ use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
 use crate::localise;
 use crate::model::dump::{self, Dump, Fault};
-use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
+use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Applied, Held, State};
 use crate::plan::plan;
 
 use super::publish::Prepared;
 use super::replace::{refuse, replace};
-use super::{Event, Host, Orders, Outcome, deferred, drift, held};
+use super::{Event, Host, Orders, Outcome, deferred, drift, held, tell_stray};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -25,8 +25,12 @@ pub(super) async fn run<H: Host>(
     orders: &Orders,
 ) -> Result<Outcome> {
     let listing = host.look().await?;
-    tell_stray(host, state, &listing);
-    let snapshot = match decide::apply(&listing, &state.replica)? {
+    tell_stray(host, state, decide::stray(&listing));
+    let mut replica = state.replica.clone();
+    if orders.retry {
+        replica.refused = None;
+    }
+    let snapshot = match decide::apply(&listing, &replica)? {
         Apply::Nothing => return Ok(held(host, state, "nothing has been published to the repository yet".to_owned())),
         Apply::UpToDate(snapshot) => {
             if !orders.as_main && !drift::calls_for_apply(host, settings, state, &snapshot.id).await? {
@@ -41,7 +45,9 @@ pub(super) async fn run<H: Host>(
         }
         Apply::Fetch(snapshot) => snapshot.clone(),
     };
-    if !orders.at_once {
+    if orders.retry {
+        tell_retry(host, state, &snapshot);
+    } else if !orders.at_once {
         decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
         let interval = settings.replica.min_restart_interval;
         if let Some(until) = decide::resting(state.replica.stopped, host.now(), interval) {
@@ -85,7 +91,15 @@ pub(super) async fn run<H: Host>(
                 refuse(host, state, Some(&snapshot.id), error);
             }
         })?;
-        replace(host, settings, state, Some(&snapshot.id), &wanted, &changes).await?;
+        // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
+        let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
+        let replaced = replace(host, settings, state, Some(&snapshot.id), &wanted, &changes).await;
+        let State { intent, replica, .. } = state;
+        if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
+            // It failed before anything was stopped.
+            replica.refused = refused;
+        }
+        replaced?;
     }
 
     state.intent = None;
@@ -106,12 +120,12 @@ pub(super) async fn run<H: Host>(
     }
 }
 
-/// Says once that a former main published after its time; what it published is ignored.
-fn tell_stray<H: Host>(host: &mut H, state: &mut State, listing: &Listing) {
-    let Some(stray) = decide::stray(listing) else { return };
-    if state.replica.stray.as_ref() != Some(&stray.id) {
-        host.tell(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
-        state.replica.stray = Some(stray.id.clone());
+/// Traces that a person has a snapshot tried again, and what had kept it from that.
+fn tell_retry<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) {
+    let refused = state.replica.refused.as_ref().map(|refused| (&refused.snapshot, &refused.reason));
+    let setback = state.replica.setback.as_ref().map(|setback| (&setback.snapshot, &setback.reason));
+    if let Some((id, reason)) = refused.into_iter().chain(setback).find(|(id, _)| id.same(&snapshot.id)) {
+        host.tell(&Event::Retried { snapshot: id.clone(), reason: reason.clone() });
     }
 }
 

@@ -58,13 +58,17 @@ pub enum Event {
     Applied { snapshot: SnapshotId, digest: Digest, size: Size },
     /// A person put another configuration in force.
     Restored { name: String, digest: Digest, size: Size },
-    /// The time of a hold is over.
-    Released,
+    /// A person has a snapshot tried again that was refused or postponed.
+    Retried { snapshot: SnapshotId, reason: String },
+    /// A person ordered this host to change nothing.
+    OnHold { reason: String, until: Option<Timestamp> },
+    /// The time of a hold is over, or a person ended it.
+    Released { by_hand: bool },
     /// This host became the main.
     Promoted { epoch: u64 },
     /// This host became a replica.
     Demoted,
-    /// A former main published after its time; nobody takes it.
+    /// A host that is not the main published; nobody takes it.
     Stray { snapshot: SnapshotId, host: String },
     /// An interrupted apply was dealt with.
     Recovered { snapshot: Option<SnapshotId>, started: bool },
@@ -81,6 +85,8 @@ pub struct Fields {
     pub snapshot: Option<String>,
     /// `KUMA_DIGEST`
     pub digest: Option<String>,
+    /// `KUMA_EPOCH`
+    pub epoch: Option<u64>,
     /// `KUMA_SEQUENCE`
     pub sequence: Option<u64>,
     /// `KUMA_ROWS`: rows in the configuration
@@ -119,6 +125,8 @@ pub const MESSAGE_IDS: &[(&str, &str)] = &[
     ("healthy", "c877e4970b9a411ebe38d594bd8d4dc9"),
     ("applied", "3069947d4b1b42149d40c2b7e5858f30"),
     ("restored", "2fee0306061e4afe8514c6d4457aa119"),
+    ("retried", "01243de04aa04141b6107f31fd02a748"),
+    ("on-hold", "13cdee7f926649adb4670d2d72156023"),
     ("released", "5d557465f9e14281af20b32c34dcc6da"),
     ("promoted", "3fc54ffe4f33438a835939711c12e2b4"),
     ("demoted", "3ad250758bc742219f2efe07fc70988d"),
@@ -148,7 +156,9 @@ impl Event {
             Self::Healthy { .. } => "healthy",
             Self::Applied { .. } => "applied",
             Self::Restored { .. } => "restored",
-            Self::Released => "released",
+            Self::Retried { .. } => "retried",
+            Self::OnHold { .. } => "on-hold",
+            Self::Released { .. } => "released",
             Self::Promoted { .. } => "promoted",
             Self::Demoted => "demoted",
             Self::Stray { .. } => "stray",
@@ -192,7 +202,10 @@ impl Event {
                 fields.rows = Some(*rows);
                 fields.bytes = Some(*bytes as u64);
             }
-            Self::UpToDate { snapshot, .. } | Self::Deferred { snapshot, .. } | Self::Stray { snapshot, .. } => {
+            Self::UpToDate { snapshot, .. }
+            | Self::Deferred { snapshot, .. }
+            | Self::Stray { snapshot, .. }
+            | Self::Retried { snapshot, .. } => {
                 fields.snapshot = Some(snapshot.to_string());
             }
             Self::Recovered { snapshot, .. } => fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string),
@@ -223,9 +236,10 @@ impl Event {
                 fields.digest = Some(digest.to_string());
                 fields.size = Some(*size);
             }
+            Self::Promoted { epoch } => fields.epoch = Some(*epoch),
             Self::Held { idle, .. } => fields.idle = *idle,
             Self::Drifted { digest, .. } => fields.digest = Some(digest.to_string()),
-            Self::Released | Self::Promoted { .. } | Self::Demoted | Self::Warning { .. } => {}
+            Self::OnHold { .. } | Self::Released { .. } | Self::Demoted | Self::Warning { .. } => {}
             Self::Failed { error, snapshot, idle } => {
                 fields.idle = *idle;
                 fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
@@ -267,15 +281,23 @@ impl fmt::Display for Event {
             Self::Started { unit } => write!(f, "started {unit}"),
             Self::Healthy { unit, millis } => write!(f, "{unit} answers after {millis} ms"),
             Self::Applied { snapshot, size, .. } => write!(f, "applied snapshot {}: {size}", snapshot.short()),
-            Self::Restored { name, size, .. } => write!(f, "restored {name}: {size}"),
-            Self::Released => f.write_str("the hold is over"),
+            Self::Restored { name, size, .. } => {
+                write!(f, "restored {name}: {size}; this host is on hold now, until kuma-replicator release")
+            }
+            Self::Retried { snapshot, reason } => {
+                write!(f, "trying snapshot {} again, as ordered, although: {reason}", snapshot.short())
+            }
+            Self::OnHold { reason, until: Some(until) } => {
+                write!(f, "on hold until {}: {reason}", until.round(jiff::Unit::Second).unwrap_or(*until))
+            }
+            Self::OnHold { reason, until: None } => write!(f, "on hold until kuma-replicator release: {reason}"),
+            Self::Released { by_hand: true } => f.write_str("released by hand: the next cycle goes on"),
+            Self::Released { by_hand: false } => f.write_str("the hold is over"),
             Self::Promoted { epoch } => write!(f, "this host is the main now, in epoch {epoch}"),
-            Self::Demoted => f.write_str("this host is a replica now"),
-            Self::Stray { snapshot, host } => write!(
-                f,
-                "host {host} published snapshot {} after another host was promoted to main; it is ignored",
-                snapshot.short()
-            ),
+            Self::Demoted => f.write_str("this host is a replica now, and follows whoever is the main"),
+            Self::Stray { snapshot, host } => {
+                write!(f, "snapshot {} of host {host} is ignored: another host is the main", snapshot.short())
+            }
             Self::Recovered { snapshot, started } => write!(
                 f,
                 "recovered from an interrupted apply of {}: Uptime Kuma {}",

@@ -21,15 +21,16 @@ use crate::decide;
 use crate::error::Result;
 use crate::model::configuration::Configuration;
 use crate::model::schema::Schema;
-use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
+use crate::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
 use crate::model::state::{LastCycle, State};
 use crate::plan::Plan;
 
 pub use apply::{Verified, verify};
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use publish::{Prepared, first_state, prepare};
+pub use replace::recover;
 pub use restore::{Restoration, Source, prepare_restore, restore};
-pub use role::{Turn, demote, promote};
+pub use role::{Promotion, Turn, demote, promote};
 
 /// What an export brings: rows and files, the schema they come from, and what could not be taken along.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -200,7 +201,7 @@ async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, ord
         return Ok(held(host, state, reason));
     }
     if state.hold.take().is_some() {
-        host.tell(&Event::Released);
+        host.tell(&Event::Released { by_hand: false });
     }
     host.check_interrupted()?;
     match settings.role {
@@ -224,6 +225,15 @@ fn deferred<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId, until: 
     Outcome::Held(reason)
 }
 
+/// Says once that a host which is not the main published; nobody takes it.
+fn tell_stray<H: Host>(host: &mut H, state: &mut State, stray: Option<&Snapshot>) {
+    let Some(stray) = stray else { return };
+    if state.replica.stray.as_ref() != Some(&stray.id) {
+        host.tell(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
+        state.replica.stray = Some(stray.id.clone());
+    }
+}
+
 /// What a person may order for one cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
@@ -233,6 +243,8 @@ pub struct Orders {
     pub at_once: bool,
     /// Take the newest snapshot as the main had it, without the wishes of this replica, also if it is in force.
     pub as_main: bool,
+    /// Apply although the cycle would wait, and also if the newest snapshot was refused.
+    pub retry: bool,
 }
 
 /// Milliseconds for a field of an event.

@@ -11,7 +11,7 @@ use crate::model::manifest::{FORMAT, Manifest, Place};
 use crate::model::snapshot::{Label, Snapshot};
 use crate::model::state::{Attempt, Fenced, MainState, Published, State};
 
-use super::{Event, Export, Host, Orders, Outcome};
+use super::{Event, Export, Host, Orders, Outcome, tell_stray, verify};
 
 /// The epoch of the first main of a repository.
 const FIRST_EPOCH: u64 = 1;
@@ -123,9 +123,7 @@ pub(super) async fn run<H: Host>(
         state.main = Some(main);
         return Err(error);
     }
-    if let Some(stray) = decide::stray(&listing) {
-        host.tell(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
-    }
+    tell_stray(host, state, decide::stray(&listing));
     let step = decide::publish(&listing, &main, content)?;
     main.looked = Some(host.now());
     let counts = prepared.export.configuration.counts();
@@ -140,6 +138,7 @@ pub(super) async fn run<H: Host>(
         }
         Publish::At(place) => place,
     };
+    tell_stray(host, state, decide::overruled(&listing, &place, content, state.replica.applied.as_ref()));
     for text in &prepared.export.warnings {
         host.tell(&Event::Warning { text: text.clone() });
     }
@@ -169,10 +168,43 @@ fn unchanged<H: Host>(host: &mut H, state: &State, digest: Digest) -> Outcome {
     Outcome::Unchanged
 }
 
+/// Refuses to put what is here in the place of `newest` if too many of its rows are not here. If that cannot be
+/// read, there is nothing to compare with, and it is told.
+///
+/// # Errors
+/// [`Kind::NoUser`], [`Kind::Shrunk`]; those of an export and of a fetch.
+pub(super) async fn guard_against<H: Host>(
+    host: &mut H,
+    newest: Option<&Snapshot>,
+    settings: &Settings,
+    orders: &Orders,
+) -> Result<()> {
+    let export = host.export().await?;
+    if !export.configuration.has_user() {
+        return Err(no_user());
+    }
+    let Some(newest) = newest.filter(|_| !orders.confirm_shrink) else { return Ok(()) };
+    match verify(&host.fetch(&newest.id).await?, Some(newest)) {
+        Ok(verified) => {
+            let before = verified.0.configuration.counts();
+            decide::shrink(&before, &export.configuration.counts(), settings.main.max_shrink)
+        }
+        Err(error) => {
+            let text = format!("what is here cannot be compared with the newest snapshot: {}", error.chain());
+            host.tell(&Event::Warning { text });
+            Ok(())
+        }
+    }
+}
+
+fn no_user() -> Error {
+    Error::new(Kind::NoUser, "the database has no user; nothing is published")
+}
+
 /// Nothing that lost its users, or more rows than allowed, leaves this host by itself.
 fn guard(export: &Export, main: &MainState, settings: &Settings, orders: &Orders) -> Result<()> {
     if !export.configuration.has_user() {
-        return Err(Error::new(Kind::NoUser, "the database has no user; nothing is published"));
+        return Err(no_user());
     }
     match &main.published {
         Some(published) if !orders.confirm_shrink => {

@@ -21,7 +21,7 @@ use super::{Activity, Event, History, Host, millis};
 ///
 /// # Errors
 /// If Uptime Kuma can not be brought up; the intent stays, so the next cycle tries again.
-pub(super) async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
+pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
     let Some(intent) = state.intent.clone() else { return Ok(()) };
     let mut started = false;
     if intent.start

@@ -32,6 +32,9 @@ pub struct Restoration {
     pub changes: Plan,
     digest: Digest,
     wanted: Configuration,
+    source: Source,
+    /// The way back as it is now: the replacement overwrites it.
+    previous: Option<Vec<u8>>,
 }
 
 /// Fetches, verifies and plans. Changes nothing but what an interrupted apply left.
@@ -46,6 +49,7 @@ pub async fn prepare_restore<H: Host>(
     source: &Source,
 ) -> Result<Restoration> {
     recover(host, settings, state).await?;
+    let previous = host.previous()?;
     let (name, Verified(dump)) = match source {
         Source::Snapshot(id) => {
             let listing = host.look().await?;
@@ -57,11 +61,11 @@ pub async fn prepare_restore<H: Host>(
             (format!("snapshot {}", snapshot.id.short()), verify(&bytes, Some(snapshot))?)
         }
         Source::Previous => {
-            let Some(bytes) = host.previous()? else {
+            let Some(bytes) = &previous else {
                 let what = "no apply has replaced anything on this host yet";
                 return Err(Error::new(Kind::Usage, what).hint("restore a snapshot: kuma-replicator snapshots"));
             };
-            ("the previous configuration".to_owned(), verify(&bytes, None)?)
+            ("the previous configuration".to_owned(), verify(bytes, None)?)
         }
     };
     let here = host.export().await?;
@@ -77,39 +81,48 @@ pub async fn prepare_restore<H: Host>(
     };
     let changes = plan(&here, &wanted);
     host.rehearse(&changes, &here, &wanted).await?;
-    Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted })
+    Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted, source: source.clone(), previous })
 }
 
-/// Carries it out, and holds the cycles of this host for `reason`.
+/// Carries it out, and holds the cycles of this host from then on.
 ///
 /// # Errors
-/// Those of an apply; the previous configuration is then in force, and the hold is as it was.
+/// Those of an apply; what was there is then in force, and the hold and the way back are as they were.
 pub async fn restore<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
     restoration: Restoration,
-    reason: String,
 ) -> Result<()> {
-    let Restoration { name, changes, digest, wanted } = restoration;
+    let Restoration { name, changes, digest, wanted, source, previous } = restoration;
     let size = changes.size();
     // Before the deed: if this is killed, no cycle undoes what it has done.
-    let before = state.hold.replace(Hold { reason, since: host.now(), until: None });
-    state.replica.restored = Some(digest);
+    let hold = Hold { reason: format!("restore of {name}"), since: host.now(), until: None };
+    let before = (state.hold.replace(hold), state.replica.restored.replace(digest));
     host.save(state)?;
     if !changes.is_empty()
         && let Err(error) = replace(host, settings, state, None, &wanted, &changes).await
     {
         // With an intent left, the rows may be in force.
         if state.intent.is_none() {
-            state.hold = before;
+            (state.hold, state.replica.restored) = before;
+            // What could not be restored now may be all that is left of it.
+            if let Some(Err(second)) = previous.map(|dump| host.keep_previous(&dump)) {
+                host.tell(&Event::Warning { text: second.chain() });
+            }
         }
-        return match host.save(state) {
-            Ok(()) => Err(error),
-            Err(second) => Err(error.because(second)),
-        };
+        // Not saved, it stays on hold; the failure itself is what has to be told.
+        if let Err(second) = host.save(state) {
+            host.tell(&Event::Warning { text: second.chain() });
+        }
+        return Err(error);
     }
     state.intent = None;
+    if let Source::Snapshot(id) = source {
+        // Uptime Kuma runs with it.
+        state.replica.refused.take_if(|refused| refused.snapshot.same(&id));
+        state.replica.setback.take_if(|setback| setback.snapshot.same(&id));
+    }
     host.save(state)?;
     host.tell(&Event::Restored { name, digest, size });
     Ok(())

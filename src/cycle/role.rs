@@ -2,12 +2,14 @@
 //! on from.
 
 use crate::config::{Role, Settings};
-use crate::decide;
+use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
+use crate::model::snapshot::Listing;
 use crate::model::state::{MainState, State};
 
+use super::publish::{first_state, guard_against};
 use super::replace::recover;
-use super::{Event, Host, Orders, Outcome, prepare, publish::first_state, run};
+use super::{Event, Host, Orders, Outcome, prepare, run};
 
 /// What became of the role of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,37 +20,78 @@ pub enum Turn {
     Turned,
 }
 
-/// Makes this host the main: takes the newest snapshot unless `as_is`, raises the epoch, publishes. The former
-/// main, if it comes back, is fenced by the epoch.
+/// What a person may order for a promotion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promotion {
+    /// Publish what is here, without taking over the newest snapshot first.
+    pub as_is: bool,
+    /// Also if more rows of the newest snapshot are missing here than allowed.
+    pub confirm_shrink: bool,
+}
+
+/// Makes this host the main: takes the newest snapshot unless told otherwise, raises the epoch, publishes. The
+/// former main, if it comes back, is fenced by the epoch.
 ///
 /// # Errors
 /// [`Kind::OnHold`]; those of an apply, with nothing promoted; those of a publish, with this host as the main:
 /// its next cycle publishes.
-pub async fn promote<H: Host>(host: &mut H, settings: &Settings, state: &mut State, as_is: bool) -> Result<Turn> {
+pub async fn promote<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    promotion: Promotion,
+) -> Result<Turn> {
     begin(host, settings, state).await?;
-    if settings.role == Role::Main && reigns(host, state).await? {
-        return Ok(Turn::Already);
-    }
-    if !as_is && !host.look().await?.snapshots.is_empty() {
-        let replica = Settings { role: Role::Replica, ..settings.clone() };
-        let orders = Orders { at_once: true, as_main: true, ..Orders::default() };
-        let taken = run(host, &replica, state, &orders).await.map_err(or_as_is)?;
-        if let Outcome::Held(reason) = taken {
-            let what = "the newest snapshot cannot be taken over";
-            return Err(or_as_is(Error::new(Kind::OnHold, what).because(reason)));
+    let orders = Orders { at_once: true, as_main: true, confirm_shrink: promotion.confirm_shrink, ..Orders::default() };
+    if settings.role == Role::Main {
+        match standing(host, state).await? {
+            Standing::Reigns => return Ok(Turn::Already),
+            // Its rows are the truth already, with all that was edited since: nothing is taken.
+            Standing::Elected => {
+                run(host, settings, state, &orders).await?;
+                return Ok(Turn::Turned);
+            }
+            Standing::Contested => {}
         }
     }
-    let newest = host.look().await?.newest().first().map_or(0, |newest| newest.label.place.epoch);
-    let own = state.main.as_ref().map_or(0, |main| main.epoch);
-    let main = MainState { epoch: newest.max(own) + 1, ..first_state(host)? };
-    let epoch = main.epoch;
-    state.main = Some(main);
+    let listing = if promotion.as_is {
+        let listing = host.look().await?;
+        guard_against(host, listing.newest().first().copied(), settings, &orders).await?;
+        listing
+    } else {
+        take(host, settings, state, &orders).await.map_err(or_as_is)?
+    };
+    let epoch = decide::next_epoch(&listing, state);
+    state.main = Some(MainState { epoch, ..first_state(host)? });
     host.save(state)?;
     host.set_role(Role::Main)?;
     host.tell(&Event::Promoted { epoch });
     let settings = Settings { role: Role::Main, ..settings.clone() };
-    run(host, &settings, state, &Orders::default()).await?;
+    run(host, &settings, state, &orders).await?;
     Ok(Turn::Turned)
+}
+
+/// Takes the newest snapshot over as a replica does, and looks again: the former main may publish meanwhile.
+/// Returns what the last look found.
+async fn take<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Listing> {
+    const ROUNDS: usize = 3;
+    let replica = Settings { role: Role::Replica, ..settings.clone() };
+    let mut listing = host.look().await?;
+    for _ in 0..ROUNDS {
+        if listing.snapshots.is_empty() && state.replica.applied.is_none() {
+            return Ok(listing);
+        }
+        if let Outcome::Held(reason) = run(host, &replica, state, orders).await? {
+            let what = "the newest snapshot cannot be taken over";
+            return Err(Error::new(Kind::OnHold, what).because(reason));
+        }
+        listing = host.look().await?;
+        if let Apply::UpToDate(_) = decide::apply(&listing, &state.replica)? {
+            return Ok(listing);
+        }
+    }
+    let what = "the main publishes faster than this host takes over";
+    Err(Error::new(Kind::OutOfOrder, what).hint("run kuma-replicator demote on the main first"))
 }
 
 /// Makes this host a replica: publishes what changed here unless `as_is` or fenced, and follows the main from
@@ -80,8 +123,17 @@ async fn begin<H: Host>(host: &mut H, settings: &Settings, state: &mut State) ->
     }
 }
 
-/// Whether this host is the main and nobody contests it.
-async fn reigns<H: Host>(host: &mut H, state: &State) -> Result<bool> {
+/// How a host stands that has the role of the main.
+enum Standing {
+    /// It is the main, and nobody contests it.
+    Reigns,
+    /// It was promoted, and its first snapshot is not published yet.
+    Elected,
+    /// Another host, or a copy of this one, published in its place.
+    Contested,
+}
+
+async fn standing<H: Host>(host: &mut H, state: &State) -> Result<Standing> {
     let mut main = match &state.main {
         Some(main) => main.clone(),
         None => first_state(host)?,
@@ -91,7 +143,11 @@ async fn reigns<H: Host>(host: &mut H, state: &State) -> Result<bool> {
     let content = prepare(host).await?.content();
     let contested = main.fenced.is_some() || decide::publish(&listing, &main, content).is_err();
     let newest = listing.newest().first().map(|newest| newest.label.place.epoch);
-    Ok(!contested && newest.is_none_or(|epoch| epoch == main.epoch))
+    Ok(match newest {
+        _ if contested => Standing::Contested,
+        Some(epoch) if epoch < main.epoch => Standing::Elected,
+        _ => Standing::Reigns,
+    })
 }
 
 fn or_as_is(error: Error) -> Error {

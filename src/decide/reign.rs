@@ -1,0 +1,106 @@
+//! Who is the main: epochs, former mains, and hosts that take themselves for one. Order is (epoch, sequence); no
+//! clock and no lock decides anything.
+
+use super::Content;
+use crate::error::{Error, Kind};
+use crate::model::manifest::Place;
+use crate::model::snapshot::{Listing, MainId, Snapshot};
+use crate::model::state::{Applied, Fenced, MainState, State};
+
+/// Whether `main` remembers nothing of what it did: it is new, or has lost its state.
+pub(super) fn forgetful(main: &MainState) -> bool {
+    main.published.is_none() && main.publishing.is_none() && main.fenced.is_none()
+}
+
+/// The epoch that `main` publishes in: one that has lost its memory takes up its own where the repository stands.
+pub fn epoch(listing: &Listing, main: &MainState) -> u64 {
+    let own = |newest: &&Snapshot| forgetful(main) && newest.label.place.main == main.id;
+    listing.newest().into_iter().find(own).map_or(main.epoch, |newest| main.epoch.max(newest.label.place.epoch))
+}
+
+/// The snapshot of a higher epoch that ends the time of `main`, if there is one.
+pub fn succeeded<'a>(listing: &'a Listing, main: &MainState) -> Option<&'a Snapshot> {
+    listing.newest().into_iter().find(|newest| newest.label.place.epoch > main.epoch)
+}
+
+/// The newest snapshot of a host that is not the main: of a former one that published after another was promoted,
+/// its sequence being not below the first one of the newest epoch, or of another one in the newest epoch. Clocks
+/// prove nothing here.
+pub fn stray(listing: &Listing) -> Option<&Snapshot> {
+    let place = |snapshot: &Snapshot| snapshot.label.place.order();
+    let newest = listing.newest();
+    let newest = *newest.first()?;
+    let (epoch, _) = place(newest);
+    let promoted = listing.snapshots.iter().map(place).filter(|(other, _)| *other == epoch).min()?.1;
+    let late = |snapshot: &&Snapshot| {
+        let (other, sequence) = place(snapshot);
+        if other < epoch {
+            sequence >= promoted
+        } else {
+            snapshot.label.place.main != newest.label.place.main && place(snapshot) < place(newest)
+        }
+    };
+    listing.snapshots.iter().filter(late).max_by_key(|snapshot| place(snapshot))
+}
+
+/// The newest snapshot of an epoch that ends when `content` is published at `place`, if its rows are lost by that:
+/// they are neither published again nor were they `applied` here.
+pub fn overruled<'a>(
+    listing: &'a Listing,
+    place: &Place,
+    content: Content,
+    applied: Option<&Applied>,
+) -> Option<&'a Snapshot> {
+    let taken = |newest: &Snapshot| applied.is_some_and(|applied| applied.snapshot.same(&newest.id));
+    listing.newest().into_iter().find(|newest| {
+        newest.label.place.epoch < place.epoch && newest.label.digest != content.digest && !taken(newest)
+    })
+}
+
+/// The epoch of a host that becomes the main: above all that it ever heard of.
+pub fn next_epoch(listing: &Listing, state: &State) -> u64 {
+    let newest = listing.newest().first().map(|newest| newest.label.place.epoch);
+    let own = state.main.as_ref().map(|main| main.epoch);
+    let fenced = state.main.as_ref().and_then(|main| main.fenced.as_ref()).map(|fenced| fenced.place.epoch);
+    let applied = state.replica.applied.as_ref().map(|applied| applied.place.epoch);
+    [newest, own, fenced, applied].into_iter().flatten().max().unwrap_or(0).saturating_add(1)
+}
+
+/// What a main says that was succeeded.
+pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced) -> Error {
+    let Place { main, epoch, sequence } = place;
+    let what = format!(
+        "host {host} (main {main}) was promoted to main: snapshot {} (epoch {epoch}, sequence {sequence}), found {at}; \
+         this host publishes nothing",
+        snapshot.short()
+    );
+    Error::new(Kind::Fenced, what)
+}
+
+/// Another host publishes here, or a copy of this one.
+pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
+    let Place { main, epoch, sequence } = &newest.label.place;
+    let who = if main == me { "a copy of this main".to_owned() } else { format!("main {main}") };
+    Error::new(
+        Kind::Fenced,
+        format!(
+            "{who} on host {} published snapshot {} (epoch {epoch}, sequence {sequence}); this main {me} publishes nothing",
+            newest.host,
+            newest.id.short()
+        ),
+    )
+}
+
+/// A host without memory whose rows are not those that were published in its name last.
+pub(super) fn unknown_rows(newest: &Snapshot, me: &MainId) -> Error {
+    let Place { epoch, sequence, .. } = &newest.label.place;
+    let what = format!(
+        "this main {me} remembers nothing, and its rows are not those of snapshot {} (epoch {epoch}, sequence \
+         {sequence}), which host {} published in its name; nothing is published",
+        newest.id.short(),
+        newest.host
+    );
+    Error::new(Kind::Fenced, what).hint(
+        "kuma-replicator promote takes that snapshot and goes on from there; with --as-is it publishes what is here",
+    )
+}
