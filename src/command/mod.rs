@@ -113,6 +113,10 @@ async fn try_cycle(cli: &Cli, orders: Orders, state: &mut State) -> Result<()> {
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;
+    if self::settings(cli)?.role != settings.role {
+        let what = "the role of this host was turned while this cycle began";
+        return Err(Error::new(Kind::AlreadyRunning, what).hint("the next cycle has the new role"));
+    }
     *state = store.load()?;
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
     cycle::run(&mut system, &settings, state, &orders).await.map(drop)

@@ -24,10 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything an order needs, under the lock.
 async fn begin(cli: &Cli) -> Result<(Settings, System, State)> {
-    let settings = settings(cli)?;
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::wait(&directories.state, PATIENCE).await?;
+    // Under the lock: whoever had it may have turned the role.
+    let settings = settings(cli)?;
     let state = store.load()?;
     let system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
     Ok((settings, system, state))

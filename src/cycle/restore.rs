@@ -65,7 +65,11 @@ pub async fn prepare_restore<H: Host>(
                 let what = "no apply has replaced anything on this host yet";
                 return Err(Error::new(Kind::Usage, what).hint("restore a snapshot: kuma-replicator snapshots"));
             };
-            ("the previous configuration".to_owned(), verify(bytes, None)?)
+            let verified = verify(bytes, None).map_err(|error| match error.kind() {
+                Kind::NoUser => error.hint("restore a snapshot instead: kuma-replicator snapshots"),
+                _ => error,
+            })?;
+            ("the previous configuration".to_owned(), verified)
         }
     };
     let here = host.export().await?;
