@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::Test;
 use crate::testbed::{FolderRepository, Result, wait_for};
 use crate::world::{
-    Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, says, set_state, sql, state,
+    POISON, Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, says, set_state, sql, state,
     wait_for_event,
 };
 
@@ -101,10 +101,6 @@ fn broken_snapshot() -> Result<()> {
         Ok(())
     })
 }
-
-/// Lets Uptime Kuma fail to start while a monitor of this name is in the database.
-const POISON: &str = "[Service]\nRestart=no\nExecStartPre=/bin/sh -c \"test ! -e /var/lib/uptime-kuma/kuma.db || \
-    ! sqlite3 /var/lib/uptime-kuma/kuma.db 'SELECT name FROM monitor' | grep -q poison\"\n";
 
 fn way_back() -> Result<()> {
     Pair::test(&Setup { replica_unit: Some(POISON), ..Setup::default() }, |pair| {

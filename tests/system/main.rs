@@ -11,6 +11,8 @@ mod testbed;
 
 mod apply;
 mod faults;
+mod mains;
+mod operate;
 mod package;
 mod replication;
 mod silence;
@@ -30,8 +32,17 @@ fn main() -> ExitCode {
     // Each test boots two hosts, and Uptime Kuma needs a core at its start.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let missing = testbed::available().and_then(|()| world::package().map(drop)).err();
-    let tests =
-        [replication::TESTS, apply::TESTS, faults::TESTS, package::TESTS, silence::TESTS, wishes::TESTS].concat();
+    let tests = [
+        replication::TESTS,
+        apply::TESTS,
+        wishes::TESTS,
+        operate::TESTS,
+        mains::TESTS,
+        faults::TESTS,
+        package::TESTS,
+        silence::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let missing = missing.clone();
         Trial::ignorable_test(name, move || run(test, missing))

@@ -28,6 +28,10 @@ pub fn package() -> std::result::Result<PathBuf, String> {
     packages.pop().ok_or_else(|| "there is no package: run make deb".to_owned())
 }
 
+/// Lets Uptime Kuma fail to start while a monitor of this name is in the database.
+pub const POISON: &str = "[Service]\nRestart=no\nExecStartPre=/bin/sh -c \"test ! -e /var/lib/uptime-kuma/kuma.db || \
+    ! sqlite3 /var/lib/uptime-kuma/kuma.db 'SELECT name FROM monitor' | grep -q poison\"\n";
+
 /// How a host differs from the usual one.
 #[derive(Default)]
 pub struct Setup<'a> {
@@ -42,7 +46,7 @@ pub struct Pair {
     pub main: Machine,
     pub replica: Machine,
     // Dropped after the hosts that have it mounted.
-    _repository: FolderRepository,
+    repository: FolderRepository,
 }
 
 impl Pair {
@@ -54,7 +58,7 @@ impl Pair {
             let replica = scope.spawn(|| host("replica", &repository, setup.replica_unit, setup.replica_config));
             (main.join().unwrap(), replica.join().unwrap())
         });
-        let pair = Pair { main: main?, replica: replica?, _repository: repository };
+        let pair = Pair { main: main?, replica: replica?, repository };
         pair.main.run(&["kuma-replicator", "init"])?;
         pair.main.kuma()?.set_up()?;
         pair.replica.kuma()?;
@@ -69,6 +73,14 @@ impl Pair {
             panic!("{error}");
         }
         Ok(())
+    }
+
+    /// Boots another replica over the same repository.
+    pub fn another(&self, name: &str) -> Result<Machine> {
+        let machine = Machine::boot(name, &Options { binds: vec![self.repository.bind()], ..Options::default() })?;
+        install(&machine, "replica", FolderRepository::PATH, "")?;
+        machine.kuma()?;
+        Ok(machine)
     }
 
     /// A logged-in client of the main's Uptime Kuma.
@@ -133,6 +145,31 @@ pub fn logged_in(machine: &Machine) -> Result<Kuma> {
     let mut kuma = machine.kuma()?;
     kuma.log_in(Kuma::USER, Kuma::PASSWORD)?;
     Ok(kuma)
+}
+
+/// What a typed command of the agent says, on both outputs; it must end with this exit code.
+pub fn typed(machine: &Machine, code: i32, arguments: &[&str]) -> Result<String> {
+    let output = machine.output(&[&["env", "SUDO_USER=oncall", "kuma-replicator"], arguments].concat())?;
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    if output.status.code() != Some(code) {
+        return Err(
+            format!("{}: {arguments:?} ended with {}, not {code}: {said}", machine.name(), output.status).into()
+        );
+    }
+    Ok(said)
+}
+
+/// Main, epoch and sequence of every snapshot, oldest first; the mains by the host that published.
+pub fn places(machine: &Machine) -> Result<Vec<(String, u64, u64)>> {
+    let document: Value = serde_json::from_str(&machine.run(&["kuma-replicator", "snapshots", "--json"])?)?;
+    let number = |snapshot: &Value, key: &str| snapshot[key].as_u64().unwrap_or_default();
+    let place = |snapshot: &Value| {
+        let host = snapshot["host"].as_str().unwrap_or_default().to_owned();
+        (host, number(snapshot, "epoch"), number(snapshot, "sequence"))
+    };
+    let mut places: Vec<_> = document["snapshots"].as_array().ok_or("no snapshots")?.iter().map(place).collect();
+    places.reverse();
+    Ok(places)
 }
 
 /// How a cycle ended: the exit code, and the event that closed it.

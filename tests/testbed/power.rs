@@ -17,14 +17,19 @@ impl Machine {
 
     /// Takes the power away, so that nothing on the host gets to finish anything, and boots again.
     pub(crate) fn power_cut(&self) -> Result<()> {
-        let init = self.init().ok_or_else(|| format!("{} is off", self.name))?;
-        run(Command::new("kill").args(["-KILL", &init.to_string()]))?;
-        wait_for("power off", LIMIT, || Ok(children(self.inside).is_empty().then_some(())))?;
+        self.power_off()?;
         self.power_on()
     }
 
+    /// Takes the power away, so that nothing on the host gets to finish anything, until [`Machine::power_on`].
+    pub(crate) fn power_off(&self) -> Result<()> {
+        let init = self.init().ok_or_else(|| format!("{} is off", self.name))?;
+        run(Command::new("kill").args(["-KILL", &init.to_string()]))?;
+        wait_for("power off", LIMIT, || Ok(children(self.inside).is_empty().then_some(())))
+    }
+
     /// Boots the host over the disk it has, and waits until it is up.
-    pub(super) fn power_on(&self) -> Result<()> {
+    pub(crate) fn power_on(&self) -> Result<()> {
         self.holder.order("boot")?;
         self.wait_until_up()
     }
