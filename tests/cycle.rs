@@ -23,13 +23,8 @@ use kuma_replicator::model::dump;
 use kuma_replicator::model::snapshot::SnapshotId;
 
 use support::generations::generation;
-use support::host::{End, FAULTS, Fault, World, main_id};
+use support::host::{End, FAULTS, Fault, World, main_id, settings};
 use support::rows;
-
-fn settings(role: &str) -> Settings {
-    let text = format!("role = \"{role}\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"");
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
-}
 
 fn replica() -> Settings {
     settings("replica")

@@ -11,22 +11,16 @@
 
 mod support;
 
-use std::path::Path;
 
 use jiff::SignedDuration;
-use kuma_replicator::config::{Role, Settings};
+use kuma_replicator::config::Role;
 use kuma_replicator::cycle::{self, Orders, Outcome, Source};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::snapshot::SnapshotId;
 use kuma_replicator::model::state::{Hold, State};
 
 use support::generations::generation;
-use support::host::{End, FAULTS, Fault, World, main_id};
-
-fn settings(role: Role) -> Settings {
-    let text = format!("role = \"{role}\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"");
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
-}
+use support::host::{End, FAULTS, Fault, World, main_id, settings};
 
 /// A replica that has applied generation 1 of main b.
 fn following() -> (World, SnapshotId) {

@@ -22,11 +22,7 @@ use kuma_replicator::model::snapshot::{Listing, Snapshot};
 use kuma_replicator::model::state::{Hold, State};
 
 use support::generations::generation;
-use support::host::{End, FAULTS, Fault, World, main_id};
-
-fn settings(role: Role) -> Settings {
-    Settings::parse(&format!("role = \"{role}\"\nrepository = \"/r\""), Path::new("config.toml")).unwrap()
-}
+use support::host::{End, FAULTS, Fault, World, main_id, settings};
 
 /// Runs `promote` or `demote` on a host with the role that its configuration file has.
 fn turn(world: &mut World, from: Role, to: Role, as_is: bool) -> Result<Turn, Option<Error>> {

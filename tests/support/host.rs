@@ -4,7 +4,9 @@
 //! an intent on disk, writing to a database that runs or is not claimed, starting while it is claimed.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{Role, Settings};
@@ -250,6 +252,12 @@ impl World {
             }
         }
     }
+}
+
+/// What a host of this role is configured to do; tests have no time to lose between two restarts.
+pub(crate) fn settings(role: impl Display) -> Settings {
+    let text = format!("role = \"{role}\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
 }
 
 /// A main id of one letter.
