@@ -12,7 +12,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Settings;

@@ -142,11 +142,16 @@ async fn listen(
     let read_said = async {
         let Some(stderr) = stderr else { return Ok(()) };
         let mut stderr = BufReader::new(stderr);
-        let mut in_vain = 0;
+        let (mut in_vain, mut within) = (0, false);
         loop {
             let mut line = Vec::new();
             if (&mut stderr).take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(Err)? == 0 {
                 return Ok(());
+            }
+            // Of a longer line only the beginning counts: the rest might begin in the middle of a secret, which
+            // would not be recognised as one.
+            if std::mem::replace(&mut within, !line.ends_with(b"\n")) {
+                continue;
             }
             said.add(&line);
             if let Some(kind) = said.last().and_then(failure::hopeless) {

@@ -49,9 +49,9 @@ const SIGNS: &[(Kind, &[&str])] = &[
             "tls: ",
             "x509: ",
             "host key verification failed",
-            // S3 and its clock skew, which is an access error by number only.
-            "request time and the server's time",
-            "requesttimetooskewed",
+            // An access error by number only.
+            SKEWED[0],
+            SKEWED[1],
             "slow down",
             "slowdown",
             "reduce your request rate",
@@ -121,6 +121,9 @@ const SIGNS: &[(Kind, &[&str])] = &[
     ),
 ];
 
+/// How S3 says that the clock here is wrong.
+const SKEWED: &[&str; 2] = &["request time and the server's time", "requesttimetooskewed"];
+
 /// How the back ends say that something is not there.
 const ABSENT: &[&str] =
     &["does not exist", "doesn't exist", "no such file", "no such key", "nosuchkey", "not found", "notfound", "(404)"];
@@ -136,7 +139,11 @@ pub(super) fn classify(exit: Option<i32>, stderr: &str) -> Kind {
     // What it gave up on counts, and only then what it retried on the way there.
     let (retries, last): (Vec<&str>, Vec<&str>) =
         stderr.lines().filter(|line| !is_warning(line)).partition(|line| is_retry(line));
-    sign(&last.join("\n")).or_else(|| sign(&retries.join("\n"))).unwrap_or(Kind::ResticFailed)
+    let last = last.join("\n");
+    if is_cut_short(&last) {
+        return Kind::SnapshotDamaged;
+    }
+    sign(&last).or_else(|| sign(&retries.join("\n"))).unwrap_or(Kind::ResticFailed)
 }
 
 /// Whether the snapshot that was asked for by its id is not in the repository.
@@ -145,6 +152,35 @@ pub(super) fn is_gone(stderr: &str) -> bool {
         line.contains("no matching id found")
             || (line.contains("failed to load snapshot") || line.contains("load(<snapshot/")) && is_absent(&line)
     })
+}
+
+/// What to do about a failure whose kind alone does not say it: a clock that is wrong looks like a network that is
+/// down.
+pub(super) fn hint(stderr: &str) -> Option<&'static str> {
+    let text = stderr.to_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+    if says(SKEWED) {
+        Some("the clock of this host is wrong: timedatectl; the next cycle tries again")
+    } else if says(&["certificate has expired or is not yet valid"]) {
+        Some(
+            "check the clock of this host (timedatectl), then the certificate of the server; the next cycle tries again",
+        )
+    } else if says(&["x509: ", "tls: failed to verify certificate"]) {
+        Some(
+            "check the address and the certificate of the server; SSL_CERT_FILE in environment-file names others to trust",
+        )
+    } else {
+        None
+    }
+}
+
+/// The line with which a restic that lists snapshots, and ends well, says that it left one out because it could not
+/// read it, and what that means. One that was removed in the meantime is rightly left out.
+pub(super) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
+    let is_about_one =
+        |line: &&str| line.contains("could not load snapshot") || line.contains("failed to load snapshot");
+    let line = stderr.lines().find(|line| is_about_one(line) && !is_absent(&line.to_lowercase()))?;
+    Some((sign(line).unwrap_or(Kind::SnapshotDamaged), line))
 }
 
 /// Whether restic says that it was told to stop. 0.14 ends with a code or a signal of its own then, 0.18
@@ -181,6 +217,15 @@ fn sign(text: &str) -> Option<Kind> {
         } else {
             about(&["load(<data/", "readfull(<data/"]).then_some(Kind::SnapshotDamaged)
         }
+    })
+}
+
+/// Whether restic gave up on data that always end too early. One transfer that is cut says the same, but restic
+/// asks again ten times before it gives up.
+fn is_cut_short(stderr: &str) -> bool {
+    let text = stderr.to_lowercase();
+    text.lines().any(|line| {
+        line.contains("readfull(<data/") && (line.contains("unexpected eof") || line.contains("is too short"))
     })
 }
 

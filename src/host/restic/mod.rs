@@ -5,8 +5,11 @@
 //! Debian 12 has restic 0.14, the oldest version this speaks to, and Debian 13 has 0.18.
 
 mod access;
+mod answer;
+mod cache;
 mod child;
 mod failure;
+mod locks;
 mod said;
 
 use std::fmt;
@@ -18,16 +21,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Deserialize;
-
 use self::access::Access;
 use self::child::{End, Ended, Run};
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
 use crate::host::interrupt::Interrupt;
 use crate::model::dump::MAX_DUMP;
-use crate::model::snapshot::{Label, Listing, MARK, PATH, Snapshot, SnapshotId};
+use crate::model::snapshot::{Label, Listing, MARK, PATH, SnapshotId};
 
 /// The longest listing that is read, in bytes; a snapshot takes about 600.
 const MAX_LISTING: usize = 64 << 20;
@@ -41,6 +41,7 @@ pub struct Restic {
     timeout: Duration,
     repository: Location,
     access: Access,
+    cache: PathBuf,
     interrupt: Interrupt,
 }
 
@@ -62,6 +63,7 @@ impl Restic {
             timeout: settings.timeout,
             repository: repository.clone(),
             access: Access::find(settings, repository, cache)?,
+            cache: cache.to_owned(),
             interrupt,
         })
     }
@@ -110,11 +112,11 @@ impl Restic {
     /// Lists the snapshots of this program; others in the same repository are not seen.
     ///
     /// # Errors
-    /// Any failure of restic.
+    /// [`Kind::SnapshotDamaged`] if one of the snapshots there cannot be read; any failure of restic.
     pub async fn look(&self) -> Result<Listing> {
         let what = format!("cannot look into repository {}", self.repository);
-        let output = self.run(&what, ["snapshots", "--json", "--no-lock", "--tag", MARK], None, MAX_LISTING).await?;
-        listing(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
+        let output = self.read(&what, ["snapshots", "--json", "--no-lock", "--tag", MARK], MAX_LISTING).await?;
+        answer::listing(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
     }
 
     /// Brings the dump in snapshot `id` here. It is not verified yet.
@@ -124,7 +126,7 @@ impl Restic {
     /// [`MAX_DUMP`] bytes, or if data of it are gone; any other failure of restic.
     pub async fn fetch(&self, id: &SnapshotId) -> Result<Vec<u8>> {
         let what = format!("cannot fetch snapshot {} from repository {}", id.short(), self.repository);
-        self.run(&what, ["dump", "--no-lock", id.to_string().as_str(), PATH], None, MAX_DUMP).await
+        self.read(&what, ["dump", "--no-lock", id.to_string().as_str(), PATH], MAX_DUMP).await
     }
 
     /// Stores `dump` under `label` as published by `host`, and returns the id of the new snapshot, which
@@ -140,7 +142,20 @@ impl Restic {
             (format!("--stdin-filename={PATH}"), format!("--host={host}"), format!("--tag={}", label.tags().join(",")));
         let arguments = ["backup", "--json", "--stdin", &filename, &host, &tags];
         let output = self.run(&what, arguments, Some(input), MAX_ANSWER).await?;
-        published(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
+        answer::published(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
+    }
+
+    /// Runs a restic that only reads.
+    ///
+    /// What is damaged may be no more than this host's copy: 0.14 keeps what a bad transfer brought in its cache,
+    /// and believes it ever after. So damage counts if it is there without a cache.
+    async fn read<const N: usize>(&self, what: &str, arguments: [&str; N], limit: usize) -> Result<Vec<u8>> {
+        let mut ended = self.hear(what, arguments, None, limit).await?;
+        let damaged = matches!(self.judge(what, &ended), Err(error) if error.kind() == Kind::SnapshotDamaged);
+        if damaged && !matches!(ended.end, End::TooLong) && cache::forget(&self.cache) {
+            ended = self.hear(what, arguments, None, limit).await?;
+        }
+        self.judge(what, &ended).map(|()| ended.output)
     }
 
     /// Runs restic to a good end and returns what it wrote. `what` says what did not work otherwise.
@@ -151,17 +166,39 @@ impl Restic {
         input: Option<OwnedFd>,
         limit: usize,
     ) -> Result<Vec<u8>> {
+        let ended = self.hear(what, arguments, input, limit).await?;
+        self.judge(what, &ended).map(|()| ended.output)
+    }
+
+    async fn hear<const N: usize>(
+        &self,
+        what: &str,
+        arguments: [&str; N],
+        input: Option<OwnedFd>,
+        limit: usize,
+    ) -> Result<Ended> {
         if self.interrupt.happened() {
             return Err(interrupted(what));
         }
         let mut command = Command::new(&self.program);
         command.args(arguments).env_clear().envs(self.access.variables());
         let run = Run { command, input, limit, timeout: self.timeout };
-        let ended = run.start_and_wait(&self.interrupt).await.map_err(|error| self.not_run(what, error))?;
-        if matches!(ended.end, End::Exited(status) if status.success()) {
-            return Ok(ended.output);
+        run.start_and_wait(&self.interrupt).await.map_err(|error| self.not_run(what, error))
+    }
+
+    /// Whether it ended well.
+    fn judge(&self, what: &str, ended: &Ended) -> Result<()> {
+        if !matches!(ended.end, End::Exited(status) if status.success()) {
+            return Err(self.failed(what, ended));
         }
-        Err(self.failed(what, &ended))
+        // restic leaves out of a list what it cannot read, and calls that success. But it may be the newest.
+        let text = ended.said.text();
+        let Some((kind, line)) = failure::left_out(&text) else { return Ok(()) };
+        let error = Error::new(kind, what).because(self.access.secrets().mask(line));
+        Err(match kind {
+            Kind::SnapshotDamaged => error.hint("if it stays so, restic check shows what is damaged"),
+            _ => error,
+        })
     }
 
     fn not_run(&self, what: &str, error: std::io::Error) -> Error {
@@ -193,7 +230,10 @@ impl Restic {
         if kind == Kind::RepositoryDenied && self.repository.secret().starts_with('/') {
             return error.hint(format!("check owner and mode of {} and of what is in it", self.repository));
         }
-        error
+        match failure::hint(&text) {
+            Some(hint) if kind == Kind::RepositoryUnreachable => error.hint(hint),
+            _ => error,
+        }
     }
 }
 
@@ -225,117 +265,5 @@ fn at_deadline(text: &str) -> Kind {
     match failure::classify(None, text) {
         Kind::ResticFailed => Kind::RepositoryUnreachable,
         kind => kind,
-    }
-}
-
-/// Reads the answer of `restic snapshots --json`.
-fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Seen {
-        id: SnapshotId,
-        time: String,
-        #[serde(default)]
-        hostname: String,
-        #[serde(default)]
-        paths: Vec<String>,
-        #[serde(default)]
-        tags: Vec<String>,
-    }
-    let seen: Option<Vec<Seen>> = serde_json::from_slice(output)?;
-    let mut listing = Listing::default();
-    for Seen { id, time, hostname, paths, tags } in seen.unwrap_or_default() {
-        if !paths.iter().any(|path| path == PATH) {
-            continue;
-        }
-        let Some(label) = Label::from_tags(&tags) else { continue };
-        let time = time.parse::<Timestamp>().map_err(|error| format!("its time is malformed: {error}"));
-        match (label.map_err(|error| error.to_string()), time) {
-            (Ok(label), Ok(time)) => listing.snapshots.push(Snapshot { id, time, host: hostname, label }),
-            (Err(reason), _) | (_, Err(reason)) => listing.unreadable.push((id, reason)),
-        }
-    }
-    Ok(listing)
-}
-
-/// Reads the id of the new snapshot out of the answer of `restic backup --json`.
-fn published(output: &[u8]) -> Result<SnapshotId, String> {
-    #[derive(Deserialize)]
-    struct Message {
-        message_type: String,
-        snapshot_id: Option<SnapshotId>,
-    }
-    let messages = output.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
-    messages
-        .filter(|message| message.message_type == "summary")
-        .find_map(|message| message.snapshot_id)
-        .ok_or_else(|| "restic reported success but no snapshot".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{listing, published};
-
-    const TAGS: [&str; 7] = [
-        "kuma-replicator",
-        "format=1",
-        "main=0123456789abcdef0123456789abcdef",
-        "epoch=1",
-        "sequence=7",
-        "digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-        "schema=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    ];
-
-    fn seen(path: &str, time: &str, tags: &str) -> String {
-        format!(
-            r#"{{"time":"{time}","tree":"756f","paths":["{path}"],"hostname":"h","username":"root","tags":{tags},"id":"a4912d36b55740ba134d97546b2cbb5399ea7d830541a84564e1992d71957559","short_id":"a4912d36"}}"#
-        )
-    }
-
-    #[test]
-    fn lists_only_what_is_ours() {
-        let time = "2026-11-23T08:00:22.669506791+01:00";
-        let good = serde_json::to_string(&TAGS).expect("tags");
-        let path = "/kuma-replicator.jsonl";
-        // answer, readable, unreadable
-        let cases = [
-            ("[]".to_owned(), 0, 0),
-            ("null".to_owned(), 0, 0),
-            (format!("[{}]", seen(path, time, &good)), 1, 0),
-            (format!("[{},{}]", seen(path, time, &good), seen(path, time, &good)), 2, 0),
-            (format!("[{}]", seen("/etc", time, &good)), 0, 0),
-            (format!("[{}]", seen(path, time, "[]")), 0, 0),
-            (format!("[{}]", seen(path, time, r#"["format=1"]"#)), 0, 0),
-            (format!("[{}]", seen(path, time, r#"["kuma-replicator"]"#)), 0, 1),
-            (format!("[{}]", seen(path, time, &good.replace("epoch=1", "epoch=x"))), 0, 1),
-            (format!("[{}]", seen(path, time, &good.replace("epoch=1\"", "epoch=1\",\"epoch=2\""))), 0, 1),
-            (format!("[{}]", seen(path, "yesterday", &good)), 0, 1),
-        ];
-        for (answer, readable, unreadable) in cases {
-            let found = listing(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"));
-            assert_eq!((found.snapshots.len(), found.unreadable.len()), (readable, unreadable), "{answer}");
-        }
-        let one = listing(format!("[{}]", seen(path, time, &good)).as_bytes()).expect("listing");
-        let snapshot = one.snapshots.first().expect("snapshot");
-        assert_eq!((snapshot.id.short(), snapshot.host.as_str()), ("a4912d36", "h"));
-        assert_eq!(snapshot.label.place.sequence, 7);
-        for answer in ["", "{}", "[{}]", "[", r#"[{"id":"x","time":"y"}]"#] {
-            assert!(listing(answer.as_bytes()).is_err(), "{answer}");
-        }
-    }
-
-    #[test]
-    fn finds_the_id_of_the_new_snapshot() {
-        let status = r#"{"message_type":"status","percent_done":0,"total_files":1}"#;
-        let cases = [
-            (format!("{status}\n{{\"message_type\":\"summary\",\"snapshot_id\":\"899f56da\"}}\n"), Ok("899f56da")),
-            ("noise\n{\"message_type\":\"summary\",\"snapshot_id\":\"899f56da\"}".to_owned(), Ok("899f56da")),
-            (format!("{status}\n{{\"message_type\":\"summary\"}}\n"), Err(())),
-            (format!("{status}\n"), Err(())),
-            (String::new(), Err(())),
-        ];
-        for (answer, wanted) in cases {
-            let found = published(answer.as_bytes()).map(|id| id.to_string());
-            assert_eq!(found.as_deref().map_err(|_| ()), wanted, "{answer}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What restic says, word for word, and the kind it is told as.
 
-use super::{classify, hopeless, is_gone, is_stop};
+use super::{classify, hint, hopeless, is_gone, is_stop, left_out};
 use crate::error::Kind;
 
 /// `text` in the place where restic 0.14 puts the cause of not being able to open a repository.
@@ -82,6 +82,11 @@ fn knows_the_words_of_restic_0_14() {
             Kind::SnapshotDamaged,
             "loading tree for snapshot \"a4912d36\" failed: id 756f962aa85a307f76cedccbbbfc653f not found in repository",
         ),
+        (
+            Kind::SnapshotDamaged,
+            "Load(<data/947f28c9a9>, 226, 0) returned error, retrying after 15.394871241s: unexpected EOF\n\
+             loading tree for snapshot \"55e8d406\" failed: ReadFull(<data/947f28c9a9>): unexpected EOF",
+        ),
         (Kind::SnapshotDamaged, "cannot dump file: path \"/kuma-replicator.jsonl\" not found in snapshot"),
         (Kind::ResticFailed, "Fatal: create repository at /srv/repo failed: config file already exists"),
         (Kind::ResticFailed, "unknown flag: --retry-lock"),
@@ -123,6 +128,8 @@ fn knows_the_words_of_restic_0_18() {
     for (exit, kind, text) in cases {
         assert_eq!(classify(exit, &text), kind, "{text}");
     }
+    let short = "Fatal: loading tree for snapshot \"d3cdbcdf\" failed: ReadFull(<data/9863c7900e>): cached file <data/9863c7900e> is too short";
+    assert_eq!(classify(Some(1), short), Kind::SnapshotDamaged);
 }
 
 /// Taken from the sources and the manual of restic 0.17 and 0.18, and from what its back ends answer.
@@ -206,6 +213,59 @@ fn tells_a_snapshot_that_is_gone() {
     for text in other {
         assert!(!is_gone(text), "{text}");
     }
+}
+
+#[test]
+fn a_clock_or_a_certificate_that_is_wrong_is_named() {
+    let cases = [
+        (
+            Some("clock of this host is wrong"),
+            "Stat: The difference between the request time and the server's time is too large.",
+        ),
+        (
+            Some("check the clock of this host"),
+            "Head \"https://host/config\": x509: certificate has expired or is not yet valid: current time 2026-11-25T09:40:18Z is after 2025-01-01T00:00:00Z",
+        ),
+        (
+            Some("certificate of the server"),
+            "Head \"https://host/config\": x509: certificate signed by unknown authority",
+        ),
+        (None, "dial tcp 192.0.2.1:443: i/o timeout"),
+        (None, ""),
+    ];
+    for (wanted, text) in cases {
+        let found = hint(text);
+        assert_eq!(wanted.is_some(), found.is_some(), "{text}");
+        assert!(found.unwrap_or_default().contains(wanted.unwrap_or_default()), "{found:?}");
+    }
+}
+
+#[test]
+fn a_listing_that_lacks_a_snapshot_is_told() {
+    let cases = [
+        (
+            Some(Kind::SnapshotDamaged),
+            "could not load snapshot 13362049: load <snapshot/1336204960>: invalid data returned",
+        ),
+        (
+            Some(Kind::SnapshotDamaged),
+            "Ignoring \"1336204960875f04\": failed to load snapshot 13362049: LoadRaw(<snapshot/1336204960>): invalid data returned",
+        ),
+        (Some(Kind::SnapshotDamaged), "could not load snapshot 13362049: something new"),
+        (Some(Kind::RepositoryUnreachable), "could not load snapshot 13362049: read: connection reset by peer"),
+        (Some(Kind::RepositoryDenied), "could not load snapshot 13362049: Access Denied."),
+        (None, "could not load snapshot 13362049: open /srv/repo/snapshots/1336: no such file or directory"),
+        (None, "Ignoring \"1336204960875f04\": failed to load snapshot 13362049: <snapshot/1336204960> does not exist"),
+        (None, "unable to open cache: mkdir /var/cache/x: permission denied"),
+        (None, ""),
+    ];
+    for (kind, text) in cases {
+        assert_eq!(left_out(text).map(|(kind, _)| kind), kind, "{text}");
+    }
+    assert_eq!(
+        left_out("one\ncould not load snapshot 1\nthree"),
+        Some((Kind::SnapshotDamaged, "could not load snapshot 1"))
+    );
 }
 
 #[test]
