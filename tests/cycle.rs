@@ -94,7 +94,9 @@ fn a_publish_takes_its_steps_in_this_order() {
     assert_eq!((snapshot.label.digest, snapshot.label.schema), (dump.manifest.digest, dump.manifest.fingerprint));
 
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
-    for look in [", look", "", ""] {
+    // With a look comes a look for locks that were left behind; what is found is told.
+    world.left_locks = 1;
+    for look in [", look, remove_left_locks, tell warning", "", ""] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
         assert_eq!(world.calls, words(&format!("export{look}, tell unchanged, save")));
     }
@@ -487,6 +489,57 @@ fn an_unfinished_apply_comes_first() {
         world.repository = full;
         assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
         assert_eq!(world.stops, usize::from(ran));
+    }
+}
+
+/// A lock that nobody owns hinders nobody here, and neither does a repository that does not let go of it.
+#[test]
+fn a_publish_is_not_failed_by_the_locks_it_tidies_up() {
+    for fault in FAULTS {
+        let mut world = World::new(generation(0));
+        world.cycle(&main_host());
+        world.faults = vec![(words("export, look").len(), fault)];
+        let end = world.cycle(&main_host());
+        let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter);
+        assert_eq!(matches!(end, End::Killed), killed, "{fault:?}: {end:?} {:?}", world.calls);
+        if !killed {
+            assert!(matches!(end, End::Done(Outcome::Unchanged)), "{fault:?}: {end:?}");
+        }
+        assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)), "{fault:?}");
+        assert_eq!(world.repository.len(), 1);
+    }
+}
+
+/// A prune at the wrong moment: the snapshot is gone, or its data are.
+#[test]
+fn a_snapshot_that_is_pruned_while_it_is_fetched_costs_one_more_look() {
+    for kind in [Kind::SnapshotGone, Kind::SnapshotDamaged] {
+        // There is a newer one by then.
+        let (mut world, _) = behind(true);
+        let newer = world.offer(&generation(2), &main_id('b'), 1, 2);
+        let pruned = world.offer(&generation(1), &main_id('b'), 1, 3);
+        world.pruned = Some(kind);
+        let end = world.cycle(&replica());
+        assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == newer && newer != pruned), "{end:?}");
+        assert_eq!(world.calls[..5], words("look, export, fetch, look, export"));
+        assert_eq!((world.did("look"), world.did("fetch"), world.stops), (2, 2, 1));
+
+        // None is left that is newer than what is applied here.
+        let gone = world.offer(&generation(1), &main_id('b'), 1, 4);
+        world.pruned = Some(kind);
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert_eq!((world.did("fetch"), applied(&world).as_ref() == Some(&gone)), (1, false));
+
+        // It is still the newest: then it is no prune, and one fetch is enough.
+        let stays = world.offer(&generation(1), &main_id('b'), 1, 5);
+        let snapshots = world.repository.clone();
+        world.kinds = vec![("fetch", kind)];
+        world.faults = vec![(2, Fault::ErrorBefore)];
+        assert_eq!(world.cycle(&replica()).kind(), Some(kind));
+        assert_eq!((world.did("look"), world.did("fetch"), world.stops), (2, 1, 1), "{:?}", world.calls);
+        assert_eq!((world.state().replica.refused, world.repository.len()), (None, snapshots.len()));
+        world.kinds.clear();
+        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == stays));
     }
 }
 

@@ -11,7 +11,6 @@
 
 mod support;
 
-
 use jiff::SignedDuration;
 use kuma_replicator::config::Role;
 use kuma_replicator::cycle::{self, Orders, Outcome, Source};

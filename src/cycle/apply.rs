@@ -1,18 +1,19 @@
-//! The replica's sequence: look, decide, fetch, verify, plan, replace, record. What lies between the
-//! stop and the healthy start is in `replace`.
+//! The replica's sequence: obtain, verify, plan, replace, record. What comes before there is a dump is in
+//! `obtain`, what lies between the stop and the healthy start in `replace`.
 
 use crate::config::{SchemaPolicy, Settings};
-use crate::decide::{self, Apply};
+use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise;
 use crate::model::dump::{self, Dump, Fault};
-use crate::model::snapshot::{Snapshot, SnapshotId};
+use crate::model::snapshot::Snapshot;
 use crate::model::state::{Applied, Held, State};
 use crate::plan::plan;
 
+use super::obtain::{Obtained, obtain, up_to_date};
 use super::publish::Prepared;
 use super::replace::{refuse, replace};
-use super::{Event, Host, Orders, Outcome, deferred, drift, held, tell_stray};
+use super::{Event, Host, Orders, Outcome, drift, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -24,51 +25,17 @@ pub(super) async fn run<H: Host>(
     state: &mut State,
     orders: &Orders,
 ) -> Result<Outcome> {
-    let listing = host.look().await?;
-    tell_stray(host, state, decide::stray(&listing));
-    let mut replica = state.replica.clone();
-    if orders.retry {
-        replica.refused = None;
-    }
-    let snapshot = match decide::apply(&listing, &replica)? {
-        Apply::Nothing => return Ok(held(host, state, "nothing has been published to the repository yet".to_owned())),
-        Apply::UpToDate(snapshot) => {
-            if !orders.as_main && !drift::calls_for_apply(host, settings, state, &snapshot.id).await? {
-                return Ok(up_to_date(host, state, &snapshot.id));
-            }
-            snapshot.clone()
-        }
-        Apply::Unreadable(snapshot) => {
-            let format = snapshot.label.format;
-            let reason = format!("the main writes dump format {format}; upgrade kuma-replicator on this replica");
-            return Ok(held(host, state, reason));
-        }
-        Apply::Fetch(snapshot) => snapshot.clone(),
+    let (snapshot, here, bytes) = match obtain(host, settings, state, orders).await? {
+        Obtained::Dump(snapshot, here, bytes) => (snapshot, here, bytes),
+        Obtained::Nothing(outcome) => return Ok(outcome),
     };
-    if orders.retry {
-        tell_retry(host, state, &snapshot);
-    } else if !orders.at_once {
-        decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
-        let interval = settings.replica.min_restart_interval;
-        if let Some(until) = decide::resting(state.replica.stopped, host.now(), interval) {
-            return Ok(deferred(host, state, &snapshot.id, until));
-        }
-    }
-    let here = host.export().await?;
-    let policy = settings.replica.schema;
-    if let Some(reason) = decide::still_held(state.replica.held.as_ref(), &snapshot, &here.schema, policy) {
-        let reason = reason.to_owned();
-        return Ok(held(host, state, reason));
-    }
-    host.check_interrupted()?;
-
-    let bytes = host.fetch(&snapshot.id).await?;
     // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
     let Verified(dump) = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
         refuse(host, state, Some(&snapshot.id), error);
     })?;
     host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
     drop(bytes);
+    let policy = settings.replica.schema;
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, policy) {
         let schema = here.schema.fingerprint();
         let outcome = held(host, state, reason.clone());
@@ -118,21 +85,6 @@ pub(super) async fn run<H: Host>(
     } else {
         Ok(up_to_date(host, state, &id))
     }
-}
-
-/// Traces that a person has a snapshot tried again, and what had kept it from that.
-fn tell_retry<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) {
-    let refused = state.replica.refused.as_ref().map(|refused| (&refused.snapshot, &refused.reason));
-    let setback = state.replica.setback.as_ref().map(|setback| (&setback.snapshot, &setback.reason));
-    if let Some((id, reason)) = refused.into_iter().chain(setback).find(|(id, _)| id.same(&snapshot.id)) {
-        host.tell(&Event::Retried { snapshot: id.clone(), reason: reason.clone() });
-    }
-}
-
-fn up_to_date<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId) -> Outcome {
-    let again = state.last.as_ref().is_some_and(|last| last.outcome == Outcome::UpToDate.name());
-    host.tell(&Event::UpToDate { snapshot: snapshot.clone(), again });
-    Outcome::UpToDate
 }
 
 /// Proves that `bytes` are a dump that may be applied, and, if they come from `snapshot`, the one that

@@ -7,6 +7,7 @@
 mod apply;
 mod drift;
 mod event;
+mod obtain;
 mod publish;
 mod replace;
 mod restore;
@@ -97,6 +98,10 @@ pub trait Host {
 
     /// Stores `dump` under `label`; when it returns, the repository has it.
     async fn publish(&mut self, dump: &[u8], label: &Label) -> Result<SnapshotId>;
+
+    /// Removes the locks in the repository that killed publishes of this host left behind, and no others. Returns
+    /// how many.
+    async fn remove_left_locks(&mut self) -> Result<usize>;
 
     /// Tries `changes` on a copy of the tables in memory: what the database would refuse is known before
     /// anything is stopped.

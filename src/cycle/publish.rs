@@ -134,6 +134,7 @@ pub(super) async fn run<H: Host>(
             main.published = Some(record(snapshot.id.clone(), snapshot.label.place.sequence, snapshot.time));
             main.publishing = None;
             state.main = Some(main);
+            tidy(host).await;
             return Ok(unchanged(host, state, digest));
         }
         Publish::At(place) => place,
@@ -160,6 +161,16 @@ pub(super) async fn run<H: Host>(
     state.main = Some(main);
     host.tell(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: bytes.len() });
     Ok(Outcome::Published(snapshot))
+}
+
+/// Removes what killed publishes left behind. Such a lock hinders nobody but a prune, so this fails nothing.
+async fn tidy<H: Host>(host: &mut H) {
+    let text = match host.remove_left_locks().await {
+        Ok(0) => return,
+        Ok(removed) => format!("removed {removed} locks from the repository that killed publishes of this host left"),
+        Err(error) => format!("{} — {}", error.chain(), error.advice()),
+    };
+    host.tell(&Event::Warning { text });
 }
 
 fn unchanged<H: Host>(host: &mut H, state: &State, digest: Digest) -> Outcome {

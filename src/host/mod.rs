@@ -186,6 +186,16 @@ impl Host for System {
         self.restic()?.publish(dump, label, &name).await
     }
 
+    async fn remove_left_locks(&mut self) -> Result<usize> {
+        let within = self.settings.restic.timeout;
+        notify::extend(within + STEP);
+        let name = self.name();
+        // One restic for each lock, but not more time than for one: this is no more than tidying up.
+        tokio::time::timeout(within, self.restic()?.remove_left_locks(&name)).await.unwrap_or_else(|_| {
+            Err(Error::new(Kind::RepositoryUnreachable, "cannot see to the locks in the repository in time"))
+        })
+    }
+
     async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
         database::rehearse(&self.instance.database().await?, changes, here, wanted)
     }

@@ -81,6 +81,10 @@ pub(crate) struct World {
     pub(crate) poison: Option<Configuration>,
     /// What the repository holds.
     pub(crate) repository: Vec<(Snapshot, Vec<u8>)>,
+    /// Locks in the repository that nobody owns any more.
+    pub(crate) left_locks: usize,
+    /// Whether the newest snapshot is pruned, or its data are, by the time it is fetched, and how that is told.
+    pub(crate) pruned: Option<Kind>,
     /// The state file.
     pub(crate) disk: Option<Vec<u8>>,
     /// The way back.
@@ -119,6 +123,8 @@ impl World {
             running: true,
             poison: None,
             repository: Vec::new(),
+            left_locks: 0,
+            pruned: None,
             disk: None,
             previous: None,
             clock: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -316,6 +322,10 @@ impl Host for World {
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
         self.enter("fetch", Some(Kind::RepositoryUnreachable))?;
+        if let Some(kind) = self.pruned.take() {
+            self.repository.retain(|(snapshot, _)| !snapshot.id.same(id));
+            return Err(Error::new(kind, "pruned"));
+        }
         let found = self.repository.iter().find(|(snapshot, _)| snapshot.id.same(id));
         let bytes = found.expect("a snapshot that was looked at").1.clone();
         self.leave("fetch", None)?;
@@ -330,6 +340,12 @@ impl Host for World {
         let id = self.store(bytes.to_vec(), label.clone());
         self.leave("publish", Some(Kind::RepositoryUnreachable))?;
         Ok(id)
+    }
+
+    async fn remove_left_locks(&mut self) -> Result<usize> {
+        self.enter("remove_left_locks", Some(Kind::RepositoryUnreachable))?;
+        self.leave("remove_left_locks", Some(Kind::RepositoryUnreachable))?;
+        Ok(std::mem::take(&mut self.left_locks))
     }
 
     async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
