@@ -171,12 +171,13 @@ impl Host for System {
     }
 
     async fn look(&mut self) -> Result<Listing> {
-        notify::extend(self.settings.restic.timeout + STEP);
+        // What is damaged in restic's cache is read a second time.
+        notify::extend(self.settings.restic.timeout * 2 + STEP);
         self.restic()?.look().await
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
-        notify::extend(self.settings.restic.timeout + STEP);
+        notify::extend(self.settings.restic.timeout * 2 + STEP);
         self.restic()?.fetch(id).await
     }
 
