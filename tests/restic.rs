@@ -7,8 +7,18 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, reason = "a test")]
 
+#[path = "restic/faulty.rs"]
+mod faulty;
+#[path = "restic/locks.rs"]
+mod locks;
+#[path = "restic/misbehaving.rs"]
+mod misbehaving;
 #[path = "restic/parts.rs"]
 mod parts;
+#[path = "testbed/mod.rs"]
+mod testbed;
+#[path = "restic/tls.rs"]
+mod tls;
 
 use std::fs;
 use std::process::ExitCode;
@@ -40,11 +50,21 @@ const ON_EVERY: &[Test<OnAny>] = &[
     ("the_version_is_told", the_version_is_told),
     ("a_snapshot_that_is_gone_is_told", a_snapshot_that_is_gone_is_told),
     ("a_snapshot_without_its_data_is_told_soon", a_snapshot_without_its_data_is_told_soon),
+    ("a_look_at_a_snapshot_that_cannot_be_read_is_no_look", a_look_at_a_snapshot_that_cannot_be_read_is_no_look),
     ("a_full_disk_is_told", a_full_disk_is_told),
     ("a_hanging_server_ends_at_the_deadline", a_hanging_server_ends_at_the_deadline),
     ("an_agent_told_to_stop_leaves_nothing", an_agent_told_to_stop_leaves_nothing),
     ("a_restic_told_to_stop_is_an_interruption", a_restic_told_to_stop_is_an_interruption),
     ("a_killed_agent_leaves_nothing", a_killed_agent_leaves_nothing),
+    (
+        "every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half",
+        faulty::every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half,
+    ),
+    ("reading_needs_no_right_to_write", faulty::reading_needs_no_right_to_write),
+    ("locks_that_this_host_left_are_removed_and_no_others", locks::locks_that_this_host_left_are_removed_and_no_others),
+    ("a_restic_killed_in_a_publish_leaves_nothing_half", misbehaving::a_restic_killed_in_a_publish_leaves_nothing_half),
+    ("an_oversized_snapshot_is_not_read_to_its_end", misbehaving::an_oversized_snapshot_is_not_read_to_its_end),
+    ("certificates_are_checked_and_what_is_wrong_is_named", tls::certificates_are_checked_and_what_is_wrong_is_named),
 ];
 
 /// What takes two restics: the one that writes first.
@@ -55,6 +75,9 @@ const ON_ONE: &[Test<OnAny>] = &[
     ("a_missing_program_is_told", a_missing_program_is_told),
     ("too_much_output_is_refused", too_much_output_is_refused),
     ("half_an_output_is_refused", half_an_output_is_refused),
+    ("a_restic_that_hangs_is_ended_with_all_it_started", misbehaving::a_restic_that_hangs_is_ended_with_all_it_started),
+    ("an_answer_that_is_none_is_told", misbehaving::an_answer_that_is_none_is_told),
+    ("endless_output_takes_bounded_memory", misbehaving::endless_output_takes_bounded_memory),
     ("secrets_are_neither_told_nor_shown", secrets_are_neither_told_nor_shown),
 ];
 
@@ -326,6 +349,30 @@ fn a_snapshot_without_its_data_is_told_soon(program: &Program) -> Outcome {
     let started = Instant::now();
     let error = host.fails(run(restic.fetch(&listing.snapshots[0].id)), Kind::SnapshotDamaged);
     println!("told after {:?}: {error}", started.elapsed());
+    Ok(Completion::Completed)
+}
+
+/// restic leaves it out of its list, and calls that success; but it may be the newest, or another main's.
+fn a_look_at_a_snapshot_that_cannot_be_read_is_no_look(program: &Program) -> Outcome {
+    let repository = program.template();
+    let host = program.host(&repository);
+    let restic = host.restic();
+    run(restic.publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
+    let newest = run(restic.look()).expect("a look").newest()[0].id.clone();
+    let file = repository.path().join("snapshots").join(newest.to_string());
+    let good = fs::read(&file)?;
+    let put = |bytes: &[u8]| fs::remove_file(&file).and_then(|()| fs::write(&file, bytes));
+    let mut flipped = good.clone();
+    flipped[100] ^= 1;
+    for bad in [&good[..60], &[], &flipped] {
+        put(bad)?;
+        // A host that has it in its cache need not notice.
+        let stranger = program.host(&repository);
+        let error = stranger.fails(run(stranger.restic().look()), Kind::SnapshotDamaged);
+        assert!(error.contains(newest.short()) && error.contains("restic check"), "{error}");
+    }
+    put(&good)?;
+    assert_eq!(run(program.host(&repository).restic().look()).expect("a look").snapshots.len(), 2);
     Ok(Completion::Completed)
 }
 

@@ -19,7 +19,7 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::{FORMAT, Place};
 use kuma_replicator::model::snapshot::Label;
 use libtest_mimic::{Completion, Failed};
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -218,16 +218,14 @@ impl Host {
 
     /// From now on one can see when restic is gone.
     pub(crate) fn watched(&mut self) -> Life {
-        let fifo = self.directory.path().join("life");
+        let fifo = self.directory.path().join(format!("life-{}", self.lines.len()));
         make_fifo(&fifo);
         self.program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/restic/program").to_owned();
         self.lines.push(format!("TEST_LIFE={}", fifo.display()));
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || {
-            let ended = File::open(fifo).and_then(|mut life| life.read_to_end(&mut Vec::new()));
-            let _ = tell.send(ended.is_ok());
-        });
-        Life(told)
+        // Opened at once, so that no restic waits for a reader, however many of them there are.
+        let life = rustix::fs::open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).expect("the FIFO");
+        rustix::fs::fcntl_setfl(&life, OFlags::empty()).expect("a reader that waits");
+        Life(life.into())
     }
 
     /// From now on `script` is run in place of restic.
@@ -305,6 +303,11 @@ impl Host {
         command
     }
 
+    /// Starts an agent of its own that fetches a snapshot once.
+    pub(crate) fn fetcher(&self, id: &str) -> Child {
+        self.agent(&["env", &format!("TEST_AGENT_FETCH={id}")])
+    }
+
     /// Starts an agent of its own that publishes once, behind `prefix` if there is one.
     pub(crate) fn agent(&self, prefix: &[&str]) -> Child {
         let this = std::env::current_exe().expect("this program");
@@ -338,19 +341,36 @@ fn open(config: &Path, cache: &Path, interrupt: Interrupt) -> Result<Restic> {
 pub(crate) fn agent() -> Option<ExitCode> {
     let config = PathBuf::from(std::env::var_os("TEST_AGENT")?);
     let cache = PathBuf::from(std::env::var_os("TEST_AGENT_CACHE")?);
-    let publish = async {
+    let fetched = std::env::var("TEST_AGENT_FETCH").ok();
+    let work = async {
         let interrupt = Interrupt::install()?;
-        let dump = dump(1 << 20);
-        open(&config, &cache, interrupt)?.publish(&dump, &label(2, &dump), "main").await
+        let restic = open(&config, &cache, interrupt)?;
+        match fetched {
+            Some(id) => restic.fetch(&id.parse().expect("an id")).await.map(|_| "fetched"),
+            None => {
+                let dump = dump(1 << 20);
+                restic.publish(&dump, &label(2, &dump), "main").await.map(|_| "published")
+            }
+        }
     };
-    println!("{}", run(publish).map_or_else(|error| error.kind().name(), |_| "published"));
+    println!("{}", run(work).unwrap_or_else(|error| error.kind().name()));
+    // The most memory that it had, in KiB (proc(5)).
+    let status = fs::read_to_string("/proc/self/status").expect("its status");
+    println!("{}", status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak").trim());
     Some(ExitCode::SUCCESS)
 }
 
 /// What an agent answered.
 pub(crate) fn answer(agent: Child) -> String {
+    answer_with_peak(agent).0
+}
+
+/// The same, with the most memory it had, in KiB.
+pub(crate) fn answer_with_peak(agent: Child) -> (String, u64) {
     let output = agent.wait_with_output().expect("the end of the agent");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (told, peak) = text.split_once('\n').expect("an answer");
+    (told.to_owned(), peak.trim().trim_end_matches(" kB").parse().expect("a number"))
 }
 
 /// An agent whose restic is in the middle of its work.
@@ -379,13 +399,17 @@ fn kill(pid: &str, signal: Signal) {
     kill_process(pid, signal).expect("a signal");
 }
 
-/// Knows when a restic is gone.
-pub(crate) struct Life(mpsc::Receiver<bool>);
+/// Knows when all restics are gone that have it open.
+pub(crate) struct Life(File);
 
 impl Life {
-    /// Fails if it is not gone, or never was there.
+    /// Fails if one is still there, or none ever was.
     pub(crate) fn is_over(&self) {
-        assert!(self.0.recv_timeout(PATIENCE).expect("restic is still there"));
+        let (tell, told) = mpsc::channel();
+        let mut life = self.0.try_clone().expect("the FIFO");
+        thread::spawn(move || tell.send(life.read_to_end(&mut Vec::new())));
+        let marks = told.recv_timeout(PATIENCE).expect("restic is still there").expect("its mark");
+        assert!(marks > 0, "there was no restic");
     }
 }
 
@@ -429,7 +453,7 @@ pub(crate) struct Server {
     process: Child,
     /// A repository there.
     pub(crate) url: String,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Server {
@@ -442,24 +466,30 @@ impl Server {
 
     /// A REST server that wants a user and a password.
     pub(crate) fn rest() -> std::result::Result<Self, Failed> {
+        Self::rest_with("http", &[])
+    }
+
+    /// The same behind TLS.
+    pub(crate) fn rest_with_tls(certificate: &Path, key: &Path) -> std::result::Result<Self, Failed> {
+        let (certificate, key) = (certificate.to_str().expect("a path"), key.to_str().expect("a path"));
+        Self::rest_with("https", &["--cert", certificate, "--key", key])
+    }
+
+    fn rest_with(scheme: &str, arguments: &[&str]) -> std::result::Result<Self, Failed> {
         if Command::new("rclone").arg("version").output().is_err() {
             return Err(lacking("rclone"));
         }
         let mut command = Command::new("rclone");
-        command.args([
-            "serve",
-            "restic",
-            "--addr",
-            "127.0.0.1:0",
-            "--user",
-            "someone",
-            "--pass",
-            "right-secret",
-            "data",
-        ]);
-        Self::start(command, "Serving restic REST API on http://", |address| {
-            format!("rest:http://someone:right-secret@{address}/path/")
+        command.args(["serve", "restic", "--addr", "127.0.0.1:0", "--user", "someone", "--pass", "right-secret"]);
+        command.args(arguments).arg("data");
+        Self::start(command, &format!("Serving restic REST API on {scheme}://"), |address| {
+            format!("rest:{scheme}://someone:right-secret@{address}/path/")
         })
+    }
+
+    /// Where its data are.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
     }
 
     fn start(
@@ -477,12 +507,18 @@ impl Server {
                 let url = url(&address);
                 // A server that nobody listens to would stop at some point.
                 thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-                return Ok(Self { process, url, _data: data });
+                return Ok(Self { process, url, data });
             }
             all.push_str(&std::mem::take(&mut line));
         }
         let _ = process.wait();
         Err(format!("the server did not start: {all}").into())
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        let (_, rest) = self.url.split_once("//").expect("an address");
+        rest.split('/').next().and_then(|rest| rest.rsplit('@').next()).expect("an address").to_owned()
     }
 
     /// A repository there, which is not created yet.

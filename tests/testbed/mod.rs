@@ -16,9 +16,9 @@ mod machine;
 mod network;
 mod power;
 mod process;
+mod proxy;
 mod repository;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -27,10 +27,14 @@ use std::time::{Duration, Instant};
 pub(crate) use kuma::Kuma;
 pub(crate) use machine::{Machine, Options};
 pub(crate) use network::Network;
+pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use repository::{FolderRepository, S3Server};
 
 /// What everything here returns: an error says what was tried and what came of it.
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Its error.
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Longer than anything on a host takes, its slowest stop included, on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(300);

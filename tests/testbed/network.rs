@@ -1,5 +1,6 @@
 //! A network that only the hosts of one test are on: nothing of it shows on the machine around.
 
+use std::fs::File;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -41,6 +42,11 @@ impl Network {
         let mut command = Command::new("nsenter");
         command.args(["--net", "--pid", "--target", &only_child(self.holder.pid())?.to_string(), "--", program]);
         Ok(command)
+    }
+
+    /// The namespace that its servers run in.
+    pub(super) fn namespace(&self) -> Result<File> {
+        Ok(File::open(format!("/proc/{}/ns/net", only_child(self.holder.pid())?))?)
     }
 
     /// Lays a cable from the bridge to `eth0` in the network namespace of a process.

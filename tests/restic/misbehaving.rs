@@ -1,0 +1,102 @@
+//! A restic that hangs, dies, or answers with anything but an answer: each is ended in time together with what it
+//! started, is told by its kind, and takes a bounded amount of memory.
+
+use std::time::{Duration, Instant};
+
+use kuma_replicator::error::Kind;
+use libtest_mimic::Completion;
+use rustix::process::Signal;
+
+use crate::parts::{self, Program, Repository, label, run};
+use crate::{Outcome, agent_in_the_middle};
+
+/// The longest dump that is read, with room for the program itself, in KiB.
+const MEMORY: u64 = (256 + 128) << 10;
+
+pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program) -> Outcome {
+    let repository = Repository::folder();
+    // Stopped, so that it cannot even be asked to end; deaf; and with a helper, as ssh and rclone are.
+    for script in ["kill -STOP $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"] {
+        let mut host = program.host(&repository).timeout(Duration::from_secs(1));
+        // It is over when nobody is left who has it open: helpers inherit it.
+        let life = host.script(script);
+        let begun = Instant::now();
+        let error = host.fails(run(host.restic().look()), Kind::RepositoryUnreachable);
+        life.is_over();
+        assert!(error.contains("did not end within 1 s"), "{script}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{script}: {:?}", begun.elapsed());
+    }
+    Ok(Completion::Completed)
+}
+
+pub(crate) fn a_restic_killed_in_a_publish_leaves_nothing_half(program: &Program) -> Outcome {
+    let (repository, agent) = agent_in_the_middle(program);
+    parts::signal_restic(&agent.process, Signal::KILL);
+    agent.life.is_over();
+    assert_eq!(parts::answer(agent.process), "restic-failed");
+    agent.gate.open();
+    let host = program.host(&repository);
+    assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 1);
+    run(host.restic().publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
+    assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 2);
+    Ok(Completion::Completed)
+}
+
+pub(crate) fn an_answer_that_is_none_is_told(program: &Program) -> Outcome {
+    let repository = Repository::folder();
+    // Nothing, half a list, no text, another document, and an exit code that nobody has defined.
+    let scripts = [
+        "exit 0",
+        "printf '[{'; exit 0",
+        "printf '\\377\\376\\000'; exit 0",
+        "printf '{\"message\": \"ok\"}'; exit 0",
+        "printf '\\377\\376\\n' >&2; exit 77",
+        "exit 255",
+    ];
+    for script in scripts {
+        let mut host = program.host(&repository);
+        let life = host.script(script);
+        let error = host.fails(run(host.restic().look()), Kind::ResticFailed);
+        life.is_over();
+        assert!(!error.contains('\0') && error.len() < 2000, "{script}: {error}");
+        let life = host.script(script);
+        host.fails(run(host.restic().publish(b"{}\n", &label(1, b"{}\n"), "main")), Kind::ResticFailed);
+        life.is_over();
+    }
+    Ok(Completion::Completed)
+}
+
+/// On both outputs, without an end and without a line break.
+pub(crate) fn endless_output_takes_bounded_memory(program: &Program) -> Outcome {
+    let repository = Repository::folder();
+    let mut host = program.host(&repository).timeout(Duration::from_secs(3));
+    for (script, kind) in
+        [("exec cat /dev/zero", "snapshot-damaged"), ("exec cat /dev/zero >&2", "repository-unreachable")]
+    {
+        let life = host.script(script);
+        let (told, peak) = parts::answer_with_peak(host.fetcher("0123456789abcdef"));
+        life.is_over();
+        assert_eq!(told, kind, "{script}");
+        assert!(peak < MEMORY, "{script}: {peak} KiB");
+    }
+    Ok(Completion::Completed)
+}
+
+/// A real one: 400 MB of zeros take no room in a repository.
+pub(crate) fn an_oversized_snapshot_is_not_read_to_its_end(program: &Program) -> Outcome {
+    let repository = program.template();
+    let mut host = program.host(&repository);
+    let backup = format!(
+        "head -c 400000000 /dev/zero | restic backup --stdin --stdin-filename=/kuma-replicator.jsonl --tag={}",
+        label(2, b"").tags().join(",")
+    );
+    host.tool("sh", &["-euc", &backup]);
+    let listing = run(host.restic().look()).expect("a look");
+    let newest = listing.newest()[0].id.to_string();
+    let life = host.watched();
+    let (told, peak) = parts::answer_with_peak(host.fetcher(&newest));
+    life.is_over();
+    assert_eq!(told, "snapshot-damaged");
+    assert!(peak < MEMORY, "{peak} KiB");
+    Ok(Completion::Completed)
+}
