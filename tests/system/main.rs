@@ -13,9 +13,14 @@ mod apply;
 mod faults;
 mod mains;
 mod operate;
+mod others;
 mod package;
+mod remote;
 mod replication;
+mod repository;
+mod secrets;
 mod silence;
+mod snapshots;
 mod wishes;
 mod world;
 
@@ -39,8 +44,11 @@ fn main() -> ExitCode {
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,
+        others::TESTS,
         package::TESTS,
+        repository::TESTS,
         silence::TESTS,
+        snapshots::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {

@@ -13,7 +13,8 @@ pub const SOON: std::time::Duration = std::time::Duration::from_secs(300);
 /// Where the agent keeps what it remembers, from the root of a host.
 const STATE: &str = "var/lib/kuma-replicator/state.json";
 
-const PASSWORD: &str = "correct horse battery staple";
+/// The password of every repository.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// The package to install: the newest that `make deb` made.
 ///
