@@ -15,6 +15,8 @@ mod locks;
 mod misbehaving;
 #[path = "restic/parts.rs"]
 mod parts;
+#[path = "restic/servers.rs"]
+mod servers;
 #[path = "testbed/mod.rs"]
 mod testbed;
 #[path = "restic/tls.rs"]
@@ -30,7 +32,8 @@ use kuma_replicator::error::Kind;
 use kuma_replicator::model::snapshot::{Listing, SnapshotId};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use parts::{Answering, Gate, PASSWORD, Program, Repository, Server, dump, label, run};
+use parts::{Gate, PASSWORD, Program, Repository, dump, label, run};
+use servers::{Answering, Server};
 
 type Outcome = Result<Completion, Failed>;
 type Test<T> = (&'static str, T);
@@ -177,7 +180,7 @@ fn what_one_publishes_the_other_fetches(writer: &Program, reader: &Program) -> O
 
 /// Written in the repository's own format, because a thousand backups would take minutes.
 fn a_thousand_snapshots_are_listed(program: &Program) -> Outcome {
-    let python = parts::python()?;
+    let python = servers::python()?;
     let repository = program.template();
     let host = program.host(&repository);
     let restic = host.restic();
@@ -248,7 +251,7 @@ fn an_exclusive_lock_stops_only_publish(program: &Program) -> Outcome {
 
 /// A closed port, a dead name, and what servers answer.
 fn failures_are_told_apart(program: &Program) -> Outcome {
-    let closed = parts::closed_port();
+    let closed = servers::closed_port();
     let (missing, refused) = (Answering::with("404 Not Found"), Answering::with("403 Forbidden"));
     let (unknown, broken) = (Answering::with("401 Unauthorized"), Answering::with("500 Internal Server Error"));
     let (busy, odd) = (Answering::with("503 Service Unavailable"), Answering::with("418 I'm a teapot"));

@@ -9,7 +9,8 @@ use kuma_replicator::model::snapshot::SnapshotId;
 use libtest_mimic::Completion;
 
 use crate::Outcome;
-use crate::parts::{PATIENCE, Program, Repository, Server, dump, label, run};
+use crate::parts::{PATIENCE, Program, Repository, dump, label, run};
+use crate::servers::Server;
 use crate::testbed::{Fault, Proxy};
 
 /// How long a restic gets that would go on trying.

@@ -7,7 +7,8 @@ use kuma_replicator::host::host_name;
 use libtest_mimic::Completion;
 
 use crate::Outcome;
-use crate::parts::{self, Host, Program, Repository, run};
+use crate::parts::{Host, Program, Repository, run};
+use crate::servers;
 
 /// Writes a lock as restic does (its format is that of `parts::MANY`): repository, lock.
 const FORGE: &str = r#"
@@ -34,7 +35,7 @@ fn forge(host: &Host, repository: &Repository, owner: &str, pid: u32, minutes: i
         r#"{{"time":"{time}","exclusive":false,"hostname":"{owner}","username":"root","pid":{pid},"uid":{}}}"#,
         rustix::process::getuid().as_raw()
     );
-    host.tool(parts::python()?.to_str().expect("a path"), &["-c", FORGE, &repository.url, &lock]);
+    host.tool(servers::python()?.to_str().expect("a path"), &["-c", FORGE, &repository.url, &lock]);
     Ok(Completion::Completed)
 }
 

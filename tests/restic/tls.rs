@@ -6,7 +6,8 @@ use kuma_replicator::error::Kind;
 use libtest_mimic::Completion;
 
 use crate::Outcome;
-use crate::parts::{self, Program, Repository, Server, run};
+use crate::parts::{Program, Repository, run};
+use crate::servers::{self, Server};
 
 /// Makes a certificate for 127.0.0.1 and its key: directory, and from which to which day it is valid, from now.
 const CERTIFY: &str = r#"
@@ -28,7 +29,7 @@ open(f"{directory}/key", "wb").write(key.private_bytes(
 "#;
 
 pub(crate) fn certificates_are_checked_and_what_is_wrong_is_named(program: &Program) -> Outcome {
-    let python = parts::python()?;
+    let python = servers::python()?;
     // Valid from and to, whether this host trusts it, and what the hint names, if it does not work.
     for (begin, end, trusted, named) in [
         ("-1", "1", false, Some("SSL_CERT_FILE")),
