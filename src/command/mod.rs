@@ -140,15 +140,31 @@ async fn recover(cli: &Cli) -> Exit {
 async fn try_recover(cli: &Cli) -> Result<()> {
     let directories = Directories::from_environment();
     let store = Store::lock(&directories.state)?;
-    let Some(intent) = store.load()?.intent.filter(|intent| intent.start) else { return Ok(()) };
-    let mut instance = Instance::new(settings(cli)?.kuma);
-    let stopped = instance.activity().await? == Activity::Stopped;
-    if !stopped || instance.systemd().await?.shutting_down().await? {
+    let loaded = store.load();
+    let (start, snapshot) = match &loaded {
+        Ok(State { intent: Some(intent), .. }) => (intent.start, intent.snapshot.clone()),
+        Ok(State { intent: None, .. }) => (false, None),
+        // The cycle has said what is wrong with it. It may still tell who stopped Uptime Kuma.
+        Err(_) => (store.tells_to_start()?, None),
+    };
+    if !start && loaded.is_ok() {
         return Ok(());
     }
+    let mut instance = Instance::new(settings(cli)?.kuma);
     let unit = instance.unit().clone();
+    let activity = instance.activity().await;
+    if let Err(error) = loaded
+        && !start
+    {
+        // Somebody may have stopped it on purpose: that is not undone on a guess.
+        let hint = format!("the file was kept; if nobody stopped {unit} on purpose: systemctl start {unit}");
+        return if matches!(activity, Ok(Activity::Running)) { Ok(()) } else { Err(error.hint(hint)) };
+    }
+    if activity? == Activity::Running || instance.systemd().await?.shutting_down().await? {
+        return Ok(());
+    }
     instance.systemd().await?.start(&unit).await?;
-    logging::tell(&Event::Recovered { snapshot: intent.snapshot, started: true });
+    logging::tell(&Event::Recovered { snapshot, started: true });
     Ok(())
 }
 

@@ -71,6 +71,15 @@ impl Store {
         Ok(read_state(&self.directory)?.unwrap_or_default())
     }
 
+    /// Whether the state says that Uptime Kuma was stopped and is to run again, even if no more of it can be
+    /// understood.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn tells_to_start(&self) -> Result<bool> {
+        Ok(read(&self.directory.join(STATE))?.is_some_and(|bytes| State::tells_to_start(&bytes)))
+    }
+
     /// Saves the state; when this returns, it is on disk.
     ///
     /// # Errors
@@ -128,6 +137,23 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
     }
+}
+
+/// Fails with [`Kind::DiskFull`] if the file system of `directory` has less room than `bytes` for users other
+/// than root.
+///
+/// # Errors
+/// If it cannot be asked, or if that is so.
+pub fn check_room(directory: &Path, bytes: u64) -> Result<()> {
+    let what = || format!("look for room in {}", directory.display());
+    let found = rustix::fs::statvfs(directory).map_err(|error| Error::io(what(), error.into()))?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    // Some file systems do not count at all.
+    if found.f_blocks == 0 || free >= bytes {
+        return Ok(());
+    }
+    let what = format!("{} has room for {free} bytes, and {bytes} may be needed", directory.display());
+    Err(Error::new(Kind::DiskFull, what))
 }
 
 /// Makes `directory`, and its parents, readable by their owner only.

@@ -304,6 +304,13 @@ impl State {
         serde_json::from_slice(bytes).map_err(StateFault::Damaged)
     }
 
+    /// Whether a state file that [`State::parse`] does not take still says that Uptime Kuma was stopped and is
+    /// to run again, as one of a newer version can.
+    pub fn tells_to_start(bytes: &[u8]) -> bool {
+        let value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+        value.pointer("/intent/start") == Some(&serde_json::Value::Bool(true))
+    }
+
     /// The bytes to store, readable by people.
     pub fn render(&self) -> Vec<u8> {
         // The structure holds only strings, numbers and maps with string keys: it cannot fail.
