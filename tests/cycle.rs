@@ -55,13 +55,13 @@ fn words(text: &str) -> Vec<&str> {
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
-    let stop = "check_writable, check_stoppable, save, tell stopping, stop, tell stopped";
+    let stop = "check_intact, check_writable, check_stoppable, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
     let start = "start, tell started, check_healthy, tell healthy, sweep_history, export";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, tell applied, save")),
         // What the administrator stopped stays stopped.
-        (false, format!("{before}, check_writable, save, {write}, export, tell applied, save")),
+        (false, format!("{before}, check_intact, check_writable, save, {write}, export, tell applied, save")),
     ] {
         let (mut world, id) = behind(running);
         let end = world.cycle(&replica());
@@ -85,7 +85,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     let mut world = World::new(generation(0));
     world.warnings = vec!["uploaded file x is left out".to_owned()];
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
-    assert_eq!(world.calls, words("export, look, tell warning, save, publish, tell published, save"));
+    assert_eq!(world.calls, words("export, look, check_intact, tell warning, save, publish, tell published, save"));
     let (snapshot, bytes) = &world.repository[0];
     let dump = dump::parse(bytes).unwrap();
     assert_eq!(dump.configuration, generation(0));
@@ -397,7 +397,7 @@ fn a_lasting_failure_is_tried_less_and_less_often() {
     let mut attempts = Vec::new();
     for minute in 0..400 {
         // The claim of every attempt fails; a postponed cycle does not get so far.
-        world.faults = vec![(13, Fault::ErrorBefore)];
+        world.named = vec![("claim", Fault::ErrorBefore)];
         world.kinds = vec![("claim", Kind::DatabaseBusy)];
         let stops = world.stops;
         let end = world.cycle(&replica());
@@ -413,16 +413,14 @@ fn a_lasting_failure_is_tried_less_and_less_often() {
     let waits: Vec<i32> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(waits[..8], [1, 2, 4, 8, 16, 32, 60, 60]);
     // A clock that went back proves nothing: it is tried.
-    world.faults.clear();
     world.clock = world.clock.checked_sub(SignedDuration::from_hours(48)).unwrap();
     let end = world.cycle(&replica());
     assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
     assert_eq!(world.state().replica.setback, None);
     // Something newer is tried at once.
     world.offer(&generation(2), &main_id('b'), 1, 2);
-    world.faults = vec![(13, Fault::ErrorBefore)];
+    world.named = vec![("claim", Fault::ErrorBefore)];
     assert_eq!(world.cycle(&replica()).kind(), Some(Kind::DatabaseBusy));
-    world.faults.clear();
     let newer = world.offer(&generation(2), &main_id('b'), 1, 3);
     world.clock = world.clock.checked_sub(SignedDuration::from_secs(59)).unwrap();
     assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == newer));
@@ -434,7 +432,7 @@ fn a_bus_that_is_gone_after_the_write_refuses_nothing() {
     for kind in [Kind::BusUnavailable, Kind::ServiceBusy, Kind::NotPermitted] {
         let (mut world, id) = behind(true);
         world.kinds = vec![("check_healthy", kind)];
-        world.faults = vec![(21, Fault::ErrorBefore)];
+        world.named = vec![("check_healthy", Fault::ErrorBefore)];
         assert_eq!(world.cycle(&replica()).kind(), Some(kind), "{:?}", world.calls);
         assert!(world.state().replica.refused.is_none() && world.state().intent.is_some());
         assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
@@ -447,7 +445,7 @@ fn a_bus_that_is_gone_after_the_write_refuses_nothing() {
 fn a_shutdown_while_waiting_for_an_answer_takes_nothing_back() {
     let (mut world, id) = behind(true);
     world.kinds = vec![("check_healthy", Kind::Interrupted)];
-    world.faults = vec![(21, Fault::ErrorBefore)];
+    world.named = vec![("check_healthy", Fault::ErrorBefore)];
     let end = world.cycle(&replica());
     assert_eq!(end.kind(), Some(Kind::Interrupted), "{:?}", world.calls);
     assert_eq!((world.stops, &world.rows, applied(&world)), (1, &generation(1), None));
@@ -473,7 +471,7 @@ fn an_unfinished_apply_comes_first() {
     for ran in [true, false] {
         let (mut world, _) = behind(ran);
         // Killed right after the rows were committed: Uptime Kuma is down.
-        world.faults = vec![(if ran { 17 } else { 13 }, Fault::KillAfter)];
+        world.named = vec![("write", Fault::KillAfter)];
         assert!(matches!(world.cycle(&replica()), End::Killed));
         assert!(!world.running && world.rows == generation(1), "{:?}", world.calls);
         // The repository is gone: Uptime Kuma runs again all the same.
@@ -838,7 +836,7 @@ fn every_end_is_recorded() {
     world.cycle(&main_host());
     let success = world.state().last_success;
     world.rows = generation(1);
-    world.faults = vec![(1, Fault::ErrorBefore)];
+    world.named = vec![("look", Fault::ErrorBefore)];
     assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::RepositoryUnreachable));
     let state = world.state();
     assert_eq!((state.last_success, state.last.unwrap().outcome.as_str()), (success, "failed"));

@@ -74,7 +74,7 @@ fn a_hold_without_an_end_stays_and_still_lets_uptime_kuma_be_started() {
     let (mut world, _) = following();
     world.offer(&generation(2), &main_id('b'), 1, 2);
     // Killed in the middle of an apply, then put on hold.
-    world.faults = vec![(14, Fault::KillAfter)];
+    world.named = vec![("claim", Fault::KillAfter)];
     assert!(matches!(world.cycle(&settings(Role::Replica)), End::Killed));
     assert!(!world.running && world.state().intent.is_some());
     let since = world.clock;

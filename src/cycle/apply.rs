@@ -12,7 +12,7 @@ use crate::plan::plan;
 
 use super::obtain::{Obtained, obtain, up_to_date};
 use super::publish::Prepared;
-use super::replace::{refuse, replace};
+use super::replace::{Goal, refuse, replace};
 use super::{Event, Host, Orders, Outcome, drift, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
@@ -60,7 +60,8 @@ pub(super) async fn run<H: Host>(
         })?;
         // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
         let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
-        let replaced = replace(host, settings, state, Some(&snapshot.id), &wanted, &changes).await;
+        let goal = Goal { wanted: &wanted, changes: &changes, schema: &here.schema };
+        let replaced = replace(host, settings, state, Some(&snapshot.id), goal).await;
         let State { intent, replica, .. } = state;
         if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
             // It failed before anything was stopped.

@@ -107,14 +107,19 @@ pub trait Host {
     /// anything is stopped.
     async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()>;
 
-    /// Fails if the database and what `changes` need beside it cannot be written from here.
+    /// Fails with `DatabaseCorrupt` if the live database is damaged, also where nothing was read yet.
+    async fn check_intact(&mut self) -> Result<()>;
+
+    /// Fails if the database and what `changes` need beside it cannot be written from here now: rights, locks
+    /// and room.
     async fn check_writable(&mut self, changes: &Plan) -> Result<()>;
 
     /// Whether Uptime Kuma runs.
     async fn activity(&mut self) -> Result<Activity>;
 
-    /// Fails with `ServiceBusy` if Uptime Kuma must not be stopped now: it is migrating, or it runs and
-    /// gives no healthy answer yet.
+    /// Fails with `ServiceBusy` if Uptime Kuma must not be stopped now: it is starting or migrating, or it
+    /// runs and gives no healthy answer yet. Fails with `StopFailed` or `NotPermitted` if it could not be
+    /// started again.
     async fn check_stoppable(&mut self) -> Result<()>;
 
     /// Stops Uptime Kuma and waits until the job is done. On failure its state is unknown.

@@ -139,6 +139,8 @@ pub(super) async fn run<H: Host>(
         }
         Publish::At(place) => place,
     };
+    // Damage elsewhere in the file says that what was read cannot be trusted either.
+    host.check_intact().await?;
     tell_stray(host, state, decide::overruled(&listing, &place, content, state.replica.applied.as_ref()));
     for text in &prepared.export.warnings {
         host.tell(&Event::Warning { text: text.clone() });

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::model::dump;
+use crate::model::schema::Schema;
 use crate::model::snapshot::SnapshotId;
 use crate::model::state::{Intent, Refused, Setback, State};
 use crate::plan::{Plan, Size, plan};
@@ -61,20 +62,30 @@ async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Confi
     Ok((dump.manifest.digest == digest && here.digest != digest).then_some(dump.configuration))
 }
 
-/// Stops, writes, starts and checks. `changes` is the plan against the live rows; on the stopped database it
-/// is made anew. Without a `snapshot`, a person restores something. When this returns an error, the previous
-/// configuration is in force.
+/// What is to be in force.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goal<'a> {
+    /// The rows wanted.
+    pub(super) wanted: &'a Configuration,
+    /// The plan against the live rows; on the stopped database it is made anew.
+    pub(super) changes: &'a Plan,
+    /// The schema for which all of it was made.
+    pub(super) schema: &'a Schema,
+}
+
+/// Stops, writes, starts and checks. Without a `snapshot`, a person restores something. When this returns an
+/// error, the previous configuration is in force.
 pub(super) async fn replace<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
     snapshot: Option<&SnapshotId>,
-    wanted: &Configuration,
-    changes: &Plan,
+    goal: Goal<'_>,
 ) -> Result<()> {
     let unit = settings.kuma.unit.to_string();
     let start = host.activity().await? == Activity::Running;
-    host.check_writable(changes).await?;
+    host.check_intact().await?;
+    host.check_writable(goal.changes).await?;
     if start {
         host.check_stoppable().await?;
     }
@@ -96,7 +107,7 @@ pub(super) async fn replace<H: Host>(
     let since = Instant::now();
     // Without a start there is no way back.
     let history = if start { History::SetAside } else { History::Remove };
-    let written = write(host, wanted, history, Some(state)).await;
+    let written = write(host, goal.wanted, history, Some((state, goal.schema))).await;
     host.release();
     let (previous, size) = match written {
         Ok(written) => written,
@@ -119,18 +130,23 @@ pub(super) async fn replace<H: Host>(
 }
 
 /// Writes `wanted` into the stopped database. Returns the configuration that was there, and what changed.
-/// With a state, what was there becomes the way back, and the intent in it says so.
+/// The first time, the schema must still be the one that was planned for, and what was there becomes the way
+/// back, as the intent in the state then says.
 async fn write<H: Host>(
     host: &mut H,
     wanted: &Configuration,
     history: History,
-    state: Option<&mut State>,
+    first: Option<(&mut State, &Schema)>,
 ) -> Result<(Configuration, Size)> {
     host.claim().await?;
     // Planned anew: the rows may have changed between the first plan and the stop.
     let previous = Prepared::new(host.export().await?);
     let changes = plan(&previous.export.configuration, wanted);
-    if let Some(state) = state {
+    if let Some((state, schema)) = first {
+        if previous.export.schema != *schema {
+            let what = "the database was exchanged or upgraded while Uptime Kuma was being stopped";
+            return Err(Error::new(Kind::SchemaDiffers, what).hint("the next cycle looks at what is there now"));
+        }
         let dump = previous.dump(&host.name(), host.now(), None)?;
         host.keep_previous(&dump)?;
         if let Some(intent) = &mut state.intent {
@@ -177,11 +193,8 @@ async fn resume<H: Host>(
 ) -> Error {
     if matches!(error.kind(), Kind::WriteFailed | Kind::Unwritable) {
         refuse(host, state, snapshot, &error);
-    } else if let Some(snapshot) = snapshot {
-        let before = state.replica.setback.take().filter(|setback| setback.snapshot.same(snapshot));
-        let attempts = before.map_or(0, |setback| setback.attempts).saturating_add(1);
-        let reason = error.chain();
-        state.replica.setback = Some(Setback { snapshot: snapshot.clone(), attempts, reason, at: host.now() });
+    } else {
+        postpone(host, state, snapshot, &error);
     }
     if start && let Err(second) = host.start().await {
         // The intent stays on disk: the next run starts Uptime Kuma first.
@@ -199,6 +212,15 @@ pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: Option<&Sna
     if let Some(snapshot) = snapshot.cloned() {
         state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now() });
     }
+}
+
+/// Remembers that `snapshot` was tried for nothing once more, though it is not to blame.
+fn postpone<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>, error: &Error) {
+    let Some(snapshot) = snapshot else { return };
+    let before = state.replica.setback.take().filter(|setback| setback.snapshot.same(snapshot));
+    let attempts = before.map_or(0, |setback| setback.attempts).saturating_add(1);
+    let (snapshot, reason) = (snapshot.clone(), error.chain());
+    state.replica.setback = Some(Setback { snapshot, attempts, reason, at: host.now() });
 }
 
 /// After a commit with which Uptime Kuma does not come up: writes the previous configuration back and
@@ -224,7 +246,13 @@ async fn way_back<H: Host>(
     let written = write(host, previous, History::BringBack, None).await;
     host.release();
     let restored = match written {
-        Ok(_) => bring_up(host, unit).await,
+        Ok(_) => bring_up(host, unit).await.inspect_err(|second| {
+            // What fails with either configuration is not the fault of the new one.
+            if condemns(second) {
+                state.replica.refused = None;
+                postpone(host, state, snapshot, &error);
+            }
+        }),
         Err(second) => match host.start().await {
             Ok(()) => Err(second),
             Err(third) => Err(second.because(third)),

@@ -7,12 +7,13 @@ use crate::error::{Error, Kind, Result};
 use crate::localise;
 use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
+use crate::model::schema::Schema;
 use crate::model::snapshot::SnapshotId;
 use crate::model::state::{Hold, State};
 use crate::plan::{Plan, plan};
 
-use super::replace::{recover, replace};
-use super::{Event, Host, Verified, verify};
+use super::replace::{Goal, recover, replace};
+use super::{Event, Export, Host, Verified, verify};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Restoration {
     digest: Digest,
     wanted: Configuration,
     source: Source,
+    schema: Schema,
     /// The way back as it is now: the replacement overwrites it.
     previous: Option<Vec<u8>>,
 }
@@ -77,7 +79,7 @@ pub async fn prepare_restore<H: Host>(
         let what = format!("{name} was made by another version of Uptime Kuma");
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
-    let here = here.configuration;
+    let Export { configuration: here, schema, .. } = here;
     // What was here before has the wishes of this host in it already.
     let wanted = match (settings.role, source) {
         (Role::Replica, Source::Snapshot(_)) => localise::wanted(&dump.configuration, &here, &settings.replica)?,
@@ -85,7 +87,8 @@ pub async fn prepare_restore<H: Host>(
     };
     let changes = plan(&here, &wanted);
     host.rehearse(&changes, &here, &wanted).await?;
-    Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted, source: source.clone(), previous })
+    let source = source.clone();
+    Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted, source, schema, previous })
 }
 
 /// Carries it out, and holds the cycles of this host from then on.
@@ -98,14 +101,15 @@ pub async fn restore<H: Host>(
     state: &mut State,
     restoration: Restoration,
 ) -> Result<()> {
-    let Restoration { name, changes, digest, wanted, source, previous } = restoration;
+    let Restoration { name, changes, digest, wanted, source, schema, previous } = restoration;
     let size = changes.size();
     // Before the deed: if this is killed, no cycle undoes what it has done.
     let hold = Hold { reason: format!("restore of {name}"), since: host.now(), until: None };
     let before = (state.hold.replace(hold), state.replica.restored.replace(digest));
     host.save(state)?;
+    let goal = Goal { wanted: &wanted, changes: &changes, schema: &schema };
     if !changes.is_empty()
-        && let Err(error) = replace(host, settings, state, None, &wanted, &changes).await
+        && let Err(error) = replace(host, settings, state, None, goal).await
     {
         // With an intent left, the rows may be in force.
         if state.intent.is_none() {

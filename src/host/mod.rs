@@ -201,8 +201,15 @@ impl Host for System {
         database::rehearse(&self.instance.database().await?, changes, here, wanted)
     }
 
+    async fn check_intact(&mut self) -> Result<()> {
+        // Gigabytes of history take their time on a slow disk.
+        notify::extend(STOP);
+        self.instance.database().await?.check_intact()
+    }
+
     async fn check_writable(&mut self, changes: &Plan) -> Result<()> {
-        self.instance.database().await?.check_writable(changes)
+        self.instance.database().await?.check_writable(changes)?;
+        files::check_room(&self.directories.state, database::ROOM)
     }
 
     async fn activity(&mut self) -> Result<Activity> {
@@ -213,8 +220,13 @@ impl Host for System {
 
     async fn check_stoppable(&mut self) -> Result<()> {
         let unit = self.instance.unit().clone();
-        if let Some(reason) = self.instance.database().await?.migrating()? {
+        self.instance.systemd().await?.check_stoppable(&unit).await?;
+        let database = self.instance.database().await?;
+        if let Some(reason) = database.migrating()? {
             return Err(Error::new(Kind::ServiceBusy, format!("{unit} is not stopped: {reason}")));
+        }
+        if let Some(uid) = self.instance.systemd().await?.uid(&unit).await? {
+            database.check_usable_by(uid)?;
         }
         let url = self.instance.layout().await?.url;
         health::answer(&url).await.map_err(|reason| {

@@ -55,19 +55,40 @@ impl Systemd {
         }
     }
 
+    /// Proves that `name` may be stopped: that it could be started again (not masked, no broken unit file, no
+    /// `RefuseManualStart=`), and that it is not starting, as our own start of it would take as long.
+    ///
+    /// # Errors
+    /// [`Kind::StopFailed`], [`Kind::ServiceBusy`].
+    pub async fn check_stoppable(&self, name: &UnitName) -> Result<()> {
+        let unit = self.unit(name).await?;
+        unit.check_can_start()?;
+        if unit.active == "activating" {
+            let what = format!("{name} is not stopped: it is starting ({}, {})", unit.active, unit.sub);
+            return Err(Error::new(Kind::ServiceBusy, what).hint(format!("see systemctl status {name}")));
+        }
+        Ok(())
+    }
+
+    /// The user as which the processes of `name` run; none if it does not run, or runs as root.
+    ///
+    /// # Errors
+    /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
+    pub async fn uid(&self, name: &UnitName) -> Result<Option<u32>> {
+        let unit = self.unit(name).await?;
+        let uid: u32 = self.service(&unit).await?.take("UID")?;
+        Ok((uid != u32::MAX).then_some(uid))
+    }
+
     /// Stops `name` and waits until the job is done and the unit is at rest, stopped or failed.
     ///
-    /// A unit that could not be started again (masked, broken unit file, `RefuseManualStart=`) is not
-    /// stopped at all. A job that outlives its deadline stays queued: [`Systemd::start`] replaces it.
+    /// A unit that could not be started again is not stopped at all. A job that outlives its deadline stays queued: [`Systemd::start`] replaces it.
     ///
     /// # Errors
     /// [`Kind::StopFailed`] with the result of the job and the state of the unit; [`Kind::NotPermitted`].
     pub async fn stop(&self, name: &UnitName) -> Result<()> {
         let unit = self.unit(name).await?;
-        if let Some(reason) = unit.cannot_start() {
-            let what = format!("{name} is left alone, because it could not be started again: it {reason}");
-            return Err(Error::new(Kind::StopFailed, what).hint(format!("see systemctl status {name}")));
-        }
+        unit.check_can_start()?;
         let limit = self.limit(&unit, "TimeoutStopUSec").await?;
         let result = self.job("StopUnit", &unit, limit, Kind::StopFailed).await?;
         let unit = self.unit(name).await?;
@@ -123,11 +144,16 @@ impl Systemd {
     /// What the unit file of `name` says about where Uptime Kuma lives and listens.
     ///
     /// # Errors
-    /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
+    /// [`Kind::ServiceMissing`], [`Kind::Config`] for a masked one, [`Kind::BusUnavailable`].
     pub async fn properties(&self, name: &UnitName) -> Result<ServiceProperties> {
         /// `a(sasbttttuii)`: program, arguments, and when and how it last ran.
         type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
         let unit = self.unit(name).await?;
+        if unit.load == "masked" {
+            let what = format!("{name} is masked, so systemd does not say where its data lies");
+            let hint = "set data-directory and url in [uptime-kuma], or unmask it";
+            return Err(Error::new(Kind::Config, what).hint(hint));
+        }
         let mut service = self.service(&unit).await?;
         let commands: Vec<Command> = service.take("ExecStart")?;
         // The unit inherits what the manager has (DefaultEnvironment=, systemctl set-environment).

@@ -103,6 +103,8 @@ pub(crate) struct World {
     pub(crate) commits: usize,
     /// The calls, counted from now on, at which something goes wrong.
     pub(crate) faults: Vec<(usize, Fault)>,
+    /// The same by the name of the call, whenever it is made.
+    pub(crate) named: Vec<(&'static str, Fault)>,
     /// Kinds of errors that replace the usual ones, by call.
     pub(crate) kinds: Vec<(&'static str, Kind)>,
     /// How many of `faults` were reached and applied.
@@ -134,6 +136,7 @@ impl World {
             stops: 0,
             commits: 0,
             faults: Vec::new(),
+            named: Vec::new(),
             kinds: Vec::new(),
             fired: 0,
             count: 0,
@@ -164,6 +167,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(self, &mut state))));
         self.faults.clear();
+        self.named.clear();
         // What a process holds, its end gives free.
         let claimed = std::mem::take(&mut self.claimed);
         match end {
@@ -226,9 +230,11 @@ impl World {
         self.calls.iter().filter(|call| *call == name).count()
     }
 
-    fn fault(&mut self, wanted: &[Fault]) -> Option<Fault> {
+    fn fault(&mut self, name: &str, wanted: &[Fault]) -> Option<Fault> {
         let at = self.count - 1;
-        let fault = self.faults.iter().find(|(call, fault)| *call == at && wanted.contains(fault))?.1;
+        let numbered = self.faults.iter().filter(|(call, _)| *call == at).map(|(_, fault)| *fault);
+        let named = self.named.iter().filter(|(call, _)| *call == name).map(|(_, fault)| *fault);
+        let fault = numbered.chain(named).find(|fault| wanted.contains(fault))?;
         self.fired += 1;
         Some(fault)
     }
@@ -249,7 +255,7 @@ impl World {
     }
 
     fn strike(&mut self, name: &str, usual: Option<Kind>, possible: &[Fault]) -> Result<()> {
-        match self.fault(possible) {
+        match self.fault(name, possible) {
             None => Ok(()),
             Some(Fault::KillBefore | Fault::KillAfter) => resume_unwind(Box::new(Killed)),
             Some(_) => {
@@ -352,6 +358,11 @@ impl Host for World {
         self.enter("rehearse", Some(Kind::Unwritable))?;
         assert_eq!(&rows::carry_out(changes, here), wanted);
         self.leave("rehearse", None)
+    }
+
+    async fn check_intact(&mut self) -> Result<()> {
+        self.enter("check_intact", Some(Kind::DatabaseCorrupt))?;
+        self.leave("check_intact", None)
     }
 
     async fn check_writable(&mut self, _: &Plan) -> Result<()> {

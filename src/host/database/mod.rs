@@ -6,6 +6,7 @@ mod history;
 mod read;
 mod write;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,16 @@ use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::plan::Plan;
 
+use super::files::check_room;
 use super::uploads::Uploads;
 
 type Sql<T> = rusqlite::Result<T>;
 
 /// How long a statement waits for a lock that Uptime Kuma holds for a moment.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// The room that there must be for SQLite's log, and for what Uptime Kuma writes when it starts, in bytes.
+pub const ROOM: u64 = 16 << 20;
 
 /// One Uptime Kuma database and the uploaded files beside it.
 #[derive(Debug, Clone)]
@@ -99,23 +104,78 @@ impl Database {
             .map_err(|error| self.failed("remove history from", error))
     }
 
-    /// Proves that the database and what `changes` need beside it can be written from here. SQLite
+    /// Where SQLite makes its files: beside the database, not beside a link to it.
+    fn directory(&self) -> Result<PathBuf> {
+        let path = self.path.canonicalize();
+        let path = path.map_err(|error| Error::io(format!("find database {}", self.path.display()), error))?;
+        Ok(path.parent().unwrap_or(Path::new("/")).to_owned())
+    }
+
+    /// Has SQLite read all of it. Rules of tables that rows do not keep are no damage: versions of Uptime Kuma
+    /// have made such databases, and work with them.
+    ///
+    /// # Errors
+    /// `DatabaseCorrupt`, with what SQLite found first; else as for [`Database::export`].
+    pub fn check_intact(&self) -> Result<()> {
+        let connection = self.open()?;
+        match read::damage(&connection).map_err(|error| self.failed("check", error))? {
+            None => Ok(()),
+            Some(damage) => {
+                let what = format!("database {} is damaged", self.path.display());
+                Err(Error::new(Kind::DatabaseCorrupt, what).because(damage))
+            }
+        }
+    }
+
+    /// Proves that the user `uid` could open the database and write beside it. Rights by group or by access
+    /// lists are given credit: only what cannot work is refused.
+    ///
+    /// # Errors
+    /// `NotPermitted`, naming what that user cannot write.
+    pub fn check_usable_by(&self, uid: u32) -> Result<()> {
+        let directory = self.directory()?;
+        let beside = |end: &str| {
+            let mut name = self.path.canonicalize().unwrap_or_else(|_| self.path.clone()).into_os_string();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        for (path, bits) in [(directory, 0o3), (beside(""), 0o6), (beside("-wal"), 0o6), (beside("-shm"), 0o6)] {
+            // Files that come and go with Uptime Kuma.
+            let Ok(found) = std::fs::metadata(&path) else { continue };
+            let granted = |shift: u32| found.mode() >> shift & bits == bits;
+            let allowed = if found.uid() == uid { granted(6) } else { granted(3) || granted(0) };
+            if !allowed && uid != 0 {
+                let what = format!("user {uid}, as which Uptime Kuma runs, cannot write {}", path.display());
+                return Err(Error::new(Kind::NotPermitted, what).hint("give it to that user: chown, chmod u+rwX"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Proves that the database and what `changes` need beside it can be written from here, now. SQLite
     /// itself falls back to reading without a word when it opens a file that it cannot write.
     ///
     /// # Errors
-    /// `NotPermitted`, naming what cannot be written; else as for [`Database::export`].
+    /// `NotPermitted`, naming what cannot be written; `DatabaseBusy` while somebody else writes; `DiskFull`;
+    /// else as for [`Database::export`].
     pub fn check_writable(&self, changes: &Plan) -> Result<()> {
         let hint =
             "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see operating.md";
         let refused = |path: &Path| {
             Error::new(Kind::NotPermitted, format!("{} cannot be written from here", path.display())).hint(hint)
         };
-        if self.open()?.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.failed("open", error))? {
+        let connection = self.open()?;
+        if connection.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.failed("open", error))? {
             return Err(refused(&self.path));
         }
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        rustix::fs::access(directory, rustix::fs::Access::WRITE_OK)
-            .map_err(|error| refused(directory).because(error))?;
+        // Uptime Kuma does not start while another program holds this lock. It is given back at once.
+        let locked = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        locked.map_err(|error| self.failed("lock", error))?;
+        let directory = self.directory()?;
+        rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| refused(&directory).because(error))?;
+        let files: usize = changes.files.iter().map(|file| file.content.len()).sum();
+        check_room(&directory, ROOM.saturating_add(files as u64))?;
         if changes.files.is_empty() { Ok(()) } else { self.uploads().check_writable() }
     }
 
@@ -169,8 +229,9 @@ impl Database {
     }
 
     fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
-        Error::new(kind(&error).unwrap_or(Kind::Files), format!("{doing} database {}", self.path.display()))
-            .because(error)
+        let full = if is_no_room(&error) { ": the disk is full" } else { "" };
+        let what = format!("{doing} database {}{full}", self.path.display());
+        Error::new(kind(&error).unwrap_or(Kind::Files), what).because(error)
     }
 }
 
@@ -214,6 +275,9 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
 /// What an error of SQLite means (<https://www.sqlite.org/rescode.html>), where that does not depend on what
 /// was being done.
 fn kind(error: &rusqlite::Error) -> Option<Kind> {
+    if is_no_room(error) {
+        return Some(Kind::DiskFull);
+    }
     Some(match error.sqlite_error_code()? {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Kind::DatabaseBusy,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Kind::DatabaseCorrupt,
@@ -223,4 +287,9 @@ fn kind(error: &rusqlite::Error) -> Option<Kind> {
         ErrorCode::SystemIoFailure => Kind::Files,
         _ => return None,
     })
+}
+
+/// Whether the shared memory beside the database could not be made larger, which SQLite calls an I/O error.
+fn is_no_room(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }

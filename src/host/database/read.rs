@@ -138,6 +138,22 @@ fn setting(connection: &Connection, key: &str) -> Sql<Option<String>> {
     Ok(connection.query_row(sql, [key], |row| row.get(0)).optional()?.flatten())
 }
 
+/// What `PRAGMA quick_check` says first about pages; of rows that do not keep a rule of their table it speaks
+/// as well, but later, and they are no damage (<https://www.sqlite.org/pragma.html#pragma_quick_check>).
+pub(super) fn damage(connection: &Connection) -> Sql<Option<String>> {
+    const RULES: [&str; 5] =
+        ["NULL value in ", "CHECK constraint failed in ", "NUMERIC value in ", "TEXT value in ", "non-"];
+    let mut statement = connection.prepare("PRAGMA quick_check")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let said: String = row.get(0)?;
+        if said != "ok" && !RULES.iter().any(|rule| said.starts_with(rule)) {
+            return Ok(Some(said.lines().take(2).collect::<Vec<_>>().join(" ")));
+        }
+    }
+    Ok(None)
+}
+
 /// Uptime Kuma leaves these marks while it migrates; a stop in that time makes every later start fail
 /// (`migrateAggregateTableState` in `server/database.js`, and knex's own lock).
 pub(super) fn migrating(connection: &Connection) -> Sql<Option<String>> {

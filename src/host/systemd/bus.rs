@@ -192,6 +192,13 @@ impl Unit {
         }
     }
 
+    /// Fails with [`Kind::StopFailed`] if it could not be started again after a stop.
+    pub(super) fn check_can_start(&self) -> Result<()> {
+        let Some(reason) = self.cannot_start() else { return Ok(()) };
+        let what = format!("{} is left alone, because it could not be started again: it {reason}", self.id);
+        Err(Error::new(Kind::StopFailed, what).hint(format!("see systemctl status {}", self.id)))
+    }
+
     pub(super) fn at_rest(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed")
     }
