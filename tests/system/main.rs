@@ -10,6 +10,8 @@
 mod testbed;
 
 mod apply;
+mod database;
+mod disk;
 mod faults;
 mod mains;
 mod operate;
@@ -19,8 +21,10 @@ mod remote;
 mod replication;
 mod repository;
 mod secrets;
+mod service;
 mod silence;
 mod snapshots;
+mod surroundings;
 mod wishes;
 mod world;
 
@@ -44,11 +48,15 @@ fn main() -> ExitCode {
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,
+        database::TESTS,
+        disk::TESTS,
         others::TESTS,
         package::TESTS,
         repository::TESTS,
+        service::TESTS,
         silence::TESTS,
         snapshots::TESTS,
+        surroundings::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {

@@ -10,8 +10,8 @@ use crate::testbed::{FolderRepository, Kuma, Machine, Options, Result, wait_for}
 /// The limit for things that systemd does by itself.
 pub const SOON: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// Where the agent keeps what it remembers, from the root of a host.
-const STATE: &str = "var/lib/kuma-replicator/state.json";
+/// Where the agent keeps what it remembers.
+const STATE: &str = "/var/lib/kuma-replicator/state.json";
 
 /// The password of every repository.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -93,6 +93,12 @@ impl Pair {
     pub fn replicate(&self) -> Result<()> {
         expect(&self.main, 0, "published")?;
         expect(&self.replica, 0, "applied")
+    }
+
+    /// Publishes one more monitor on the main, of this name.
+    pub fn offer(&self, name: &str) -> Result<()> {
+        self.main_kuma()?.add_monitor(name, "http://127.0.0.1:3001/")?;
+        expect(&self.main, 0, "published")
     }
 
     /// Begins an apply and returns when Uptime Kuma is being stopped for it.
@@ -187,12 +193,13 @@ pub fn cycle(machine: &Machine) -> Result<(i64, String)> {
 
 /// What a host's agent remembers.
 pub fn state(machine: &Machine) -> Result<Value> {
-    Ok(serde_json::from_slice(&std::fs::read(machine.root().join(STATE))?)?)
+    Ok(serde_json::from_str(&machine.run(&["cat", STATE])?)?)
 }
 
 /// Lets a host's agent remember something else. No cycle must be running.
 pub fn set_state(machine: &Machine, state: &Value) -> Result<()> {
-    Ok(std::fs::write(machine.root().join(STATE), serde_json::to_vec(state)?)?)
+    std::fs::write(machine.root().join("root/state.json"), serde_json::to_vec(state)?)?;
+    machine.run(&["cp", "/root/state.json", STATE]).map(drop)
 }
 
 /// Runs a cycle that must end with this exit code and outcome.
@@ -206,6 +213,56 @@ pub fn expect(machine: &Machine, code: i64, outcome: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Runs a cycle that must fail with this exit code and kind, and say this on the way.
+pub fn fails(machine: &Machine, code: i64, kind: &str, said: &str) -> Result<()> {
+    machine.output(&["systemctl", "start", "kuma-replicator.service"])?;
+    let found: i64 =
+        says(machine, &["systemctl", "show", "-P", "ExecMainStatus", "kuma-replicator.service"])?.parse()?;
+    let id = says(machine, &["systemctl", "show", "-P", "InvocationID", "kuma-replicator.service"])?;
+    let entries = machine.journal(&[&format!("KUMA_CYCLE={id}")])?;
+    let entry = entries.iter().find(|entry| entry["KUMA_ERROR"].is_string()).cloned().unwrap_or_default();
+    let message = entry["MESSAGE"].as_str().unwrap_or_default();
+    if (found, entry["KUMA_ERROR"].as_str()) != (code, Some(kind)) || !message.contains(said) {
+        let name = machine.name();
+        return Err(format!("{name}: not {code} {kind} with '{said}' but {found} {entry:#}").into());
+    }
+    // What to do next is part of every failure.
+    assert!(entry["KUMA_HINT"].as_str().is_some_and(|hint| message.ends_with(hint)), "{entry:#}");
+    Ok(())
+}
+
+/// What stays as it is where nothing is touched: the configuration, and which run of Uptime Kuma it is.
+pub fn footing(machine: &Machine) -> Result<(String, String)> {
+    Ok((digest(machine)?, invocation(machine)?))
+}
+
+/// Lets the time pass that a snapshot waits after an attempt that stopped Uptime Kuma. There must be one.
+pub fn end_wait(machine: &Machine) -> Result<()> {
+    let mut remembered = state(machine)?;
+    let setback = remembered["replica"].as_object_mut().and_then(|replica| replica.remove("setback"));
+    setback.ok_or("no setback is remembered")?;
+    set_state(machine, &remembered)
+}
+
+/// Gives a unit of a host a drop-in of this name.
+pub fn drop_in(machine: &Machine, unit: &str, name: &str, text: &str) -> Result<()> {
+    let directory = machine.root().join(format!("etc/systemd/system/{unit}.d"));
+    std::fs::create_dir_all(&directory)?;
+    std::fs::write(directory.join(name).with_extension("conf"), text)?;
+    machine.run(&["systemctl", "daemon-reload"]).map(drop)
+}
+
+/// Opens Uptime Kuma's database on a host as another program, runs these statements, and keeps it open until
+/// the unit `stranger` is stopped.
+pub fn open_database(machine: &Machine, statements: &[&str]) -> Result<()> {
+    let begin = ["systemd-run", "--unit=stranger", "--collect", "sqlite3", "/var/lib/uptime-kuma/kuma.db"];
+    machine.run(&["rm", "-f", "/run/inside"])?;
+    machine.run(&[&begin, statements, &[".shell touch /run/inside; exec sleep infinity"]].concat())?;
+    wait_for("the stranger is in the database", SOON, || {
+        Ok(machine.output(&["test", "-e", "/run/inside"])?.status.success().then_some(()))
+    })
 }
 
 /// The digest of a host's configuration, by `export` of the live database.

@@ -1,0 +1,235 @@
+//! What is around the agent: bus and journal that are gone, a damaged memory, wrong clocks, and the timer.
+
+use serde_json::{Value, json};
+
+use crate::Test;
+use crate::testbed::{FolderRepository, Machine, Result, wait_for};
+use crate::world::{
+    Pair, SOON, Setup, cycle, digest, drop_in, end_wait, events, expect, fails, footing, invocation, logged_in, says,
+    set_state, sql, state,
+};
+
+pub const TESTS: &[Test] = &[
+    ("a_bus_or_a_journal_that_goes_away_costs_neither_data_nor_the_service", no_bus_no_journal),
+    ("a_lost_state_restarts_nothing_and_a_damaged_one_is_kept", damaged_state),
+    ("clocks_that_are_years_off_change_no_order_and_let_nobody_wait", wrong_clocks),
+];
+
+/// Lets a stop wait until somebody writes into a pipe, if there is one.
+const SLOW_STOP: &str = "[Service]\nExecStop=/bin/sh -c 'test ! -p /run/gate || read go < /run/gate'\n";
+
+/// Does something on the replica while Uptime Kuma is being stopped for an apply, and returns when the agent has ended.
+fn during_a_stop(pair: &Pair, what: &str) -> Result<()> {
+    let replica = &pair.replica;
+    replica.run(&["mkfifo", "/run/gate"])?;
+    pair.begin_apply()?;
+    replica.sh(what)?;
+    replica.sh("echo > /run/gate; rm /run/gate")?;
+    wait_for("the agent ends", SOON, || {
+        let active = says(replica, &["systemctl", "is-active", "kuma-replicator"])?;
+        Ok(matches!(active.as_str(), "inactive" | "failed").then_some(()))
+    })
+}
+
+fn no_bus_no_journal() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let replica = &pair.replica;
+        drop_in(replica, "uptime-kuma.service", "stop", SLOW_STOP)?;
+        let status = || says(replica, &["systemctl", "show", "-P", "ExecMainStatus", "kuma-replicator"]);
+        let (no_bus, bus) = ("systemctl stop dbus.socket dbus.service", "systemctl start dbus.socket");
+        pair.offer("before")?;
+        let before = footing(replica)?;
+        replica.sh(no_bus)?;
+        fails(replica, 75, "bus-unavailable", "the system bus")?;
+        replica.sh(bus)?;
+        assert_eq!(footing(replica)?, before);
+        assert!(!events(replica)?.iter().any(|event| event == "stopping"));
+
+        // Nobody can start it without the bus; the first cycle that has one does.
+        during_a_stop(pair, no_bus)?;
+        assert_eq!((status()?.as_str(), &digest_of_stopped(replica)?), ("75", &before.0));
+        fails(replica, 75, "bus-unavailable", "the system bus")?;
+        replica.sh(bus)?;
+        cycle(replica)?;
+        assert!(events(replica)?.iter().any(|event| event == "recovered"));
+        replica.kuma()?;
+        assert_eq!(digest(replica)?, before.0);
+        end_wait(replica)?;
+        expect(replica, 0, "applied")?;
+        pair.assert_equal()?;
+        logged_in(replica)?;
+
+        // Without a journal there is standard error, or nobody who listens.
+        let sockets = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket";
+        // systemd orders it after the stop of Uptime Kuma, and before its start.
+        during_a_stop(pair, &format!("systemctl stop --no-block {sockets} systemd-journald.service"))?;
+        assert_eq!(says(replica, &["systemctl", "is-active", "systemd-journald"])?, "inactive");
+        assert_eq!((status()?.as_str(), state(replica)?["last"]["outcome"].as_str()), ("0", Some("applied")));
+        expect(replica, 0, "up to date")?;
+        sql(&pair.main, "UPDATE monitor SET name = 'renamed'")?;
+        expect(&pair.main, 0, "published")?;
+        expect(replica, 0, "applied")?;
+        let typed = replica.output(&["kuma-replicator", "run"])?;
+        let said = String::from_utf8_lossy(&typed.stderr).into_owned();
+        assert!(typed.status.success() && said.starts_with("up to date"), "{said}");
+        replica.sh(&format!("systemctl start {sockets} systemd-journald.service"))?;
+        pair.assert_equal()?;
+        logged_in(replica).map(drop)
+    })
+}
+
+/// The digest of a host's configuration, without asking systemd where it lies.
+fn digest_of_stopped(machine: &Machine) -> Result<String> {
+    let dump = machine.run(&["kuma-replicator", "export", "--database", "/var/lib/uptime-kuma/kuma.db"])?;
+    let end: Value = serde_json::from_str(dump.lines().last().unwrap_or_default())?;
+    Ok(end["digest"].as_str().ok_or("no digest")?.to_owned())
+}
+
+fn damaged_state() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let (main, replica) = (&pair.main, &pair.replica);
+        let path = |machine: &Machine| machine.root().join("var/lib/kuma-replicator/state.json");
+        let active = || says(replica, &["systemctl", "is-active", "uptime-kuma"]);
+        pair.offer("web")?;
+        expect(replica, 0, "applied")?;
+        let before = footing(replica)?;
+        std::fs::remove_file(path(replica))?;
+        expect(replica, 0, "up to date")?;
+        assert_eq!(footing(replica)?, before);
+
+        let good = std::fs::read(path(replica))?;
+        let newer = json!({ "version": 2, "intent": { "start": true, "since": "2026-01-01T00:00:00Z" } });
+        let newer = serde_json::to_vec(&newer)?;
+        sql(main, "UPDATE monitor SET name = 'renamed'")?;
+        expect(main, 0, "published")?;
+        for (bad, said) in [
+            (&good[..good.len() / 2], "it is damaged"),
+            (b"", "it is damaged"),
+            (b"\0\0\0\0", "it is damaged"),
+            (&newer, "it has version 2"),
+        ] {
+            std::fs::write(path(replica), bad)?;
+            fails(replica, 4, "state-damaged", said)?;
+            assert_eq!((std::fs::read(path(replica))?.as_slice(), footing(replica)?), (bad, before.clone()));
+        }
+        // It cannot be applied with it, but what it says of a stop is heeded, and the file kept.
+        replica.run(&["systemctl", "stop", "uptime-kuma"])?;
+        fails(replica, 4, "state-damaged", "it has version 2")?;
+        assert_eq!((active()?.as_str(), std::fs::read(path(replica))?), ("active", newer));
+        replica.kuma()?;
+        // If it says nothing, a person may have stopped it.
+        std::fs::write(path(replica), "garbage")?;
+        replica.run(&["systemctl", "stop", "uptime-kuma"])?;
+        fails(replica, 4, "state-damaged", "it is damaged")?;
+        assert_eq!(active()?, "inactive");
+        let said = replica.journal(&["KUMA_ERROR=state-damaged"])?;
+        let last = said.last().ok_or("nothing was said")?["KUMA_HINT"].to_string();
+        assert!(last.contains("systemctl start uptime-kuma.service"), "{last}");
+        replica.run(&["systemctl", "start", "uptime-kuma"])?;
+        replica.kuma()?;
+        std::fs::remove_file(path(replica))?;
+        expect(replica, 0, "applied")?;
+        pair.assert_equal()?;
+
+        // A main publishes nothing with a damaged one, and takes up where the repository stands without any.
+        sql(main, "UPDATE monitor SET name = 'again'")?;
+        std::fs::write(path(main), "garbage")?;
+        fails(main, 4, "state-damaged", "it is damaged")?;
+        std::fs::remove_file(path(main))?;
+        pair.replicate()?;
+        let snapshots: Value = serde_json::from_str(&main.run(&["kuma-replicator", "snapshots", "--json"])?)?;
+        assert_eq!(snapshots["snapshots"][0]["sequence"], 3);
+        logged_in(replica).map(drop)
+    })
+}
+
+/// Stores each snapshot anew as a host would whose clock shows one of `times`, oldest first.
+fn retime(machine: &Machine, times: &[&str]) -> Result<()> {
+    let restic = format!(
+        "export RESTIC_REPOSITORY={} RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password; restic",
+        FolderRepository::PATH
+    );
+    let snapshots: Vec<Value> = serde_json::from_str(&machine.sh(&format!("{restic} snapshots --json"))?)?;
+    assert_eq!(snapshots.len(), times.len());
+    for (snapshot, time) in snapshots.iter().zip(times) {
+        let tags: Vec<String> = serde_json::from_value(snapshot["tags"].clone())?;
+        let (id, tags) = (snapshot["id"].as_str().ok_or("no id")?, tags.join(","));
+        machine.sh(&format!(
+            "{restic} dump {id} kuma-replicator.jsonl > /root/dump; restic backup --stdin --time '{time}' \
+             --stdin-filename kuma-replicator.jsonl --tag '{tags}' < /root/dump; restic forget {id}"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Replaces every time in a document.
+fn set_times(value: &mut Value, time: &str) {
+    match value {
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => *text = time.to_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| set_times(value, time)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| set_times(value, time)),
+        _ => {}
+    }
+}
+
+fn wrong_clocks() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let (main, replica) = (&pair.main, &pair.replica);
+        pair.offer("old")?;
+        sql(main, "UPDATE monitor SET name = 'new'")?;
+        expect(main, 0, "published")?;
+        retime(main, &["2099-01-01 00:00:00", "2000-01-01 00:00:00"])?;
+        expect(replica, 0, "applied")?;
+        assert_eq!(logged_in(replica)?.lists()?["monitorList"]["1"]["name"], "new");
+        pair.assert_equal()?;
+
+        for time in ["2099-01-01T00:00:00Z", "2000-01-01T00:00:00Z"] {
+            for machine in [main, replica] {
+                let mut remembered = state(machine)?;
+                set_times(&mut remembered, time);
+                set_state(machine, &remembered)?;
+            }
+            let running = invocation(replica)?;
+            expect(main, 0, "unchanged")?;
+            assert_ne!(state(main)?["main"]["looked"], time, "it did not look for {time}");
+            expect(replica, 0, "up to date")?;
+            assert_eq!(invocation(replica)?, running);
+            sql(main, &format!("UPDATE monitor SET name = '{time}'"))?;
+            pair.replicate()?;
+            pair.assert_equal()?;
+        }
+        distances(pair)
+    })
+}
+
+/// Replicas that find the same snapshot do not restart together: the delay of the timer is fixed on each host, and
+/// another on each.
+fn distances(pair: &Pair) -> Result<()> {
+    let mut delays = Vec::new();
+    for machine in [&pair.main, &pair.replica] {
+        let get = |unit: &str, interface: &str, property: &str| -> Result<u64> {
+            let path = format!("/org/freedesktop/systemd1/unit/kuma_2dreplicator_2e{unit}");
+            let interface = format!("org.freedesktop.systemd1.{interface}");
+            let said =
+                machine.run(&["busctl", "get-property", "org.freedesktop.systemd1", &path, &interface, property])?;
+            Ok(said.trim().trim_start_matches("t ").parse()?)
+        };
+        let mut own = Vec::new();
+        machine.run(&["systemctl", "start", "kuma-replicator.timer"])?;
+        for _ in 0..2 {
+            cycle(machine)?;
+            let delay = wait_for("the timer is set", SOON, || {
+                let next = get("timer", "Timer", "NextElapseUSecMonotonic")?;
+                let ended = get("service", "Unit", "InactiveEnterTimestampMonotonic")?;
+                Ok((next != u64::MAX && ended > 0).then(|| next.checked_sub(ended + 60_000_000)).flatten())
+            })?;
+            own.push(delay);
+        }
+        machine.run(&["systemctl", "stop", "kuma-replicator.timer"])?;
+        assert_eq!(own[0], own[1], "the delay of {} is not fixed", machine.name());
+        assert!(own[0] < 30_000_000, "{own:?}");
+        delays.push(own[0]);
+    }
+    assert_ne!(delays[0], delays[1], "both hosts have the same delay");
+    Ok(())
+}
