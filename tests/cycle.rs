@@ -55,7 +55,7 @@ fn words(text: &str) -> Vec<&str> {
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
-    let stop = "check_intact, check_writable, check_stoppable, save, tell stopping, stop, tell stopped";
+    let stop = "check_intact, check_writable, check_stoppable, dependents, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
     let start = "start, tell started, check_healthy, tell healthy, sweep_history, export";
     for (running, steps) in [

@@ -86,6 +86,7 @@ fn golden() -> State {
         intent: Some(Intent {
             snapshot: Some(snapshot('e')),
             start: true,
+            dependents: vec!["kuma-page.service".to_owned()],
             since: at("2026-01-01T00:00:00Z"),
             previous: Some(one),
         }),

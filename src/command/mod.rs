@@ -19,7 +19,7 @@ use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, System, notify, repository};
 use crate::model::manifest::Place;
-use crate::model::state::State;
+use crate::model::state::{Intent, State};
 use crate::plan::plan;
 use crate::report::{InitDocument, PlanDocument, SnapshotsDocument, StatusDocument, print};
 use crate::{localise, logging};
@@ -141,15 +141,14 @@ async fn try_recover(cli: &Cli) -> Result<()> {
     let directories = Directories::from_environment();
     let store = Store::lock(&directories.state)?;
     let loaded = store.load();
-    let (start, snapshot) = match &loaded {
-        Ok(State { intent: Some(intent), .. }) => (intent.start, intent.snapshot.clone()),
-        Ok(State { intent: None, .. }) => (false, None),
+    let (start, snapshot, dependents) = match &loaded {
+        Ok(State { intent: Some(Intent { start: true, snapshot, dependents, .. }), .. }) => {
+            (true, snapshot.clone(), dependents.clone())
+        }
+        Ok(_) => return Ok(()),
         // The cycle has said what is wrong with it. It may still tell who stopped Uptime Kuma.
-        Err(_) => (store.tells_to_start()?, None),
+        Err(_) => (store.tells_to_start()?, None, Vec::new()),
     };
-    if !start && loaded.is_ok() {
-        return Ok(());
-    }
     let mut instance = Instance::new(settings(cli)?.kuma);
     let unit = instance.unit().clone();
     let activity = instance.activity().await;
@@ -163,7 +162,9 @@ async fn try_recover(cli: &Cli) -> Result<()> {
     if activity? == Activity::Running || instance.systemd().await?.shutting_down().await? {
         return Ok(());
     }
-    instance.systemd().await?.start(&unit).await?;
+    for text in instance.start(&dependents).await? {
+        logging::tell(&Event::Warning { text });
+    }
     logging::tell(&Event::Recovered { snapshot, started: true });
     Ok(())
 }

@@ -122,11 +122,15 @@ pub trait Host {
     /// started again.
     async fn check_stoppable(&mut self) -> Result<()>;
 
+    /// The other units that run now and that a stop of Uptime Kuma stops, too.
+    async fn dependents(&mut self) -> Result<Vec<String>>;
+
     /// Stops Uptime Kuma and waits until the job is done. On failure its state is unknown.
     async fn stop(&mut self) -> Result<()>;
 
-    /// Starts Uptime Kuma and waits until the job is done.
-    async fn start(&mut self) -> Result<()>;
+    /// Starts Uptime Kuma and waits until the job is done, and then `dependents`; of those only a warning is told
+    /// if they do not start.
+    async fn start(&mut self, dependents: &[String]) -> Result<()>;
 
     /// Waits until Uptime Kuma answers healthily, up to the configured time.
     async fn check_healthy(&mut self) -> Result<()>;

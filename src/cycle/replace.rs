@@ -26,7 +26,7 @@ pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut Sta
     let Some(intent) = state.intent.clone() else { return Ok(()) };
     let mut started = false;
     if intent.start
-        && let Err(error) = bring_back(host, &mut started).await
+        && let Err(error) = bring_back(host, &intent, &mut started).await
     {
         if !condemns(&error) {
             return Err(error);
@@ -43,9 +43,9 @@ pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut Sta
     host.save(state)
 }
 
-async fn bring_back<H: Host>(host: &mut H, started: &mut bool) -> Result<()> {
+async fn bring_back<H: Host>(host: &mut H, intent: &Intent, started: &mut bool) -> Result<()> {
     if host.activity().await? == Activity::Stopped {
-        host.start().await?;
+        host.start(&intent.dependents).await?;
         *started = true;
     }
     host.check_healthy().await
@@ -86,13 +86,16 @@ pub(super) async fn replace<H: Host>(
     let start = host.activity().await? == Activity::Running;
     host.check_intact().await?;
     host.check_writable(goal.changes).await?;
+    let mut dependents = Vec::new();
     if start {
         host.check_stoppable().await?;
+        dependents = host.dependents().await?;
     }
     host.check_interrupted()?;
-    state.intent = Some(Intent { snapshot: snapshot.cloned(), start, since: host.now(), previous: None });
+    let (snapshot_id, since) = (snapshot.cloned(), host.now());
+    state.intent = Some(Intent { snapshot: snapshot_id, start, dependents, since, previous: None });
     if start {
-        state.replica.stopped = Some(host.now());
+        state.replica.stopped = Some(since);
     }
     host.save(state)?;
 
@@ -117,7 +120,7 @@ pub(super) async fn replace<H: Host>(
     if !start {
         return Ok(());
     }
-    match bring_up(host, &unit).await {
+    match bring_up(host, state, &unit).await {
         Ok(()) => {
             sweep_history(host).await;
             Ok(())
@@ -160,9 +163,14 @@ async fn write<H: Host>(
     Ok((previous.export.configuration, changes.size()))
 }
 
-async fn bring_up<H: Host>(host: &mut H, unit: &str) -> Result<()> {
+/// The units that are to be started with Uptime Kuma, by the intent.
+fn dependents(state: &State) -> Vec<String> {
+    state.intent.as_ref().map(|intent| intent.dependents.clone()).unwrap_or_default()
+}
+
+async fn bring_up<H: Host>(host: &mut H, state: &State, unit: &str) -> Result<()> {
     let since = Instant::now();
-    host.start().await?;
+    host.start(&dependents(state)).await?;
     host.tell(&Event::Started { unit: unit.to_owned() });
     host.check_healthy().await?;
     host.tell(&Event::Healthy { unit: unit.to_owned(), millis: millis(since.elapsed()) });
@@ -196,7 +204,7 @@ async fn resume<H: Host>(
     } else {
         postpone(host, state, snapshot, &error);
     }
-    if start && let Err(second) = host.start().await {
+    if start && let Err(second) = host.start(&dependents(state)).await {
         // The intent stays on disk: the next run starts Uptime Kuma first.
         let text = format!("Uptime Kuma could not be started again: {}", second.chain());
         host.tell(&Event::Warning { text });
@@ -246,14 +254,14 @@ async fn way_back<H: Host>(
     let written = write(host, previous, History::BringBack, None).await;
     host.release();
     let restored = match written {
-        Ok(_) => bring_up(host, unit).await.inspect_err(|second| {
+        Ok(_) => bring_up(host, state, unit).await.inspect_err(|second| {
             // What fails with either configuration is not the fault of the new one.
             if condemns(second) {
                 state.replica.refused = None;
                 postpone(host, state, snapshot, &error);
             }
         }),
-        Err(second) => match host.start().await {
+        Err(second) => match host.start(&dependents(state)).await {
             Ok(()) => Err(second),
             Err(third) => Err(second.because(third)),
         },

@@ -49,6 +49,21 @@ impl Instance {
         self.systemd().await?.activity(&unit).await
     }
 
+    /// Starts it, and then `dependents`. Returns which of those systemd would not start, for people.
+    ///
+    /// # Errors
+    /// As for [`Systemd::start`].
+    pub async fn start(&mut self, dependents: &[String]) -> Result<Vec<String>> {
+        let unit = self.settings.unit.clone();
+        let systemd = self.systemd().await?;
+        systemd.start(&unit).await?;
+        let mut failures = Vec::new();
+        for dependent in dependents {
+            failures.extend(systemd.begin_start(dependent).await.err().map(|error| error.chain()));
+        }
+        Ok(failures)
+    }
+
     /// Where its data lies and where it answers: as configured, else as the unit says.
     ///
     /// # Errors

@@ -241,10 +241,17 @@ impl Host for System {
         self.instance.systemd().await?.stop(&unit).await
     }
 
-    async fn start(&mut self) -> Result<()> {
+    async fn dependents(&mut self) -> Result<Vec<String>> {
         let unit = self.instance.unit().clone();
+        self.instance.systemd().await?.dependents(&unit).await
+    }
+
+    async fn start(&mut self, dependents: &[String]) -> Result<()> {
         notify::extend(STOP);
-        self.instance.systemd().await?.start(&unit).await
+        for text in self.instance.start(dependents).await? {
+            self.tell(&Event::Warning { text });
+        }
+        Ok(())
     }
 
     async fn check_healthy(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@
 //! org.freedesktop.systemd1(5); where systemd behaves in a way that page does not tell, the comment does.
 
 mod bus;
+mod dependents;
 
 use std::time::Duration;
 

@@ -218,6 +218,9 @@ pub struct Intent {
     pub snapshot: Option<SnapshotId>,
     /// Whether Uptime Kuma ran and is to run again.
     pub start: bool,
+    /// Other units that ran, stop with it, and are to run again with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<String>,
     /// Since when.
     pub since: Timestamp,
     /// The digest of the configuration that is kept as the way back, once it is.

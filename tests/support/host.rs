@@ -40,6 +40,9 @@ pub(crate) enum Fault {
 /// All of them.
 pub(crate) const FAULTS: [Fault; 4] = [Fault::ErrorBefore, Fault::ErrorAfter, Fault::KillBefore, Fault::KillAfter];
 
+/// What stops with Uptime Kuma.
+const DEPENDENT: &str = "page.service";
+
 /// What a killed process unwinds with; nothing of the cycle may run after it.
 struct Killed;
 
@@ -383,6 +386,12 @@ impl Host for World {
         self.leave("check_stoppable", None)
     }
 
+    async fn dependents(&mut self) -> Result<Vec<String>> {
+        self.enter("dependents", Some(Kind::BusUnavailable))?;
+        self.leave("dependents", None)?;
+        Ok(vec![DEPENDENT.to_owned()])
+    }
+
     async fn stop(&mut self) -> Result<()> {
         self.enter("stop", Some(Kind::StopFailed))?;
         let intent = self.state().intent;
@@ -392,8 +401,9 @@ impl Host for World {
         self.leave("stop", Some(Kind::StopFailed))
     }
 
-    async fn start(&mut self) -> Result<()> {
+    async fn start(&mut self, dependents: &[String]) -> Result<()> {
         self.enter("start", Some(Kind::StartFailed))?;
+        assert_eq!(dependents, [DEPENDENT], "what stopped with it stays stopped");
         assert!(!self.claimed, "started while the database is claimed: Uptime Kuma would die");
         self.running = true;
         self.leave("start", Some(Kind::StartFailed))

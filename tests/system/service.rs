@@ -143,7 +143,15 @@ const HARD: &[(&str, &str)] = &[
     ),
     ("always restarts", "[Service]\nRestart=always\nRestartSec=0\n"),
     ("was started as often as it may", "[Unit]\nStartLimitBurst=1\nStartLimitIntervalSec=1h\n"),
-    ("needs another unit", "[Unit]\nRequires=sibling.service\nAfter=sibling.service\n"),
+    ("needs another unit, and others need it", "[Unit]\nRequires=sibling.service\nAfter=sibling.service\n"),
+];
+
+/// Other units: those that stop with Uptime Kuma, one through another, one that does not run, and one it needs.
+const OTHERS: &[(&str, &str)] = &[
+    ("page", "[Unit]\nRequires=uptime-kuma.service\nAfter=uptime-kuma.service\n"),
+    ("proxy", "[Unit]\nBindsTo=page.service\nAfter=page.service\n"),
+    ("idle", "[Unit]\nPartOf=uptime-kuma.service\n"),
+    ("sibling", ""),
 ];
 
 fn hard_to_restart() -> Result<()> {
@@ -152,8 +160,10 @@ fn hard_to_restart() -> Result<()> {
         let deaf = "process.on = ((on) => function (name, ...rest) { return name === 'SIGTERM' ? this : \
                     on.call(this, name, ...rest); })(process.on);\n";
         std::fs::write(replica.root().join("root/deaf.js"), deaf)?;
-        let sibling = "[Service]\nExecStart=/bin/sleep infinity\n";
-        std::fs::write(replica.root().join("etc/systemd/system/sibling.service"), sibling)?;
+        for (name, unit) in OTHERS {
+            let text = format!("{unit}[Service]\nExecStart=/bin/sleep infinity\n");
+            std::fs::write(replica.root().join(format!("etc/systemd/system/{name}.service")), text)?;
+        }
         for (what, unit) in HARD {
             drop_in(replica, UNIT, "hard", unit)?;
             replica.sh("chown -R root: /var/lib/uptime-kuma; systemctl reset-failed uptime-kuma || true")?;
@@ -162,12 +172,16 @@ fn hard_to_restart() -> Result<()> {
             }
             replica.run(&["systemctl", "restart", "uptime-kuma"])?;
             replica.kuma()?;
+            replica.run(&["systemctl", "start", "page", "proxy"])?;
             let running = invocation(replica)?;
             pair.offer(what)?;
             expect(replica, 0, "applied").map_err(|error| format!("{what}: {error}"))?;
             assert_ne!(running, invocation(replica)?, "{what}");
             pair.assert_equal()?;
             logged_in(replica).map_err(|error| format!("{what}: {error}"))?;
+            // What a stop of Uptime Kuma stops with it runs again, and nothing else does.
+            let others = says(replica, &["systemctl", "is-active", "page", "proxy", "idle"])?;
+            assert_eq!(others, "active\nactive\ninactive", "{what}");
         }
         // It was killed indeed, and given its chance after the limit.
         let said = |text: &str| {

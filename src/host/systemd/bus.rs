@@ -86,9 +86,7 @@ impl Systemd {
 
     /// Loads the unit and reads its state. systemd loads a unit without a file as well, as `not-found`.
     pub(super) async fn unit(&self, name: &UnitName) -> Result<Unit> {
-        let failed = |error| failure(Kind::BusUnavailable, format!("asking systemd for the state of {name}"), error);
-        let path: OwnedObjectPath = self.call("LoadUnit", &(name.as_ref(),)).await.map_err(failed)?;
-        let mut all = self.properties_of(&path, UNIT).await?;
+        let (path, mut all) = self.load(name.as_ref()).await?;
         let load: String = all.take("LoadState")?;
         if load == "not-found" {
             return Err(Error::new(Kind::ServiceMissing, format!("there is no unit {name}")));
@@ -102,6 +100,14 @@ impl Systemd {
             can_start: all.take("CanStart")?,
             job: all.take("Job")?,
         })
+    }
+
+    /// Loads the unit and reads all there is about it as a unit, whatever its type.
+    pub(super) async fn load(&self, name: &str) -> Result<(OwnedObjectPath, Properties)> {
+        let failed = |error| failure(Kind::BusUnavailable, format!("asking systemd for the state of {name}"), error);
+        let path: OwnedObjectPath = self.call("LoadUnit", &(name,)).await.map_err(failed)?;
+        let all = self.properties_of(&path, UNIT).await?;
+        Ok((path, all))
     }
 
     pub(super) async fn service(&self, unit: &Unit) -> Result<Properties> {
@@ -204,8 +210,13 @@ impl Unit {
     }
 
     pub(super) fn runs(&self) -> bool {
-        matches!(self.active.as_str(), "active" | "activating" | "reloading" | "refreshing")
+        runs(&self.active)
     }
+}
+
+/// Whether a unit with this `ActiveState` runs or is about to.
+pub(super) fn runs(active: &str) -> bool {
+    matches!(active, "active" | "activating" | "reloading" | "refreshing")
 }
 
 /// The D-Bus name of an error that came as an answer.

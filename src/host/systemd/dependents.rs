@@ -1,0 +1,53 @@
+//! Units that a stop of Uptime Kuma stops with it, and that no start of it brings back.
+
+use zbus::zvariant::OwnedObjectPath;
+
+use super::bus::{Systemd, failure, runs};
+use crate::config::UnitName;
+use crate::error::{Kind, Result};
+
+impl Systemd {
+    /// The units that run and that a stop of `name` stops with it: those that require it (`Requires=`,
+    /// `BindsTo=`, `PartOf=` there), and those that require these.
+    ///
+    /// # Errors
+    /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
+    pub async fn dependents(&self, name: &UnitName) -> Result<Vec<String>> {
+        let mut found = vec![self.unit(name).await?.id];
+        let mut next = 0;
+        while let Some(unit) = found.get(next).cloned() {
+            next += 1;
+            for dependent in self.required_by(&unit).await? {
+                if !found.contains(&dependent) && self.is_active(&dependent).await? {
+                    found.push(dependent);
+                }
+            }
+        }
+        Ok(found.split_off(1))
+    }
+
+    /// Has `unit` started, and does not wait for it.
+    ///
+    /// # Errors
+    /// [`Kind::StartFailed`], [`Kind::NotPermitted`], [`Kind::BusUnavailable`].
+    pub async fn begin_start(&self, unit: &str) -> Result<()> {
+        let started: zbus::Result<OwnedObjectPath> = self.call("StartUnit", &(unit, "replace")).await;
+        started.map(drop).map_err(|error| failure(Kind::StartFailed, format!("start {unit} again"), error))
+    }
+
+    /// The units that a stop of `name` stops with it.
+    async fn required_by(&self, name: &str) -> Result<Vec<String>> {
+        let (_, mut all) = self.load(name).await?;
+        let mut found = Vec::new();
+        for property in ["RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf"] {
+            found.extend(all.take::<Vec<String>>(property)?);
+        }
+        Ok(found)
+    }
+
+    /// Whether `name`, of whatever type, runs or is about to.
+    async fn is_active(&self, name: &str) -> Result<bool> {
+        let (_, mut all) = self.load(name).await?;
+        Ok(runs(&all.take::<String>("ActiveState")?))
+    }
+}
