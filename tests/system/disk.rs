@@ -81,6 +81,11 @@ fn full() -> Result<()> {
         fill(main, "/srv/small")?;
         fails(main, 75, "disk-full", "/srv/small")?;
         free(main, "/srv/small")?;
+        // restic packs in a directory of its own.
+        own_disk(main, "/tmp", "1m")?;
+        fill(main, "/tmp")?;
+        fails(main, 75, "disk-full", "no space left on device")?;
+        free(main, "/tmp")?;
         own_disk(main, STATE, "1m")?;
         fill(main, STATE)?;
         fails(main, 75, "disk-full", STATE)?;
@@ -212,6 +217,8 @@ fn read_only() -> Result<()> {
         fails(main, 77, "repository-denied", "read-only file system")?;
         thaw(main, FolderRepository::PATH)?;
         assert_eq!(footing(main)?, changed);
+        // It only reads the database.
+        freeze(main, DATA)?;
         expect(main, 0, "published")
     })
 }

@@ -181,14 +181,24 @@ pub fn places(machine: &Machine) -> Result<Vec<(String, u64, u64)>> {
 
 /// How a cycle ended: the exit code, and the event that closed it.
 pub fn cycle(machine: &Machine) -> Result<(i64, String)> {
+    let (status, _) = run_unit(machine)?;
+    Ok((status, state(machine)?["last"]["outcome"].as_str().unwrap_or_default().to_owned()))
+}
+
+/// Runs the unit of the agent to its end: the exit code, and the invocation.
+fn run_unit(machine: &Machine) -> Result<(i64, String)> {
+    let property = |name: &str| says(machine, &["systemctl", "show", "-P", name, "kuma-replicator.service"]);
+    let before = property("InvocationID")?;
+    // A test is quicker than a timer, and must not meet the limit on starts.
+    machine.output(&["systemctl", "reset-failed", "kuma-replicator.service"])?;
     // Fails where the cycle does; how is in the properties.
     machine.output(&["systemctl", "start", "kuma-replicator.service"])?;
-    let property = |name: &str| {
-        let value = machine.run(&["systemctl", "show", "-P", name, "kuma-replicator.service"])?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(value.trim().to_owned())
-    };
-    let status = property("ExecMainStatus")?.parse()?;
-    Ok((status, state(machine)?["last"]["outcome"].as_str().unwrap_or_default().to_owned()))
+    let id = property("InvocationID")?;
+    // After a success nothing needs the unit any more, and systemd forgets the last run.
+    if id == before && !id.is_empty() {
+        return Err(format!("{}: systemd did not start a cycle", machine.name()).into());
+    }
+    Ok((property("ExecMainStatus")?.parse()?, id))
 }
 
 /// What a host's agent remembers.
@@ -217,10 +227,7 @@ pub fn expect(machine: &Machine, code: i64, outcome: &str) -> Result<()> {
 
 /// Runs a cycle that must fail with this exit code and kind, and say this on the way.
 pub fn fails(machine: &Machine, code: i64, kind: &str, said: &str) -> Result<()> {
-    machine.output(&["systemctl", "start", "kuma-replicator.service"])?;
-    let found: i64 =
-        says(machine, &["systemctl", "show", "-P", "ExecMainStatus", "kuma-replicator.service"])?.parse()?;
-    let id = says(machine, &["systemctl", "show", "-P", "InvocationID", "kuma-replicator.service"])?;
+    let (found, id) = run_unit(machine)?;
     let entries = machine.journal(&[&format!("KUMA_CYCLE={id}")])?;
     let entry = entries.iter().find(|entry| entry["KUMA_ERROR"].is_string()).cloned().unwrap_or_default();
     let message = entry["MESSAGE"].as_str().unwrap_or_default();

@@ -80,3 +80,34 @@ fn no_usable_database() {
         }
     }
 }
+
+/// Rows that do not keep a rule of their table are Uptime Kuma's business: it works with them.
+#[test]
+fn damage_is_told_from_rows_that_break_rules() {
+    for version in [Version::One, Version::Two] {
+        for instance in [Instance::rich(version, Order::Fresh), Instance::empty(version, Order::Fresh)] {
+            Database::new(instance.path()).check_intact().unwrap();
+        }
+    }
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    let kuma = instance.open();
+    kuma.execute_batch(
+        "PRAGMA ignore_check_constraints=ON; UPDATE monitor SET snmp_version='9'; PRAGMA ignore_check_constraints=OFF",
+    )
+    .unwrap();
+    let said: String = kuma.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
+    assert!(said.contains("CHECK constraint failed in monitor"), "{said}");
+    Database::new(instance.path()).check_intact().unwrap();
+    // History is not part of the configuration, but of the file.
+    let page: i64 =
+        kuma.query_row("SELECT rootpage FROM sqlite_master WHERE name='heartbeat'", [], |row| row.get(0)).unwrap();
+    kuma.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    kuma.close().unwrap();
+    let mut content = fs::read(instance.path()).unwrap();
+    let start = usize::try_from(page - 1).unwrap() * 4096;
+    content[start..start + 4096].fill(0x55);
+    fs::write(instance.path(), content).unwrap();
+    let database = Database::new(instance.path());
+    database.export().unwrap();
+    assert_eq!(database.check_intact().unwrap_err().kind(), Kind::DatabaseCorrupt);
+}
