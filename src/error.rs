@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::text;
+
 /// Result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -211,7 +213,7 @@ impl Error {
         self.hint.as_deref().unwrap_or(self.kind.hint())
     }
 
-    /// The failure and its causes on one line, without the hint.
+    /// The failure and its causes without the hint, cut if somebody else's words make it long.
     pub fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut next = std::error::Error::source(self);
@@ -223,7 +225,7 @@ impl Error {
             }
             next = cause.source();
         }
-        text
+        text::limit(text)
     }
 }
 

@@ -23,6 +23,7 @@
 //! | [`error`] | every kind of failure with its exit code and hint |
 //! | [`report`] | what is printed: text and JSON |
 //! | [`logging`] | events to the journal, or to standard error |
+//! | [`text`] | text from elsewhere, made harmless for terminals and logs |
 //! | [`model`] | plain values and formats |
 //! | [`decide`] | whether to go on |
 //! | [`localise`] | what this replica wants of what the main has |
@@ -42,3 +43,4 @@ pub mod logging;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod text;

@@ -14,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cycle::{Event, Level};
 use crate::error::Error;
+use crate::text;
 
 static CYCLE: OnceLock<String> = OnceLock::new();
 
@@ -65,6 +66,9 @@ fn user() -> String {
 /// Tells an event.
 pub fn tell(event: &Event) {
     let fields = event.fields();
+    let told = event.to_string();
+    let told = text::line(&told);
+    let hint = fields.hint.as_deref().map(text::line);
     let (message_id, name, cycle) = (event.message_id(), event.name(), cycle_id());
     let size = fields.size.as_ref();
     let (inserts, updates, deletes) = (
@@ -91,9 +95,9 @@ pub fn tell(event: &Event) {
                 kuma_unit = fields.unit,
                 kuma_milliseconds = fields.millis,
                 kuma_error = fields.error,
-                kuma_hint = fields.hint,
+                kuma_hint = hint.as_deref(),
                 kuma_last_success_age = fields.idle,
-                "{event}"
+                "{told}"
             )
         };
     }
@@ -108,7 +112,12 @@ pub fn tell(event: &Event) {
 /// Prints a failure of a verb that somebody typed: once, with its causes and the next step.
 #[allow(clippy::print_stderr, reason = "the one place where failures of typed verbs are printed")]
 pub fn error(error: &Error) {
-    eprintln!("error: {}\nnext:  {}", error.chain(), error.advice());
+    eprintln!("error: {}\nnext:  {}", text::line(&error.chain()), text::line(error.advice()));
+}
+
+/// Prints something that people should know and that stops nothing.
+pub fn warning(message: &str) {
+    tracing::warn!("{}", text::line(message));
 }
 
 /// The id of this cycle: systemd's invocation id, so that `journalctl` finds its messages together with

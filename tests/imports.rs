@@ -15,16 +15,17 @@ use std::path::{Path, PathBuf};
 
 /// Each module and what it may import, beside itself.
 const PICTURE: &[(&str, &[&str])] = &[
-    ("model", &[]),
-    ("error", &[]),
+    ("text", &[]),
+    ("model", &["text"]),
+    ("error", &["text"]),
     ("config", &["error"]),
     ("plan", &["model"]),
     ("localise", &["config", "error", "model"]),
     ("decide", &["config", "error", "model"]),
     ("cycle", &["config", "decide", "error", "localise", "model", "plan"]),
-    ("host", &["config", "cycle", "error", "logging", "model", "plan"]),
-    ("logging", &["cycle", "error"]),
-    ("report", &["config", "error", "model", "plan"]),
+    ("host", &["config", "cycle", "error", "logging", "model", "plan", "text"]),
+    ("logging", &["cycle", "error", "text"]),
+    ("report", &["config", "error", "model", "plan", "text"]),
     ("cli", &["config"]),
     (
         "command",
@@ -33,7 +34,7 @@ const PICTURE: &[(&str, &[&str])] = &[
 ];
 
 /// Only plain values in, plain values out.
-const PURE: &[&str] = &["model", "decide", "localise", "plan"];
+const PURE: &[&str] = &["model", "decide", "localise", "plan", "text"];
 
 const WORLD: &[&str] = &[
     "std::fs",

@@ -18,6 +18,7 @@ use crate::host::files::{self, Store};
 use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, System, notify, repository};
+use crate::model::limits::MAX_SETTINGS;
 use crate::model::manifest::Place;
 use crate::model::state::{Intent, State};
 use crate::plan::plan;
@@ -75,9 +76,13 @@ pub fn is_order(verb: &Verb) -> bool {
 /// Reads and checks the configuration file.
 fn settings(cli: &Cli) -> Result<Settings> {
     let path = &cli.config;
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let failed = Error::io(format!("read configuration {}", path.display()), error);
+    let text = files::read_small_text(path, MAX_SETTINGS).map_err(|error| {
+        let (missing, unfit) = (error.kind() == std::io::ErrorKind::NotFound, files::is_unfit(&error));
+        let what = format!("read configuration {}", path.display());
+        if unfit {
+            return Error::new(Kind::Config, what).because(error);
+        }
+        let failed = Error::io(what, error);
         if missing { failed_configuration(path).because(failed) } else { failed }
     })?;
     Settings::parse(&text, path)

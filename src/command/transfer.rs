@@ -13,11 +13,11 @@ use crate::host::database::{self, Database};
 use crate::host::files::{self, Store};
 use crate::host::instance::Instance;
 use crate::host::{Directories, host_name};
-use crate::localise;
 use crate::model::dump::MAX_DUMP;
 use crate::model::schema::Schema;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
+use crate::{localise, logging};
 
 use super::settings;
 
@@ -27,7 +27,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
     let prepared = Prepared::new(find(cli, database).await?.export()?);
     for warning in &prepared.export.warnings {
-        tracing::warn!("{warning}");
+        logging::warning(warning);
     }
     let dump = prepared.dump(&host_name(), Timestamp::now(), None)?;
     if file == Path::new("-") {
@@ -97,7 +97,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         store.keep_previous(&previous.dump(&host_name(), Timestamp::now(), None)?)?;
     }
     for warning in claim.write(&plan(&previous.export.configuration, &wanted), &wanted, History::Remove)? {
-        tracing::warn!("{warning}");
+        logging::warning(&warning);
     }
     Ok(())
 }

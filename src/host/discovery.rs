@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Kuma;
 use crate::error::{Error, Kind, Result};
-use crate::host::environment;
+use crate::host::{environment, files};
+use crate::model::limits::MAX_SETTINGS;
 
 /// Where this Uptime Kuma keeps its data, where it answers and where its program lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,10 +103,14 @@ pub fn layout(service: &ServiceProperties, files: &Files, explicit: &Kuma) -> Re
 pub fn read_files(service: &ServiceProperties) -> Files {
     let home = service.working_directory.ends_with('~').then(|| home_of(&service.user)).flatten();
     let environment = service.environment_files.iter().flat_map(|(pattern, _)| matching(pattern));
-    let environment = environment.filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let environment = environment.filter_map(|path| read(&path)).collect();
     let dotenv = working_directory(&service.working_directory, home.as_deref())
-        .and_then(|directory| fs::read_to_string(directory.join(".env")).ok());
+        .and_then(|directory| read(&directory.join(".env")));
     Files { environment, dotenv, home }
+}
+
+fn read(path: &Path) -> Option<String> {
+    files::read_small_text(path, MAX_SETTINGS).ok()
 }
 
 /// The files of an `EnvironmentFile=` pattern, sorted. Only one `*`, in the last component, is understood;
@@ -128,7 +133,7 @@ fn matching(pattern: &str) -> Vec<PathBuf> {
 /// The home directory of a local user.
 fn home_of(user: &str) -> Option<PathBuf> {
     let user = if user.is_empty() { "root" } else { user };
-    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let users = read(Path::new("/etc/passwd"))?;
     let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
     lines.find_map(|fields| match fields.as_slice() {
         [name, _, id, _, _, home, _] if *name == user || *id == user => Some(PathBuf::from(home)),

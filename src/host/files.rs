@@ -2,12 +2,15 @@
 //! readable by its owner only.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
 use crate::error::{Error, Kind, Result};
+use crate::model::limits::{MAX_DUMP, MAX_STATE};
 use crate::model::state::State;
 
 const STATE: &str = "state.json";
@@ -77,7 +80,8 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn tells_to_start(&self) -> Result<bool> {
-        Ok(read(&self.directory.join(STATE))?.is_some_and(|bytes| State::tells_to_start(&bytes)))
+        let bytes = self.read(STATE, MAX_STATE)?;
+        Ok(bytes.is_some_and(|bytes| State::tells_to_start(&bytes)))
     }
 
     /// Saves the state; when this returns, it is on disk.
@@ -113,7 +117,16 @@ impl Store {
     /// # Errors
     /// If it is there and cannot be read.
     pub fn previous(&self) -> Result<Option<Vec<u8>>> {
-        read(&self.directory.join(PREVIOUS))
+        self.read(PREVIOUS, MAX_DUMP)
+    }
+
+    fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let path = self.directory.join(name);
+        match read_small(&path, limit) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
+        }
     }
 }
 
@@ -123,20 +136,45 @@ impl Store {
 /// [`Kind::StateDamaged`] if it cannot be understood; the file is kept as it is.
 pub fn read_state(directory: &Path) -> Result<Option<State>> {
     let path = directory.join(STATE);
-    let Some(bytes) = read(&path)? else { return Ok(None) };
-    let state = State::parse(&bytes).map_err(|fault| {
-        Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display())).because(fault)
-    })?;
-    Ok(Some(state))
+    let damaged = || Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display()));
+    let bytes = match read_small(&path, MAX_STATE) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_unfit(&error) => return Err(damaged().because(error)),
+        read => read.map_err(|error| Error::io(format!("read {}", path.display()), error))?,
+    };
+    Ok(Some(State::parse(&bytes).map_err(|fault| damaged().because(fault))?))
 }
 
-/// The content of a file, if it is there.
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
+/// The content of a regular file of at most `limit` bytes. A pipe is not waited for, a device not read.
+///
+/// # Errors
+/// Why it cannot be read; [`is_unfit`] tells whether it is not such a file.
+pub fn read_small(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
     }
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(std::io::Error::new(ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The text of a file that [`read_small`] reads.
+///
+/// # Errors
+/// As for [`read_small`]; bytes that are no UTF-8 are unfit too.
+pub fn read_small_text(path: &Path, limit: usize) -> std::io::Result<String> {
+    String::from_utf8(read_small(path, limit)?)
+        .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Whether a file was read and is not what it should be.
+pub fn is_unfit(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidData
 }
 
 /// Fails with [`Kind::DiskFull`] if the file system of `directory` has less room than `bytes` for users other

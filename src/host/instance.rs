@@ -5,10 +5,12 @@ use std::path::Path;
 
 use super::database::Database;
 use super::discovery::{self, Layout};
+use super::files;
 use super::systemd::Systemd;
 use crate::config::{Kuma, UnitName};
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
+use crate::model::limits::MAX_SETTINGS;
 
 /// The Uptime Kuma of this host and the system bus, asked lazily.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl Instance {
     /// The version of the program, from its `package.json`, if that can be found.
     pub async fn version(&mut self) -> Option<String> {
         let application = self.layout().await.ok()?.application?;
-        let text = std::fs::read(application.join("package.json")).ok()?;
+        let text = files::read_small(&application.join("package.json"), MAX_SETTINGS).ok()?;
         let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
         Some(json.get("version")?.as_str()?.to_owned())
     }
@@ -112,7 +114,7 @@ impl Instance {
 /// Uptime Kuma 2 can keep its data in MariaDB and then leaves an old `kuma.db` behind; reading that would be
 /// reading the past.
 fn refuse_other_databases(path: &Path) -> Result<()> {
-    let Ok(text) = std::fs::read(path) else { return Ok(()) };
+    let Ok(text) = files::read_small(path, MAX_SETTINGS) else { return Ok(()) };
     let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
     match json.get("type").and_then(serde_json::Value::as_str) {
         None | Some("sqlite") => Ok(()),

@@ -25,6 +25,7 @@ use crate::error::{Error, Kind, Result};
 use crate::logging;
 use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
+use crate::model::limits::MAX_SETTINGS;
 use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
 use crate::model::state::State;
 use crate::plan::Plan;
@@ -301,7 +302,7 @@ impl Host for System {
 
     fn set_role(&mut self, role: Role) -> Result<()> {
         let path = &self.configuration;
-        let text = std::fs::read_to_string(path)
+        let text = files::read_small_text(path, MAX_SETTINGS)
             .map_err(|error| Error::io(format!("read configuration {}", path.display()), error))?;
         files::rewrite(path, config::with_role(&text, role, path)?.as_bytes())
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::text;
+
 /// What `systemctl status` shows under "Status".
 pub fn status(text: &str) {
     // A line break would start another assignment.
-    let text = text.replace(['\n', '\r'], " ");
-    send(&[NotifyState::Status(&text)]);
+    send(&[NotifyState::Status(&text::line(text))]);
 }
 
 /// Asks for at least `time` from now before the start or stop time-out strikes (`EXTEND_TIMEOUT_USEC`).

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 use crate::model::configuration::UploadedFile;
-use crate::model::dump::MAX_FILE;
+use crate::model::limits::{MAX_FILE, Tally};
 
 /// The mode of an uploaded file, as Uptime Kuma makes it.
 const FILE_MODE: u32 = 0o644;
@@ -59,10 +59,12 @@ impl Uploads {
                 return Ok(found);
             }
         };
+        let mut tally = Tally::default();
         for name in names.iter().filter(|name| catalog::safe_upload_name(name)) {
             let read =
                 directory.as_ref().map_or(Ok(Err("it is missing".to_owned())), |directory| read(directory, name));
-            match read.map_err(|error| Error::io(format!("read {}", self.path.join(name).display()), error))? {
+            let read = read.map_err(|error| Error::io(format!("read {}", self.path.join(name).display()), error))?;
+            match read.and_then(|content| tally.file(content.len()).map(|()| content)) {
                 Ok(content) => found.push(UploadedFile { name: name.clone(), content }),
                 Err(reason) => warnings.push(format!("uploaded file {name} is left out: {reason}")),
             }
@@ -145,7 +147,7 @@ fn read(directory: &File, name: &str) -> io::Result<Result<Vec<u8>, String>> {
     }
     let mut content = Vec::new();
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut content)?;
-    Ok(if content.len() > MAX_FILE { Err(format!("it has more than {MAX_FILE} bytes")) } else { Ok(content) })
+    Ok(Ok(content))
 }
 
 fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {

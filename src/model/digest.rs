@@ -48,7 +48,7 @@ impl FromStr for Digest {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let bad = || NotADigest(text.chars().take(80).collect());
+        let bad = || NotADigest(crate::text::short(text).into_owned());
         let hex = text.strip_prefix("sha256:").ok_or_else(bad)?;
         let canonical = |c: &u8| c.is_ascii_digit() || (b'a'..=b'f').contains(c);
         if hex.len() != 64 || !hex.bytes().all(|c| canonical(&c)) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::manifest::{FORMAT, Place};
+use crate::text::short;
 
 /// The tag that marks the snapshots of this program among others in the same repository.
 pub const MARK: &str = "kuma-replicator";
@@ -43,8 +44,7 @@ macro_rules! hex_name {
                 if hex && $lengths.contains(&text.len()) {
                     Ok(Self(text.to_owned()))
                 } else {
-                    let shown: String = text.chars().take(80).collect();
-                    Err(Malformed(format!("'{shown}' is no {}", stringify!($name))))
+                    Err(Malformed(format!("'{}' is no {}", short(text), stringify!($name))))
                 }
             }
         }
@@ -154,12 +154,12 @@ impl Label {
         let mut values = BTreeMap::new();
         for (key, value) in tags.iter().filter_map(|tag| tag.split_once('=')) {
             if values.insert(key, value).is_some() {
-                return Err(Malformed(format!("tag {key}= stands twice")));
+                return Err(Malformed(format!("tag {}= stands twice", short(key))));
             }
         }
         let value = |key: &str| values.get(key).copied().ok_or_else(|| Malformed(format!("tag {key}= is missing")));
         fn number<N: FromStr>(key: &str, text: &str) -> Result<N, Malformed> {
-            text.parse().map_err(|_| Malformed(format!("tag {key}={text} is no number")))
+            text.parse().map_err(|_| Malformed(format!("tag {key}={} is no number", short(text))))
         }
         let digest =
             |key: &str, text: &str| text.parse::<Digest>().map_err(|error| Malformed(format!("tag {key}=: {error}")));

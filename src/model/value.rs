@@ -5,10 +5,10 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::Value as Json;
 
 /// A value as SQLite stores it.
 #[derive(Debug, Clone)]
@@ -66,35 +66,15 @@ impl Value {
         }
     }
 
-    /// Reads the canonical JSON form back.
-    ///
-    /// # Errors
-    /// A description of what is wrong, when the JSON is no value of the dump format.
-    pub fn from_json(json: &Json) -> Result<Self, String> {
-        match json {
-            Json::Null => Ok(Self::Null),
-            Json::Number(number) => match (number.as_i64(), number.is_f64(), number.as_f64()) {
-                (Some(integer), _, _) => Ok(Self::Integer(integer)),
-                (None, true, Some(real)) => Ok(Self::Real(real)),
-                _ => Err(format!("number {number} is out of range")),
-            },
-            Json::String(text) => Ok(Self::text(text.as_str())),
-            Json::Object(map) if map.len() == 1 => match map.iter().next() {
-                Some((key, Json::String(text))) => Self::from_wrapped(key, text),
-                _ => Err("an object that is no $blob, $text or $real".to_owned()),
-            },
-            _ => Err("a JSON value that no column can hold".to_owned()),
-        }
-    }
-
-    fn from_wrapped(key: &str, text: &str) -> Result<Self, String> {
+    /// Reads a value that JSON has no form for.
+    pub(super) fn from_wrapped(key: &str, text: &str) -> Result<Self, String> {
         let bytes = || BASE64.decode(text).map_err(|error| format!("bad base64: {error}"));
         match (key, text) {
             ("$blob", _) => Ok(Self::Blob(bytes()?)),
             ("$text", _) => Ok(Self::Text(bytes()?)),
             ("$real", "inf") => Ok(Self::Real(f64::INFINITY)),
             ("$real", "-inf") => Ok(Self::Real(f64::NEG_INFINITY)),
-            _ => Err(format!("unknown wrapped value {key}")),
+            _ => Err(format!("unknown wrapped value {}", crate::text::short(key))),
         }
     }
 }
@@ -135,6 +115,19 @@ impl PartialEq for Value {
 }
 
 impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rank().hash(state);
+        match self {
+            Self::Null => {}
+            Self::Integer(number) => number.hash(state),
+            // Equal by `total_cmp` are those with the same bits.
+            Self::Real(number) => number.to_bits().hash(state),
+            Self::Text(bytes) | Self::Blob(bytes) => bytes.hash(state),
+        }
+    }
+}
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

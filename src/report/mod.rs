@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::model::snapshot::{Listing, Snapshot};
+use crate::text;
 
 pub use plan::PlanDocument;
 pub use status::StatusDocument;
@@ -27,7 +28,8 @@ pub const VERSION: u32 = 1;
 pub fn print<D: Serialize + fmt::Display>(document: &D, json: bool) -> Result<()> {
     if json {
         // Documents hold only strings, numbers and maps with string keys: this cannot fail.
-        say(serde_json::to_string_pretty(document).unwrap_or_default())
+        let text = serde_json::to_string_pretty(document).unwrap_or_default();
+        write_line(&text::json(&text))
     } else {
         say(document)
     }
@@ -38,9 +40,13 @@ pub fn print<D: Serialize + fmt::Display>(document: &D, json: bool) -> Result<()
 /// # Errors
 /// As for [`print`].
 pub fn say(text: impl fmt::Display) -> Result<()> {
-    let text = text.to_string();
+    // The documents keep their values to one line each; here nothing but line feeds passes, whoever wrote it.
+    write_line(text::lines(&text.to_string()).trim_end())
+}
+
+fn write_line(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("write to standard output", error)),
         _ => Ok(()),
     }
@@ -84,13 +90,14 @@ impl fmt::Display for SnapshotsDocument {
             let (epoch, sequence) = label.place.order();
             write!(
                 f,
-                "\n{:8}  {time:20}  {epoch:>5}  {sequence:>8}  {:12}  {main:12}  {host}",
+                "\n{:8}  {time:20}  {epoch:>5}  {sequence:>8}  {:12}  {main:12}  {}",
                 id.short(),
-                label.digest.short()
+                label.digest.short(),
+                text::line(host)
             )?;
         }
         for Unreadable { id, reason } in &self.unreadable {
-            write!(f, "\n{id:.8}  not readable: {reason}")?;
+            write!(f, "\n{id:.8}  not readable: {}", text::line(reason))?;
         }
         Ok(())
     }
@@ -128,9 +135,9 @@ impl fmt::Display for CheckDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, Check { name, result, message, hint }) in self.checks.iter().enumerate() {
             let line = if at > 0 { "\n" } else { "" };
-            write!(f, "{line}{result:8} {name:14} {message}")?;
+            write!(f, "{line}{result:8} {name:14} {}", text::line(message))?;
             if let Some(hint) = hint {
-                write!(f, "\n{:8} {:14} → {hint}", "", "")?;
+                write!(f, "\n{:8} {:14} → {}", "", "", text::line(hint))?;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::model::configuration::Row;
 use crate::model::snapshot::Snapshot;
 use crate::model::value::Value;
 use crate::plan::{Plan, Size, TablePlan, Update};
+use crate::text;
 
 /// What stands in place of a value that may be a secret.
 const MASK: &str = "(hidden)";
@@ -138,15 +139,16 @@ fn row_name(table: &TablePlan, row: &Row) -> String {
 
 impl fmt::Display for PlanDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.would, self.message)?;
+        write!(f, "{}: {}", self.would, text::line(&self.message))?;
         for change in &self.changes {
             let sign = match change.action {
                 "add" => '+',
                 "remove" => '-',
                 _ => '~',
             };
-            write!(f, "\n  {sign} {} {}", change.table, change.row)?;
+            write!(f, "\n  {sign} {} {}", change.table, text::line(&change.row))?;
             for ColumnChange { column, from, to } in &change.columns {
+                let (column, from, to) = (text::line(column), text::line(from), text::line(to));
                 if from == to {
                     write!(f, "\n      {column}: changed {MASK}")?;
                 } else {

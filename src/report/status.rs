@@ -9,6 +9,7 @@ use super::VERSION;
 use crate::config::Role;
 use crate::error::Error;
 use crate::model::state::{Intent, State};
+use crate::text;
 
 /// What this host remembers.
 #[derive(Debug, Serialize)]
@@ -68,8 +69,9 @@ impl fmt::Display for StatusDocument {
         writeln!(f, "uptime kuma   {} {}", self.unit, self.service.unwrap_or("unknown"))?;
         match &self.state.last {
             Some(last) => {
-                let message = if last.message.is_empty() { String::new() } else { format!(": {}", last.message) };
-                writeln!(f, "last cycle    {} {}{message}", when(&last.at), last.outcome)?;
+                let message =
+                    if last.message.is_empty() { String::new() } else { format!(": {}", text::line(&last.message)) };
+                writeln!(f, "last cycle    {} {}{message}", when(&last.at), text::line(&last.outcome))?;
             }
             None => writeln!(f, "last cycle    none yet")?,
         }
@@ -79,7 +81,7 @@ impl fmt::Display for StatusDocument {
         }
         if let Some(hold) = &self.state.hold {
             let end = hold.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {until}"));
-            writeln!(f, "on hold       {} {end}: {}", when(&hold.since), hold.reason)?;
+            writeln!(f, "on hold       {} {end}: {}", when(&hold.since), text::line(&hold.reason))?;
         }
         if let Some(Intent { snapshot, since, .. }) = &self.state.intent {
             let what = snapshot.as_ref().map_or_else(|| "restore".to_owned(), |id| format!("snapshot {}", id.short()));
@@ -99,7 +101,7 @@ impl fmt::Display for StatusDocument {
                 None => writeln!(f, "published     nothing yet")?,
             }
             if let Some(fenced) = &main.fenced {
-                writeln!(f, "fenced        {} host {} is the main", when(&fenced.at), fenced.host)?;
+                writeln!(f, "fenced        {} host {} is the main", when(&fenced.at), text::line(&fenced.host))?;
             }
         }
         let replica = &self.state.replica;
@@ -130,7 +132,7 @@ impl fmt::Display for StatusDocument {
                 "refused       {} snapshot {}: {}",
                 when(&refused.at),
                 refused.snapshot.short(),
-                refused.reason
+                text::line(&refused.reason)
             )?;
         }
         Ok(())

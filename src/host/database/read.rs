@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, TableSpec};
-use crate::model::configuration::{Configuration, Table};
+use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::limits::{MAX_COLUMNS, Tally};
 use crate::model::schema::Schema;
 use crate::model::value::Value;
 
@@ -42,7 +43,15 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
         return Err(Error::new(Kind::ServiceBusy, what));
     }
     let schema = schema(connection, &tables).map_err(failed)?;
-    let mut configuration = Configuration { tables: read_tables(connection).map_err(failed)?, files: Vec::new() };
+    let tables = match read_limited(connection).map_err(failed)? {
+        Ok(tables) => tables,
+        Err(reason) => {
+            let what = format!("the configuration in {} is not exported", database.path().display());
+            let hint = "see Limits in operating.md";
+            return Err(Error::new(Kind::SnapshotDamaged, what).because(reason).hint(hint));
+        }
+    };
+    let mut configuration = Configuration { tables, files: Vec::new() };
     let mut warnings = Vec::new();
     configuration.files = database.uploads().read(&configuration.upload_names(), &mut warnings)?;
     Ok(Export { configuration, schema, warnings })
@@ -54,13 +63,44 @@ pub(super) fn read_tables(connection: &Connection) -> Sql<Vec<Table>> {
     for spec in catalog::TABLES {
         let columns = columns(connection, spec.name)?;
         if !columns.is_empty() {
-            tables.push(read_table(connection, spec, columns)?);
+            tables.push(read_table(connection, spec, columns, &mut |_| true)?);
         }
     }
     Ok(tables)
 }
 
-fn read_table(connection: &Connection, spec: &'static TableSpec, columns: Vec<String>) -> Sql<Table> {
+/// The same of a database that may hold anything; or which limit it breaks.
+fn read_limited(connection: &Connection) -> Sql<std::result::Result<Vec<Table>, String>> {
+    let mut tally = Tally::default();
+    let mut tables = Vec::new();
+    for spec in catalog::TABLES {
+        let columns = columns(connection, spec.name)?;
+        if columns.is_empty() {
+            continue;
+        }
+        if columns.len() > MAX_COLUMNS {
+            return Ok(Err(format!("table {} has more than {MAX_COLUMNS} columns", spec.name)));
+        }
+        let mut broken = None;
+        let table = read_table(connection, spec, columns, &mut |row| {
+            broken = tally.row(row.len()).and_then(|()| row.iter().try_for_each(|value| tally.value(value))).err();
+            broken.is_none()
+        })?;
+        if let Some(reason) = broken {
+            return Ok(Err(format!("up to table {}, {reason}", spec.name)));
+        }
+        tables.push(table);
+    }
+    Ok(Ok(tables))
+}
+
+/// Reads a table as long as `wanted` says so of each row.
+fn read_table(
+    connection: &Connection,
+    spec: &'static TableSpec,
+    columns: Vec<String>,
+    wanted: &mut dyn FnMut(&Row) -> bool,
+) -> Sql<Table> {
     let mut table = Table::new(spec, columns.into_iter().filter(|column| spec.travels(column)).collect());
     let sql = format!("SELECT {} FROM {}", quoted_list(&table.columns), quoted(spec.name));
     let mut statement = connection.prepare(&sql)?;
@@ -70,6 +110,9 @@ fn read_table(connection: &Connection, spec: &'static TableSpec, columns: Vec<St
         let mut values = Vec::with_capacity(table.columns.len());
         for at in 0..table.columns.len() {
             values.push(value(row.get_ref(at)?));
+        }
+        if !wanted(&values) {
+            break;
         }
         table.rows.push(values);
     }

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::said::Secrets;
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
-use crate::host::environment;
+use crate::host::{environment, files};
+use crate::model::limits::MAX_SETTINGS;
 
 /// Where the files are that need no mention in the configuration.
 const ETC: &str = "/etc/kuma-replicator";
@@ -118,7 +118,8 @@ impl Access {
     /// Adds the lines of an environment file; they win over what is inherited.
     fn add_file(&mut self, file: &Path) -> Result<()> {
         let what = || format!("cannot use environment file {}", file.display());
-        let text = fs::read_to_string(file).map_err(|error| Error::new(Kind::Config, what()).because(error))?;
+        let text = files::read_small_text(file, MAX_SETTINGS)
+            .map_err(|error| Error::new(Kind::Config, what()).because(error))?;
         let pairs = environment::parse(&text).map_err(|reason| Error::new(Kind::Config, what()).because(reason))?;
         if pairs.iter().any(|(name, _)| PASSWORD.contains(&name.as_str())) {
             self.forget_password();
@@ -145,7 +146,8 @@ impl Access {
     /// standard input, so that is refused here.
     fn set_password_file(&mut self, file: &Path) -> Result<()> {
         let what = || format!("cannot use password file {}", file.display());
-        let bytes = fs::read(file).map_err(|error| Error::new(Kind::PasswordMissing, what()).because(error))?;
+        let bytes = files::read_small(file, MAX_SETTINGS)
+            .map_err(|error| Error::new(Kind::PasswordMissing, what()).because(error))?;
         let password = String::from_utf8_lossy(&bytes);
         if password.trim().is_empty() {
             return Err(Error::new(Kind::PasswordMissing, what()).because("it is empty"));

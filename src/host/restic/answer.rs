@@ -1,41 +1,146 @@
-//! What restic answers with `--json`: a list of snapshots, and the id of a new one. Pure.
+//! What restic answers in JSON, understood.
+//!
+//! Pure. Other snapshots in the same repository, and whoever may write there, decide what stands in a listing: a
+//! snapshot that makes no sense is told as such, and none costs more memory than the text it comes in.
+
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
+use crate::model::limits::{MAX_HOST, MAX_SNAPSHOTS, MAX_TAGS};
 use crate::model::snapshot::{Label, Listing, PATH, Snapshot, SnapshotId};
 
 /// Reads the answer of `restic snapshots --json`.
-pub(super) fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Seen {
-        id: SnapshotId,
-        time: String,
-        #[serde(default)]
-        hostname: String,
-        #[serde(default)]
-        paths: Vec<String>,
-        #[serde(default)]
-        tags: Vec<String>,
-    }
-    let seen: Option<Vec<Seen>> = serde_json::from_slice(output)?;
-    let mut listing = Listing::default();
-    for Seen { id, time, hostname, paths, tags } in seen.unwrap_or_default() {
-        if !paths.iter().any(|path| path == PATH) {
-            continue;
+///
+/// # Errors
+/// Why it is no listing, or that it has more than [`MAX_SNAPSHOTS`].
+pub fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
+    struct Answer(Listing);
+
+    impl<'de> Deserialize<'de> for Answer {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_option(Snapshots).map(Self)
         }
-        let Some(label) = Label::from_tags(&tags) else { continue };
+    }
+
+    serde_json::from_slice(output).map(|Answer(listing)| listing)
+}
+
+/// Reads the list of snapshots, or the null that stands for an empty one.
+struct Snapshots;
+
+impl<'de> Visitor<'de> for Snapshots {
+    type Value = Listing;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of snapshots")
+    }
+
+    fn visit_none<E>(self) -> Result<Listing, E> {
+        Ok(Listing::default())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Listing, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seen: A) -> Result<Listing, A::Error> {
+        let mut listing = Listing::default();
+        while let Some(seen) = seen.next_element::<Seen>()? {
+            seen.add_to(&mut listing);
+            if listing.snapshots.len() + listing.unreadable.len() > MAX_SNAPSHOTS {
+                let what = format!("it has more than {MAX_SNAPSHOTS} snapshots; remove some with restic forget");
+                return Err(serde::de::Error::custom(what));
+            }
+        }
+        Ok(listing)
+    }
+}
+
+#[derive(Deserialize)]
+struct Seen {
+    id: SnapshotId,
+    time: String,
+    #[serde(default)]
+    hostname: String,
+    #[serde(default)]
+    paths: Few,
+    #[serde(default)]
+    tags: Few,
+}
+
+impl Seen {
+    fn add_to(self, listing: &mut Listing) {
+        let Self { id, time, hostname, paths, tags } = self;
+        if !paths.first.iter().any(|path| path == PATH) {
+            return;
+        }
+        let Some(label) = Label::from_tags(&tags.first) else { return };
+        let label = label
+            .map_err(|error| error.to_string())
+            .and_then(|label| if tags.more { Err(format!("it has more than {MAX_TAGS} tags")) } else { Ok(label) });
         let time = time.parse::<Timestamp>().map_err(|error| format!("its time is malformed: {error}"));
-        match (label.map_err(|error| error.to_string()), time) {
+        match (label, time) {
+            _ if hostname.len() > MAX_HOST => {
+                listing.unreadable.push((id, format!("its host name has more than {MAX_HOST} bytes")));
+            }
             (Ok(label), Ok(time)) => listing.snapshots.push(Snapshot { id, time, host: hostname, label }),
             (Err(reason), _) | (_, Err(reason)) => listing.unreadable.push((id, reason)),
         }
     }
-    Ok(listing)
+}
+
+/// The first [`MAX_TAGS`] of a list of strings, and whether there are more.
+#[derive(Default)]
+struct Few {
+    first: Vec<String>,
+    more: bool,
+}
+
+impl<'de> Deserialize<'de> for Few {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Strings;
+
+        impl<'de> Visitor<'de> for Strings {
+            type Value = Few;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of strings")
+            }
+
+            fn visit_none<E>(self) -> Result<Few, E> {
+                Ok(Few::default())
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Few, D::Error> {
+                deserializer.deserialize_seq(self)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seen: A) -> Result<Few, A::Error> {
+                let mut few = Few::default();
+                while few.first.len() < MAX_TAGS
+                    && let Some(text) = seen.next_element()?
+                {
+                    few.first.push(text);
+                }
+                while seen.next_element::<IgnoredAny>()?.is_some() {
+                    few.more = true;
+                }
+                Ok(few)
+            }
+        }
+
+        deserializer.deserialize_option(Strings)
+    }
 }
 
 /// Reads the id of the new snapshot out of the answer of `restic backup --json`.
-pub(super) fn published(output: &[u8]) -> Result<SnapshotId, String> {
+///
+/// # Errors
+/// If there is none in it.
+pub fn published(output: &[u8]) -> Result<SnapshotId, String> {
     #[derive(Deserialize)]
     struct Message {
         message_type: String,
@@ -91,6 +196,14 @@ mod tests {
             let found = listing(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"));
             assert_eq!((found.snapshots.len(), found.unreadable.len()), (readable, unreadable), "{answer}");
         }
+        let many = |count: usize| serde_json::to_string(&[&TAGS[..], &vec!["x"; count - 7]].concat()).expect("tags");
+        for (count, found) in [(64, (1, 0)), (65, (0, 1)), (5000, (0, 1))] {
+            let listing = listing(format!("[{}]", seen(path, time, &many(count))).as_bytes()).expect("listing");
+            assert_eq!((listing.snapshots.len(), listing.unreadable.len()), found, "{count} tags");
+        }
+        let host =
+            seen(path, time, &good).replace("\"hostname\":\"h\"", &format!("\"hostname\":\"{}\"", "h".repeat(256)));
+        assert_eq!(listing(format!("[{host}]").as_bytes()).expect("listing").unreadable.len(), 1, "a long host name");
         let one = listing(format!("[{}]", seen(path, time, &good)).as_bytes()).expect("listing");
         let snapshot = one.snapshots.first().expect("snapshot");
         assert_eq!((snapshot.id.short(), snapshot.host.as_str()), ("a4912d36", "h"));

@@ -5,7 +5,7 @@
 //! Debian 12 has restic 0.14, the oldest version this speaks to, and Debian 13 has 0.18.
 
 mod access;
-mod answer;
+pub mod answer;
 mod cache;
 mod child;
 mod failure;
@@ -29,8 +29,8 @@ use crate::host::interrupt::Interrupt;
 use crate::model::dump::MAX_DUMP;
 use crate::model::snapshot::{Label, Listing, MARK, PATH, SnapshotId};
 
-/// The longest listing that is read, in bytes; a snapshot takes about 600.
-const MAX_LISTING: usize = 64 << 20;
+/// The longest listing that is read, in bytes: a snapshot takes about 600.
+const MAX_LISTING: usize = 128 << 20;
 
 /// The longest other answer that is read, in bytes. A backup reports its progress many times a second.
 const MAX_ANSWER: usize = 16 << 20;

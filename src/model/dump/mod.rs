@@ -4,24 +4,21 @@
 //! and the last. A dump is accepted only if writing what was read gives the same bytes again, so no two
 //! readers can understand it differently.
 
+mod body;
+
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 
-use super::catalog;
-use super::configuration::{Configuration, Row, Table, UploadedFile};
+use super::configuration::{Configuration, Row, Table};
 use super::digest::Digest;
+use super::limits::MAX_MANIFEST;
 use super::manifest::{FORMAT, Manifest};
 use super::value::Value;
 
-/// The largest dump that is written or read, in bytes.
-pub const MAX_DUMP: usize = 256 << 20;
-
-/// The largest uploaded file that travels, in bytes; Uptime Kuma's own limit for an icon is 1 MB.
-pub const MAX_FILE: usize = 4 << 20;
+pub use super::limits::{MAX_DUMP, MAX_FILE};
 
 /// A dump that was read and found to be what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +81,7 @@ pub fn body(configuration: &Configuration) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 << 10);
     for table in &configuration.tables {
         line(&mut out, &TableLine { table: table.spec.name.to_owned(), columns: table.columns.clone() });
-        let keys: Vec<Vec<u8>> = table.columns.iter().map(|name| Value::text(name.as_str())).map(rendered).collect();
+        let keys = keys(table);
         for row in &table.rows {
             row_line(&mut out, &keys, row);
         }
@@ -95,6 +92,11 @@ pub fn body(configuration: &Configuration) -> Vec<u8> {
         line(&mut out, &FileLine { file: file.name.clone(), size: file.content.len() as u64, sha256, content });
     }
     out
+}
+
+/// The keys of the rows of `table`, rendered once for all of them.
+fn keys(table: &Table) -> Vec<Vec<u8>> {
+    table.columns.iter().map(|name| rendered(Value::text(name.as_str()))).collect()
 }
 
 fn rendered(value: Value) -> Vec<u8> {
@@ -144,6 +146,9 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
         return Err(damaged(format!("it has more than {MAX_DUMP} bytes")));
     }
     let (first, rest) = split_line(bytes).ok_or_else(|| damaged("it is empty or its first line is cut"))?;
+    if first.len() > MAX_MANIFEST {
+        return Err(damaged(format!("its first line has more than {MAX_MANIFEST} bytes")));
+    }
     let manifest = manifest(first)?;
     let unclosed = rest.strip_suffix(b"\n").ok_or_else(|| damaged("it is cut: no closing line"))?;
     let end = unclosed.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -153,11 +158,11 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
     if !end.end || end.digest != digest || manifest.digest != digest {
         return Err(damaged(format!("its content has digest {digest}, its manifest says {}", manifest.digest)));
     }
-    let configuration = parse_body(body_bytes)?;
     let frame = [first, b"\n", last, b"\n"].concat();
-    if body(&configuration) != body_bytes || render(&manifest, b"") != frame {
-        return Err(damaged("its lines are not in canonical form"));
+    if render(&manifest, b"") != frame {
+        return Err(damaged("its first or last line is not in canonical form"));
     }
+    let configuration = body::parse(body_bytes)?;
     if !describes(&manifest, &configuration) {
         return Err(damaged("its manifest does not describe its content"));
     }
@@ -194,89 +199,4 @@ fn manifest(line: &[u8]) -> Result<Manifest, Fault> {
         return Err(Fault::Format(any.format));
     }
     serde_json::from_slice(line).map_err(|error| damaged(format!("its manifest is malformed: {error}")))
-}
-
-fn parse_body(bytes: &[u8]) -> Result<Configuration, Fault> {
-    let mut configuration = Configuration::default();
-    // The first line is the manifest, so the body starts at line 2.
-    for (number, text) in (2..).zip(bytes.split(|byte| *byte == b'\n')) {
-        if text.is_empty() {
-            continue;
-        }
-        let at = |reason: String| damaged(format!("line {number}: {reason}"));
-        let json: Json = serde_json::from_slice(text).map_err(|error| at(error.to_string()))?;
-        let Json::Object(map) = json else { return Err(at("not an object".to_owned())) };
-        // No table of Uptime Kuma has columns named `table` and `columns`, or `file` and `content`.
-        if map.contains_key("table") && map.contains_key("columns") {
-            configuration.tables.push(parse_table(map).map_err(at)?);
-        } else if map.contains_key("file") && map.contains_key("content") {
-            configuration.files.push(parse_file(map).map_err(at)?);
-        } else {
-            let table = configuration.tables.last_mut().ok_or_else(|| at("a row before any table".to_owned()))?;
-            let row = parse_row(table, map).map_err(at)?;
-            table.rows.push(row);
-        }
-    }
-    check_order(&configuration)?;
-    Ok(configuration)
-}
-
-fn parse_table(map: Map<String, Json>) -> Result<Table, String> {
-    let line: TableLine = serde_json::from_value(Json::Object(map)).map_err(|error| error.to_string())?;
-    let spec =
-        catalog::find(&line.table).ok_or_else(|| format!("table {} is not one of the configuration", line.table))?;
-    if line.columns.is_empty() {
-        return Err(format!("table {} has no columns", line.table));
-    }
-    if !line.columns.is_sorted_by(|a, b| a < b) {
-        return Err("the columns are not sorted and unique".to_owned());
-    }
-    if let Some(column) = line.columns.iter().find(|column| !spec.travels(column)) {
-        return Err(format!("column {}.{column} does not travel", line.table));
-    }
-    Ok(Table::new(spec, line.columns))
-}
-
-fn parse_row(table: &Table, mut map: Map<String, Json>) -> Result<Row, String> {
-    let mut row = Vec::with_capacity(table.columns.len());
-    for column in &table.columns {
-        row.push(map.remove(column).map_or(Ok(Value::Null), |json| Value::from_json(&json))?);
-    }
-    match map.keys().next() {
-        Some(column) => Err(format!("column {column} is not one of table {}", table.spec.name)),
-        None => Ok(row),
-    }
-}
-
-fn parse_file(map: Map<String, Json>) -> Result<UploadedFile, String> {
-    let line: FileLine = serde_json::from_value(Json::Object(map)).map_err(|error| error.to_string())?;
-    if !catalog::safe_upload_name(&line.file) {
-        return Err(format!("'{}' is not a name for an uploaded file", line.file));
-    }
-    let content = BASE64.decode(&line.content).map_err(|error| format!("bad base64: {error}"))?;
-    if content.len() > MAX_FILE || content.len() as u64 != line.size || Digest::of(&content).hex() != line.sha256 {
-        return Err(format!("file {} is not what its size and sha256 say", line.file));
-    }
-    Ok(UploadedFile { name: line.file, content })
-}
-
-/// Tables in catalog order, rows and files in canonical order, identities unique.
-fn check_order(configuration: &Configuration) -> Result<(), Fault> {
-    let rank = |table: &Table| catalog::TABLES.iter().position(|spec| spec.name == table.spec.name);
-    if !configuration.tables.is_sorted_by(|a, b| rank(a) < rank(b)) {
-        return Err(damaged("its tables are not in order"));
-    }
-    for table in &configuration.tables {
-        let sorted = match table.position(catalog::ID) {
-            Some(id) => table.rows.is_sorted_by(|a, b| a.get(id) < b.get(id)),
-            None => table.rows.is_sorted(),
-        };
-        if !sorted {
-            return Err(damaged(format!("the rows of table {} are not in order", table.spec.name)));
-        }
-    }
-    if !configuration.files.is_sorted_by(|a, b| a.name < b.name) {
-        return Err(damaged("its files are not in order"));
-    }
-    Ok(())
 }

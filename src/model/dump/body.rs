@@ -1,0 +1,242 @@
+//! Reading the body of a dump, line by line: each line is held against the limits before it is understood, and
+//! against its canonical form right after, so that no line costs much more memory than it has bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+
+use super::super::catalog;
+use super::super::configuration::{Configuration, Row, Table, UploadedFile};
+use super::super::digest::Digest;
+use super::super::limits::{MAX_COLUMNS, MAX_FILE, MAX_MANIFEST, Tally};
+use super::super::value::Value;
+use super::{Fault, FileLine, TableLine, damaged, keys, line, row_line, split_line};
+use crate::text::short;
+
+/// The longest line of an uploaded file: its content in base64, and room for the rest.
+const MAX_FILE_LINE: usize = MAX_FILE / 3 * 4 + 1024;
+
+/// What was read so far.
+#[derive(Default)]
+struct Reader {
+    configuration: Configuration,
+    tally: Tally,
+    /// The keys of the rows of the last table, rendered.
+    keys: Vec<Vec<u8>>,
+    /// A line as it has to be.
+    canonical: Vec<u8>,
+}
+
+/// Reads the body of a dump. Rows, columns, files and their order are as a dump has them, or it is refused.
+pub(super) fn parse(bytes: &[u8]) -> Result<Configuration, Fault> {
+    let mut reader = Reader::default();
+    let mut rest = bytes;
+    // The first line is the manifest, so the body starts at line 2.
+    for number in 2.. {
+        if rest.is_empty() {
+            break;
+        }
+        let (text, after) = split_line(rest).ok_or_else(|| damaged(format!("line {number}: it is cut")))?;
+        reader.line(text).map_err(|reason| damaged(format!("line {number}: {reason}")))?;
+        rest = after;
+    }
+    check_order(&reader.configuration)?;
+    Ok(reader.configuration)
+}
+
+impl Reader {
+    fn line(&mut self, text: &[u8]) -> Result<(), String> {
+        self.canonical.clear();
+        // No row begins like this, as its keys are sorted and none of its values is an array.
+        if text.starts_with(b"{\"table\":")
+            && text.len() <= MAX_MANIFEST
+            && let Ok(written) = serde_json::from_slice::<TableLine>(text)
+        {
+            if !self.configuration.files.is_empty() {
+                return Err("a table after the files".to_owned());
+            }
+            line(&mut self.canonical, &written);
+            let table = table(written)?;
+            self.keys = keys(&table);
+            self.configuration.tables.push(table);
+        } else if text.starts_with(b"{\"file\":")
+            && text.len() <= MAX_FILE_LINE
+            && let Ok(written) = serde_json::from_slice::<FileLine>(text)
+        {
+            line(&mut self.canonical, &written);
+            let file = file(written)?;
+            self.tally.file(file.content.len())?;
+            self.configuration.files.push(file);
+        } else {
+            if !self.configuration.files.is_empty() {
+                return Err("a row after the files".to_owned());
+            }
+            let Some(table) = self.configuration.tables.last_mut() else {
+                return Err("a row before any table".to_owned());
+            };
+            self.tally.row(table.columns.len())?;
+            let row = row(&table.columns, text)?;
+            row.iter().try_for_each(|value| self.tally.value(value))?;
+            row_line(&mut self.canonical, &self.keys, &row);
+            table.rows.push(row);
+        }
+        match self.canonical.strip_suffix(b"\n") {
+            Some(canonical) if canonical == text => Ok(()),
+            _ => Err("it is not in canonical form".to_owned()),
+        }
+    }
+}
+
+fn table(line: TableLine) -> Result<Table, String> {
+    let name = &line.table;
+    let spec = catalog::find(name).ok_or_else(|| format!("table {} is not one of the configuration", short(name)))?;
+    if line.columns.is_empty() || line.columns.len() > MAX_COLUMNS {
+        return Err(format!("table {name} has {} columns; 1 to {MAX_COLUMNS} are possible", line.columns.len()));
+    }
+    if !line.columns.is_sorted_by(|a, b| a < b) {
+        return Err("the columns are not sorted and unique".to_owned());
+    }
+    if let Some(column) = line.columns.iter().find(|column| !spec.travels(column)) {
+        return Err(format!("column {name}.{} does not travel", short(column)));
+    }
+    Ok(Table::new(spec, line.columns))
+}
+
+fn file(line: FileLine) -> Result<UploadedFile, String> {
+    if !catalog::safe_upload_name(&line.file) {
+        return Err(format!("'{}' is not a name for an uploaded file", short(&line.file)));
+    }
+    let content = BASE64.decode(&line.content).map_err(|error| format!("bad base64: {error}"))?;
+    if content.len() as u64 != line.size || Digest::of(&content).hex() != line.sha256 {
+        return Err(format!("file {} is not what its size and sha256 say", line.file));
+    }
+    Ok(UploadedFile { name: line.file, content })
+}
+
+fn row(columns: &[String], text: &[u8]) -> Result<Row, String> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let row = Columns(columns).deserialize(&mut json);
+    row.and_then(|row| json.end().map(|()| row)).map_err(|error| error.to_string())
+}
+
+/// Reads a row with these columns: an object whose keys are some of them, in their order.
+struct Columns<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Columns<'_> {
+    type Value = Row;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Row, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Columns<'_> {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+        let mut row = Vec::with_capacity(self.0.len());
+        while let Some(skipped) = map.next_key_seed(Key(self.0.get(row.len()..).unwrap_or_default()))? {
+            row.resize(row.len() + skipped, Value::Null);
+            row.push(map.next_value()?);
+        }
+        row.resize(self.0.len(), Value::Null);
+        Ok(row)
+    }
+}
+
+/// Reads the next key of a row: how many of the columns that are left stand before it.
+struct Key<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the name of a column")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<usize, E> {
+        let known = self.0.iter().position(|column| column == name);
+        known.ok_or_else(|| E::custom(format!("column {} is not one of the table, or out of order", short(name))))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+/// Reads the canonical JSON form of a value, and nothing deeper: an array or a nested object ends it at once.
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number, a string, or one of $blob, $text and $real")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
+        let number = i64::try_from(number).map_err(|_| E::custom(format!("number {number} is out of range")))?;
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Real(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::text(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let Some((key, text)) = map.next_entry::<String, String>()? else {
+            return Err(A::Error::custom("an object that is no value"));
+        };
+        match map.next_key::<String>()? {
+            None => Value::from_wrapped(&key, &text).map_err(A::Error::custom),
+            Some(_) => Err(A::Error::custom("a wrapped value with more in it")),
+        }
+    }
+}
+
+/// Tables in catalog order, rows and files in canonical order, identities unique.
+fn check_order(configuration: &Configuration) -> Result<(), Fault> {
+    let rank = |table: &Table| catalog::TABLES.iter().position(|spec| spec.name == table.spec.name);
+    if !configuration.tables.is_sorted_by(|a, b| rank(a) < rank(b)) {
+        return Err(damaged("its tables are not in order"));
+    }
+    for table in &configuration.tables {
+        let sorted = match table.position(catalog::ID) {
+            Some(id) => table.rows.is_sorted_by(|a, b| a.get(id) < b.get(id)),
+            None => table.rows.is_sorted(),
+        };
+        if !sorted {
+            return Err(damaged(format!("the rows of table {} are not in order", table.spec.name)));
+        }
+    }
+    if !configuration.files.is_sorted_by(|a, b| a.name < b.name) {
+        return Err(damaged("its files are not in order"));
+    }
+    Ok(())
+}
