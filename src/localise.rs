@@ -5,9 +5,9 @@
 
 use crate::config::{Replica, Strategy};
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog;
 use crate::model::configuration::{Configuration, Table};
 use crate::model::value::Value;
+use crate::model::{catalog, harm};
 
 /// The configuration a replica is to have: that of the main, as far as `wishes` take it over.
 ///
@@ -26,11 +26,15 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Replica) -> R
 /// `configuration` as it is, if it can be this host's.
 ///
 /// # Errors
-/// [`Kind::NoUser`] if nobody could log in, [`Kind::SchemaDiffers`] if the rows do not fit the tables
+/// [`Kind::NoUser`] if nobody could log in, [`Kind::Unwritable`] if Uptime Kuma could not run with it,
+/// [`Kind::SchemaDiffers`] if the rows do not fit the tables
 /// `here` (the schema gate rules that out for a snapshot).
 pub fn fitting(configuration: &Configuration, here: &Configuration) -> Result<Configuration> {
     if !configuration.has_user() {
-        return Err(Error::new(Kind::NoUser, "the configuration to apply has no user"));
+        return Err(Error::new(Kind::NoUser, "the configuration to apply has no user who could log in"));
+    }
+    if let Some(harm) = harm::find(configuration) {
+        return Err(Error::new(Kind::Unwritable, format!("Uptime Kuma could not run with it: {harm}")));
     }
     let fits = |table: &Table| {
         let there = here.table(table.spec.name);

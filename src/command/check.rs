@@ -138,7 +138,7 @@ async fn instance(findings: &mut Findings, settings: &Settings) {
     });
     let Some(export) = export else { return };
     if !export.configuration.has_user() {
-        findings.warn("users", "there is no user", "finish the set-up of Uptime Kuma");
+        findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
     }
     for warning in export.warnings {
         findings.warn("upload", warning, "upload the file again in Uptime Kuma");

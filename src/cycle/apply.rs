@@ -43,18 +43,24 @@ pub(super) async fn run<H: Host>(
         return Ok(outcome);
     }
 
+    let blames = |error: &Error| matches!(error.kind(), Kind::Unwritable | Kind::NoUser);
     let wanted = if orders.as_main {
-        localise::fitting(&dump.configuration, &here.configuration)?
+        localise::fitting(&dump.configuration, &here.configuration)
     } else {
-        localise::wanted(&dump.configuration, &here.configuration, &settings.replica)?
+        localise::wanted(&dump.configuration, &here.configuration, &settings.replica)
     };
+    let wanted = wanted.inspect_err(|error| {
+        if blames(error) {
+            refuse(host, state, Some(&snapshot.id), error);
+        }
+    })?;
     let changes = plan(&here.configuration, &wanted);
     let size = changes.size();
     let written = !changes.is_empty();
     if written {
         host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
         host.rehearse(&changes, &here.configuration, &wanted).await.inspect_err(|error| {
-            if error.kind() == Kind::Unwritable {
+            if blames(error) {
                 refuse(host, state, Some(&snapshot.id), error);
             }
         })?;
@@ -112,7 +118,10 @@ pub fn verify(bytes: &[u8], snapshot: Option<&Snapshot>) -> Result<Verified> {
         }
     }
     if !dump.configuration.has_user() {
-        return Err(Error::new(Kind::NoUser, format!("{name} has no user; it would open the set-up page to anybody")));
+        return Err(Error::new(
+            Kind::NoUser,
+            format!("{name} has no user who could log in; without any, the set-up page is open to anybody"),
+        ));
     }
     Ok(Verified(dump))
 }

@@ -211,7 +211,7 @@ pub(super) async fn guard_against<H: Host>(
 }
 
 fn no_user() -> Error {
-    Error::new(Kind::NoUser, "the database has no user; nothing is published")
+    Error::new(Kind::NoUser, "the database has no user who could log in; nothing is published")
 }
 
 /// Nothing that lost its users, or more rows than allowed, leaves this host by itself.

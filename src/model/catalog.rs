@@ -140,6 +140,9 @@ pub const USER: &str = "user";
 /// The table of monitors.
 pub const MONITOR: &str = "monitor";
 
+/// The column of a monitor that names the group it belongs to.
+pub const PARENT: &str = "parent";
+
 /// A monitor with the same id but another value here is another monitor.
 pub const CREATED: &str = "created_date";
 

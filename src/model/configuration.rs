@@ -96,9 +96,18 @@ impl Configuration {
         self.tables.iter().map(|table| (table.spec.name.to_owned(), table.rows.len() as u64)).collect()
     }
 
-    /// Whether there is at least one user; without one, Uptime Kuma lets the first visitor in.
+    /// Whether somebody could log in: there is a user that is active and has a name. Without any user at all,
+    /// Uptime Kuma lets the first visitor in; with none of that kind, nobody (`login` in `server/auth.js`). A
+    /// column that this schema does not have says nothing against a user.
     pub fn has_user(&self) -> bool {
-        self.table(catalog::USER).is_some_and(|table| !table.rows.is_empty())
+        let Some(users) = self.table(catalog::USER) else { return false };
+        let fits = |row: &Row, column: &str, good: fn(&Value) -> bool| {
+            users.position(column).and_then(|at| row.get(at)).is_none_or(good)
+        };
+        // SQLite compares numbers of both classes by value.
+        let active = |value: &Value| matches!(value, Value::Integer(1)) || *value == Value::Real(1.0);
+        let named = |value: &Value| matches!(value, Value::Text(name) if !name.trim_ascii().is_empty());
+        users.rows.iter().any(|row| fits(row, "active", active) && fits(row, "username", named))
     }
 
     /// Names of the uploaded files that rows refer to, sorted, each once.

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod configuration;
 pub mod digest;
 pub mod dump;
+pub mod harm;
 pub mod limits;
 pub mod manifest;
 pub mod schema;
