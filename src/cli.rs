@@ -34,7 +34,8 @@ force; 4 a person has to decide; 65 data or schema refused; 75 try again later; 
 pub enum Verb {
     /// Run one cycle: publish on a main, apply on a replica. This is what the timer calls
     Run {
-        /// Publish even though more rows vanished than max-shrink allows, or all monitors did
+        /// Publish even though more rows vanished than max-shrink allows, or all monitors did; on a replica, apply a
+        /// first snapshot without monitors. Holds for this one cycle
         #[arg(long)]
         confirm_shrink: bool,
         /// Try the newest snapshot again now, although it was refused or is postponed. Only on a replica

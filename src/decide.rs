@@ -1,16 +1,15 @@
 //! Whether to go on: from what is newest, what is remembered and what is configured. Each function
 //! gives a decision or says why not; none of them does anything.
 
+mod guard;
 mod reign;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::SchemaPolicy;
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog;
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
@@ -19,6 +18,8 @@ use crate::model::state::{Held, Hold, LastCycle, MainState, Published, ReplicaSt
 
 pub use reign::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
 use reign::{fenced, forgetful, unknown_rows};
+
+pub use guard::{first_contact, shrink};
 
 /// What a main would publish: the digest of its configuration and the fingerprint of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,35 +40,6 @@ pub fn unchanged(main: &MainState, content: Content, now: Timestamp, look_every:
         age.is_negative() || age >= SignedDuration::try_from(look_every).unwrap_or(SignedDuration::MAX)
     });
     published && !due && main.publishing.is_none()
-}
-
-/// Refuses an export that lost all its monitors or all its users, or more than `max_shrink` of its rows.
-///
-/// # Errors
-/// [`Kind::Shrunk`], naming the tables that lost most.
-pub fn shrink(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>, max_shrink: f64) -> Result<()> {
-    let count = |counts: &BTreeMap<String, u64>, table: &str| counts.get(table).copied().unwrap_or(0);
-    let lost: Vec<(&str, u64)> = before
-        .iter()
-        .map(|(table, rows)| (table.as_str(), rows.saturating_sub(count(now, table))))
-        .filter(|(_, lost)| *lost > 0)
-        .collect();
-    let emptied = |table: &str| count(before, table) > 0 && count(now, table) == 0;
-    let total: u64 = before.values().sum();
-    let gone: u64 = lost.iter().map(|(_, lost)| lost).sum();
-    // Row counts are far below 2^52, where a float is exact.
-    let share = gone as f64 / total.max(1) as f64;
-    if share <= max_shrink && !emptied(catalog::USER) && !emptied(catalog::MONITOR) {
-        return Ok(());
-    }
-    let tables: Vec<String> = lost
-        .iter()
-        .map(|(table, lost)| format!("{table} {} → {}", count(before, table), count(before, table) - lost))
-        .collect();
-    Err(Error::new(
-        Kind::Shrunk,
-        format!("{gone} of {total} rows are gone since the last publish ({})", tables.join(", ")),
-    ))
 }
 
 /// What a main does after a look.

@@ -53,7 +53,7 @@ kinds! {
     OnHold "on-hold" NeedsPerson "kuma-replicator release ends the hold";
     /// No cycle of this host has ended well for longer than `overdue-after`.
     Overdue "overdue" NeedsPerson "systemctl list-timers kuma-replicator.timer and journalctl -u kuma-replicator show why";
-    /// The export lost everything, or more rows than `max-shrink` allows.
+    /// An export, or a first snapshot, that lost everything, or more rows than `max-shrink` allows.
     Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, give --confirm-shrink once, as in kuma-replicator run --confirm-shrink";
     /// The state file cannot be read as one this version knows.
     StateDamaged "state-damaged" NeedsPerson "the file was kept; repair it, or move it away to start anew by comparing contents";
@@ -71,7 +71,7 @@ kinds! {
     SchemaDiffers "schema-differs" Refused "bring Uptime Kuma to the same version on both hosts";
     /// The database is not one of an Uptime Kuma this program knows.
     SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; operating.md has the supported versions";
-    /// A configuration without any user, which would open the set-up page to the first visitor.
+    /// A configuration without a user who could log in; without any, the set-up page is open to the first visitor.
     NoUser "no-user" Refused "finish the set-up of Uptime Kuma on the main first";
     /// The database is damaged.
     DatabaseCorrupt "database-corrupt" Refused "stop Uptime Kuma and restore its database; nothing is repaired automatically";

@@ -829,6 +829,44 @@ fn a_main_does_not_publish_what_shrank() {
     }
 }
 
+/// What a host with monitors gets that is made a replica by mistake.
+#[test]
+fn a_first_snapshot_without_monitors_takes_none_away() {
+    let mut empty = generation(1);
+    empty.tables.iter_mut().find(|table| table.spec.name == "monitor").unwrap().rows.clear();
+    let mut world = World::new(generation(0));
+    let id = world.offer(&empty, &main_id('b'), 1, 1);
+    for _ in 0..2 {
+        let end = world.cycle(&replica());
+        assert_eq!(end.kind(), Some(Kind::Shrunk), "{end:?}");
+        assert_eq!((world.stops, &world.rows, applied(&world)), (0, &generation(0), None));
+    }
+    let confirmed = Orders { confirm_shrink: true, ..Orders::default() };
+    let end = world.cycle_with(&replica(), &confirmed);
+    assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
+    // Later on the main's guard was passed: what was confirmed there holds here.
+    world.offer(&generation(1), &main_id('b'), 1, 2);
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    world.offer(&empty, &main_id('b'), 1, 3);
+    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert_eq!(world.rows, empty);
+}
+
+/// Rows that SQLite takes and Uptime Kuma cannot run with: remembered, so that they are fetched once.
+#[test]
+fn a_snapshot_that_would_harm_uptime_kuma_is_refused_before_the_stop() {
+    let mut rows = generation(1);
+    let tag = rows.tables.iter_mut().find(|table| table.spec.name == "tag").unwrap();
+    let id = tag.position("id").unwrap();
+    tag.rows[0][id] = kuma_replicator::model::value::Value::Integer(0);
+    let mut world = World::new(generation(0));
+    world.offer(&rows, &main_id('b'), 1, 1);
+    for (kind, fetches) in [(Kind::Unwritable, 1), (Kind::SnapshotRefused, 0)] {
+        assert_eq!(world.cycle(&replica()).kind(), Some(kind));
+        assert_eq!((world.stops, world.did("fetch"), &world.rows), (0, fetches, &generation(0)));
+    }
+}
+
 /// A failed cycle leaves its reason for `status`, and says nothing of a success.
 #[test]
 fn every_end_is_recorded() {

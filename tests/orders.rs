@@ -216,6 +216,17 @@ fn refusing() -> (World, SnapshotId) {
 
 const RETRY: Orders = Orders { confirm_shrink: false, at_once: false, as_main: false, retry: true };
 
+/// No order opens a set-up page.
+#[test]
+fn nothing_without_a_user_is_restored() {
+    let (mut world, _) = following();
+    let mut rows = generation(2);
+    rows.tables.iter_mut().find(|table| table.spec.name == "user").unwrap().rows.clear();
+    let id = world.offer(&rows, &main_id('b'), 1, 2);
+    let end = restore(&mut world, &Source::Snapshot(id));
+    assert_eq!((end.kind(), world.stops, &world.rows), (Some(Kind::NoUser), 1, &generation(1)));
+}
+
 #[test]
 fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
     let replica = settings(Role::Replica);

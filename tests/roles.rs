@@ -370,3 +370,18 @@ fn a_role_is_written_without_touching_the_rest_of_the_file() {
     assert_eq!(Settings::parse(&changed, path).unwrap().role, Role::Main);
     assert_eq!(config::with_role("role = ", Role::Main, path).unwrap_err().kind(), Kind::Config);
 }
+
+#[test]
+fn nothing_without_a_user_is_made_the_main() {
+    let (_, mut b) = fleet();
+    let mut without = generation(2);
+    without.tables.iter_mut().find(|table| table.spec.name == "user").unwrap().rows.clear();
+    // As the newest snapshot it is not taken over, and if it is what is here, nothing can be published.
+    b.offer(&without, &main_id('a'), 1, 2);
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, false)), Kind::NoUser);
+    b.rows = without;
+    let count = b.repository.len();
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, true)), Kind::NoUser);
+    assert_eq!((b.role, b.repository.len()), (None, count));
+    assert!(b.state().main.is_none(), "it is no main");
+}

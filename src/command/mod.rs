@@ -252,6 +252,9 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         return Ok(document("held", reason).snapshot(snapshot));
     }
     let wanted = localise::wanted(&dump.configuration, &here.configuration, &settings.replica)?;
+    if state.replica.applied.is_none() {
+        decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
+    }
     let changes = plan(&here.configuration, &wanted);
     if changes.is_empty() {
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());

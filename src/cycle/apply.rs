@@ -54,6 +54,9 @@ pub(super) async fn run<H: Host>(
             refuse(host, state, Some(&snapshot.id), error);
         }
     })?;
+    if state.replica.applied.is_none() && !orders.confirm_shrink {
+        decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
+    }
     let changes = plan(&here.configuration, &wanted);
     let size = changes.size();
     let written = !changes.is_empty();
@@ -118,10 +121,8 @@ pub fn verify(bytes: &[u8], snapshot: Option<&Snapshot>) -> Result<Verified> {
         }
     }
     if !dump.configuration.has_user() {
-        return Err(Error::new(
-            Kind::NoUser,
-            format!("{name} has no user who could log in; without any, the set-up page is open to anybody"),
-        ));
+        let what = format!("{name} has no user who could log in; without any, the set-up page is open to anybody");
+        return Err(Error::new(Kind::NoUser, what));
     }
     Ok(Verified(dump))
 }

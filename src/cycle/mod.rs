@@ -251,7 +251,7 @@ fn tell_stray<H: Host>(host: &mut H, state: &mut State, stray: Option<&Snapshot>
 /// What a person may order for one cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// Publish although the export lost more rows than allowed.
+    /// Publish although the export lost more rows than allowed; apply a first snapshot without monitors.
     pub confirm_shrink: bool,
     /// Apply although the cycle would wait before it stops Uptime Kuma again.
     pub at_once: bool,

@@ -193,9 +193,7 @@ pub(super) async fn guard_against<H: Host>(
     orders: &Orders,
 ) -> Result<()> {
     let export = host.export().await?;
-    if !export.configuration.has_user() {
-        return Err(no_user());
-    }
+    require_user(&export)?;
     let Some(newest) = newest.filter(|_| !orders.confirm_shrink) else { return Ok(()) };
     match verify(&host.fetch(&newest.id).await?, Some(newest)) {
         Ok(verified) => {
@@ -210,19 +208,21 @@ pub(super) async fn guard_against<H: Host>(
     }
 }
 
-fn no_user() -> Error {
-    Error::new(Kind::NoUser, "the database has no user who could log in; nothing is published")
-}
-
 /// Nothing that lost its users, or more rows than allowed, leaves this host by itself.
 fn guard(export: &Export, main: &MainState, settings: &Settings, orders: &Orders) -> Result<()> {
-    if !export.configuration.has_user() {
-        return Err(no_user());
-    }
+    require_user(export)?;
     match &main.published {
         Some(published) if !orders.confirm_shrink => {
             decide::shrink(&published.counts, &export.configuration.counts(), settings.main.max_shrink)
         }
         _ => Ok(()),
     }
+}
+
+/// Nothing without a user who could log in is published, whatever a person orders.
+pub(super) fn require_user(export: &Export) -> Result<()> {
+    if export.configuration.has_user() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::NoUser, "the database has no user who could log in; nothing is published"))
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::Listing;
 use crate::model::state::{MainState, State};
 
-use super::publish::{first_state, guard_against};
+use super::publish::{first_state, guard_against, require_user};
 use super::replace::recover;
 use super::{Event, Host, Orders, Outcome, prepare, run};
 
@@ -33,8 +33,8 @@ pub struct Promotion {
 /// former main, if it comes back, is fenced by the epoch.
 ///
 /// # Errors
-/// [`Kind::OnHold`]; those of an apply, with nothing promoted; those of a publish, with this host as the main:
-/// its next cycle publishes.
+/// [`Kind::OnHold`], [`Kind::NoUser`]; those of an apply, with nothing promoted; those of a publish, with this
+/// host as the main: its next cycle publishes.
 pub async fn promote<H: Host>(
     host: &mut H,
     settings: &Settings,
@@ -61,6 +61,8 @@ pub async fn promote<H: Host>(
     } else {
         take(host, settings, state, &orders).await.map_err(or_as_is)?
     };
+    // A host that could publish nothing is not made the main.
+    require_user(&host.export().await?)?;
     let epoch = decide::next_epoch(&listing, state);
     state.main = Some(MainState { epoch, ..first_state(host)? });
     host.save(state)?;

@@ -1,0 +1,111 @@
+//! Whether rows are gone that nobody meant to remove. A person's `--confirm-shrink` goes past all of this, once.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::catalog;
+
+/// Rows by table.
+type Counts = BTreeMap<String, u64>;
+
+/// A table with fewer rows may lose any of them: people remove the only notification, or two of three tags.
+const SMALL: u64 = 10;
+
+fn count(counts: &Counts, table: &str) -> u64 {
+    counts.get(table).copied().unwrap_or(0)
+}
+
+/// Refuses an export that lost all its monitors or all its users, or more than `max_shrink` of its rows, over all
+/// or in one table that had [`SMALL`] rows or more.
+///
+/// # Errors
+/// [`Kind::Shrunk`], naming the tables that lost rows.
+pub fn shrink(before: &Counts, now: &Counts, max_shrink: f64) -> Result<()> {
+    let lost: Vec<(&str, u64, u64)> = before
+        .iter()
+        .map(|(table, rows)| (table.as_str(), *rows, count(now, table)))
+        .filter(|(_, before, now)| now < before)
+        .collect();
+    // Row counts are far below 2^52, where a float is exact.
+    let too_much = |before: u64, now: u64| before.saturating_sub(now) as f64 > max_shrink * before as f64;
+    let emptied = |table: &str| count(before, table) > 0 && count(now, table) == 0;
+    let total: u64 = before.values().sum();
+    let gone: u64 = lost.iter().map(|(_, before, now)| before - now).sum();
+    let in_one_table = lost.iter().any(|(_, before, now)| *before >= SMALL && too_much(*before, *now));
+    if !too_much(total, total - gone) && !in_one_table && !emptied(catalog::USER) && !emptied(catalog::MONITOR) {
+        return Ok(());
+    }
+    let tables: Vec<String> = lost.iter().map(|(table, before, now)| format!("{table} {before} → {now}")).collect();
+    Err(Error::new(
+        Kind::Shrunk,
+        format!("{gone} of {total} rows are gone since the last publish ({})", tables.join(", ")),
+    ))
+}
+
+/// Refuses a first snapshot without any monitor for a replica that has some: this is what a production host gets
+/// that was made a replica by mistake, or one that follows a main whose data are lost. Later on the guard of the
+/// main has been passed, and what a person confirmed there holds everywhere.
+///
+/// # Errors
+/// [`Kind::Shrunk`].
+pub fn first_contact(here: &Counts, wanted: &Counts) -> Result<()> {
+    let (here, wanted) = (count(here, catalog::MONITOR), count(wanted, catalog::MONITOR));
+    if here == 0 || wanted > 0 {
+        return Ok(());
+    }
+    let what = format!(
+        "the newest snapshot has no monitor, and this replica, to which nothing was applied yet, has {here} that it \
+         would lose with their history"
+    );
+    let hint =
+        "check which host is the main; if this one is to lose them, run kuma-replicator run --confirm-shrink once";
+    Err(Error::new(Kind::Shrunk, what).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, first_contact, shrink};
+
+    fn counts(rows: &[(&str, u64)]) -> Counts {
+        rows.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect()
+    }
+
+    #[test]
+    fn a_loss_is_measured_over_all_and_by_table() {
+        let before = counts(&[("user", 1), ("monitor", 100), ("notification", 12), ("tag", 9), ("monitor_tag", 300)]);
+        let with = |table: &str, rows: u64| {
+            let mut now = before.clone();
+            now.insert(table.to_owned(), rows);
+            now
+        };
+        let cases = [
+            ("nothing", before.clone(), 0.5, true),
+            ("half of a table", with("notification", 6), 0.5, true),
+            ("more than half of a table", with("notification", 5), 0.5, false),
+            ("all of a table, few rows over all", with("notification", 0), 0.5, false),
+            ("all of a small table", with("tag", 0), 0.5, true),
+            ("most links", with("monitor_tag", 149), 0.5, false),
+            ("all monitors, whatever is allowed", with("monitor", 0), 1.0, false),
+            ("all users, whatever is allowed", with("user", 0), 1.0, false),
+            ("all of a table, if all is allowed", with("notification", 0), 1.0, true),
+            ("one row, if none is allowed", with("tag", 8), 0.0, false),
+            ("growth", with("monitor", 1000), 0.0, true),
+            ("a table that is not there any more", counts(&[("user", 1), ("monitor", 100)]), 0.9, false),
+        ];
+        for (name, now, max_shrink, good) in cases {
+            assert_eq!(shrink(&before, &now, max_shrink).is_ok(), good, "{name}");
+        }
+        let told = shrink(&before, &with("notification", 0), 0.5).expect_err("lost").chain();
+        assert!(told.contains("12 of 422 rows") && told.contains("notification 12 → 0"), "{told}");
+        assert!(shrink(&Counts::new(), &before, 0.0).is_ok(), "a first publish");
+    }
+
+    #[test]
+    fn only_a_first_snapshot_without_monitors_is_held_against_monitors_here() {
+        let (none, some) = (counts(&[("monitor", 0)]), counts(&[("monitor", 3)]));
+        assert!(first_contact(&some, &none).is_err());
+        assert!(first_contact(&some, &Counts::new()).is_err());
+        assert!(first_contact(&none, &none).is_ok() && first_contact(&none, &some).is_ok());
+        assert!(first_contact(&some, &some).is_ok());
+    }
+}
