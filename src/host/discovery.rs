@@ -147,7 +147,7 @@ fn working_directory(written: &str, home: Option<&Path>) -> Option<PathBuf> {
     match written.trim_start_matches('!') {
         "" => Some("/".into()),
         "~" => home.map(Path::to_owned),
-        directory => Some(directory.into()),
+        directory => Some(PathBuf::from(directory)).filter(|directory| directory.is_absolute()),
     }
 }
 

@@ -151,11 +151,11 @@ impl Restic {
     /// and believes it ever after. So damage counts if it is there without a cache.
     async fn read<const N: usize>(&self, what: &str, arguments: [&str; N], limit: usize) -> Result<Vec<u8>> {
         let mut ended = self.hear(what, arguments, None, limit).await?;
-        let damaged = matches!(self.judge(what, &ended), Err(error) if error.kind() == Kind::SnapshotDamaged);
+        let damaged = matches!(self.judge(what, &ended, limit), Err(error) if error.kind() == Kind::SnapshotDamaged);
         if damaged && !matches!(ended.end, End::TooLong) && cache::forget(&self.cache) {
             ended = self.hear(what, arguments, None, limit).await?;
         }
-        self.judge(what, &ended).map(|()| ended.output)
+        self.judge(what, &ended, limit).map(|()| ended.output)
     }
 
     /// Runs restic to a good end and returns what it wrote. `what` says what did not work otherwise.
@@ -167,7 +167,7 @@ impl Restic {
         limit: usize,
     ) -> Result<Vec<u8>> {
         let ended = self.hear(what, arguments, input, limit).await?;
-        self.judge(what, &ended).map(|()| ended.output)
+        self.judge(what, &ended, limit).map(|()| ended.output)
     }
 
     async fn hear<const N: usize>(
@@ -187,9 +187,9 @@ impl Restic {
     }
 
     /// Whether it ended well.
-    fn judge(&self, what: &str, ended: &Ended) -> Result<()> {
+    fn judge(&self, what: &str, ended: &Ended, limit: usize) -> Result<()> {
         if !matches!(ended.end, End::Exited(status) if status.success()) {
-            return Err(self.failed(what, ended));
+            return Err(self.failed(what, ended, limit));
         }
         // restic leaves out of a list what it cannot read, and calls that success. But it may be the newest.
         let text = ended.said.text();
@@ -208,12 +208,15 @@ impl Restic {
         Error::new(if missing { Kind::ResticMissing } else { Kind::ResticFailed }, what).because(cause)
     }
 
-    fn failed(&self, what: &str, ended: &Ended) -> Error {
+    fn failed(&self, what: &str, ended: &Ended, limit: usize) -> Error {
         let text = ended.said.text();
         let (kind, cause) = match ended.end {
             End::Interrupted => return interrupted(what),
             End::Exited(status) if is_stop(status) || failure::is_stop(&text) => return interrupted(what),
-            End::TooLong => (Kind::SnapshotDamaged, "restic wrote more than is allowed".to_owned()),
+            End::TooLong => {
+                let kind = if limit == MAX_DUMP { Kind::SnapshotDamaged } else { Kind::ResticFailed };
+                (kind, format!("restic wrote more than {limit} bytes"))
+            }
             End::Hopeless(kind) => (kind, "restic was ended, for it only went on trying".to_owned()),
             End::Deadline => {
                 (at_deadline(&text), format!("restic did not end within {} s", self.timeout.as_secs_f32()))
