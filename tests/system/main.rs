@@ -13,6 +13,7 @@ mod apply;
 mod database;
 mod disk;
 mod faults;
+mod guards;
 mod mains;
 mod operate;
 mod others;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         database::TESTS,
         disk::TESTS,
+        guards::TESTS,
         others::TESTS,
         package::TESTS,
         repository::TESTS,
