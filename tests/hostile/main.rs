@@ -35,16 +35,10 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The time of a soak is shared out between them.
     arguments.test_threads = arguments.test_threads.or(Some(budget::THREADS));
-    let properties = [
-        dumps::PROPERTIES,
-        limits::PROPERTIES,
-        listings::PROPERTIES,
-        settings::PROPERTIES,
-        states::PROPERTIES,
-        shown::PROPERTIES,
-    ]
-    .concat();
-    let budget = Budget::share_of(properties.len());
+    let searched =
+        [dumps::PROPERTIES, listings::PROPERTIES, settings::PROPERTIES, states::PROPERTIES, shown::PROPERTIES].concat();
+    let budget = Budget::share_of(searched.len());
+    let properties = [&searched, limits::FIXED, listings::FIXED].concat();
     let trial = |(name, property): Property| {
         Trial::test(name, move || {
             property(budget);
