@@ -10,12 +10,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::config::Kuma;
 use crate::error::{Error, Kind, Result};
-use crate::host::{environment, files};
+use crate::host::{environment, files, users};
 use crate::model::limits::MAX_SETTINGS;
 
 /// Where this Uptime Kuma keeps its data, where it answers and where its program lies.
@@ -98,47 +99,58 @@ pub fn layout(service: &ServiceProperties, files: &Files, explicit: &Kuma) -> Re
     Ok(Layout { data_directory, url, application })
 }
 
-/// Reads the files that [`layout`] needs, as far as they exist. A file that cannot be read is as good as
-/// missing here: systemd and Uptime Kuma would not have started with it either, or do without.
-pub fn read_files(service: &ServiceProperties) -> Files {
+/// Reads the files that [`layout`] needs, as far as they exist. One that is no text is as good as missing:
+/// systemd and Uptime Kuma do without it too.
+///
+/// # Errors
+/// [`Kind::NotPermitted`] for one that this user may not read: systemd may, and it might name another
+/// database.
+pub fn read_files(service: &ServiceProperties) -> Result<Files> {
+    let home_of = |user: &str| users::find(if user.is_empty() { "root" } else { user }).map(|user| user.home);
     let home = service.working_directory.ends_with('~').then(|| home_of(&service.user)).flatten();
-    let environment = service.environment_files.iter().flat_map(|(pattern, _)| matching(pattern));
-    let environment = environment.filter_map(|path| read(&path)).collect();
-    let dotenv = working_directory(&service.working_directory, home.as_deref())
-        .and_then(|directory| read(&directory.join(".env")));
-    Files { environment, dotenv, home }
+    let mut files = Files { home, ..Files::default() };
+    for (pattern, _) in &service.environment_files {
+        for path in matching(pattern)? {
+            files.environment.extend(read(&path)?);
+        }
+    }
+    if let Some(directory) = working_directory(&service.working_directory, files.home.as_deref()) {
+        files.dotenv = read(&directory.join(".env"))?;
+    }
+    Ok(files)
 }
 
-fn read(path: &Path) -> Option<String> {
-    files::read_small_text(path, MAX_SETTINGS).ok()
+fn read(path: &Path) -> Result<Option<String>> {
+    readable(path, files::read_small_text(path, MAX_SETTINGS))
+}
+
+/// What was read of `path`, if it could be.
+fn readable<T>(path: &Path, read: std::io::Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let what = format!("read {}, which belongs to the unit of Uptime Kuma", path.display());
+            let hint = "let this user read it, or set data-directory and url in [uptime-kuma]";
+            Err(Error::io(what, error).hint(hint))
+        }
+        read => Ok(read.ok()),
+    }
 }
 
 /// The files of an `EnvironmentFile=` pattern, sorted. Only one `*`, in the last component, is understood;
 /// as in glob(7) it does not stand for a dot at the beginning.
-fn matching(pattern: &str) -> Vec<PathBuf> {
+fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
     let path = Path::new(pattern);
     let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once('*'));
-    let (Some((start, end)), Some(directory)) = (name, path.parent()) else { return vec![path.to_owned()] };
+    let (Some((start, end)), Some(directory)) = (name, path.parent()) else { return Ok(vec![path.to_owned()]) };
     let fits = |name: &str| {
         let rest = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
         rest.is_some() && (start.starts_with('.') || !name.starts_with('.'))
     };
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let entries = readable(directory, fs::read_dir(directory))?.into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =
         entries.filter(|entry| entry.file_name().to_str().is_some_and(fits)).map(|entry| entry.path()).collect();
     found.sort();
-    found
-}
-
-/// The home directory of a local user.
-fn home_of(user: &str) -> Option<PathBuf> {
-    let user = if user.is_empty() { "root" } else { user };
-    let users = read(Path::new("/etc/passwd"))?;
-    let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    lines.find_map(|fields| match fields.as_slice() {
-        [name, _, id, _, _, home, _] if *name == user || *id == user => Some(PathBuf::from(home)),
-        _ => None,
-    })
+    Ok(found)
 }
 
 /// The directory the service starts in; `None` if it is a home that is not known. Without

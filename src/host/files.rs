@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use crate::error::{Error, Kind, Result};
+use crate::host::users;
 use crate::model::limits::{MAX_DUMP, MAX_STATE};
 use crate::model::state::State;
 
@@ -40,6 +41,7 @@ impl Store {
             .truncate(false)
             .mode(PRIVATE)
             .open(&path)
+            .and_then(|lock| users::give(&lock, &std::fs::metadata(directory)?).map(|()| lock))
             .map_err(|error| Error::io(what(), error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
@@ -102,14 +104,7 @@ impl Store {
 
     /// What root writes by hand belongs to whom the directory belongs to: the user that the unit runs as.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let owner = std::fs::metadata(&self.directory)
-            .map_err(|error| Error::io(format!("look at {}", self.directory.display()), error))?;
-        replace_as(&self.directory.join(name), bytes, |file| {
-            if rustix::process::geteuid().is_root() && owner.uid() != 0 {
-                std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))?;
-            }
-            Ok(())
-        })
+        replace_as(&self.directory.join(name), bytes, |file| users::give(file, &std::fs::metadata(&self.directory)?))
     }
 
     /// The way back, if one is kept.
@@ -128,6 +123,11 @@ impl Store {
             Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
         }
     }
+}
+
+/// The files in the state directory that tell something, whether they are there or not.
+pub fn written(directory: &Path) -> [PathBuf; 2] {
+    [STATE, PREVIOUS].map(|name| directory.join(name))
 }
 
 /// Reads the state in `directory` without a lock: `None` if there is none.

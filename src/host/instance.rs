@@ -66,6 +66,15 @@ impl Instance {
         Ok(failures)
     }
 
+    /// Proves that this user may stop and start it.
+    ///
+    /// # Errors
+    /// As for [`Systemd::check_rights`].
+    pub async fn check_rights(&mut self) -> Result<()> {
+        let unit = self.settings.unit.clone();
+        self.systemd().await?.check_rights(&unit).await
+    }
+
     /// Where its data lies and where it answers: as configured, else as the unit says.
     ///
     /// # Errors
@@ -97,7 +106,7 @@ impl Instance {
     async fn discover(&mut self) -> Result<Layout> {
         let unit = self.settings.unit.clone();
         let properties = self.systemd().await?.properties(&unit).await?;
-        discovery::layout(&properties, &discovery::read_files(&properties), &self.settings)
+        discovery::layout(&properties, &discovery::read_files(&properties)?, &self.settings)
     }
 
     /// Its database.

@@ -13,6 +13,7 @@ pub mod notify;
 pub mod restic;
 pub mod systemd;
 pub mod uploads;
+pub mod users;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -222,6 +223,7 @@ impl Host for System {
     async fn check_stoppable(&mut self) -> Result<()> {
         let unit = self.instance.unit().clone();
         self.instance.systemd().await?.check_stoppable(&unit).await?;
+        self.instance.check_rights().await?;
         let database = self.instance.database().await?;
         if let Some(reason) = database.migrating()? {
             return Err(Error::new(Kind::ServiceBusy, format!("{unit} is not stopped: {reason}")));

@@ -142,6 +142,27 @@ impl Systemd {
         }
     }
 
+    /// Proves that this user may stop `name` and start it again, and changes nothing.
+    ///
+    /// There is no question for it: polkit answers about a job on one unit only when the job is asked for. So
+    /// each is asked for in a mode that only the other may have. systemd looks at the rights first, and then
+    /// refuses it as invalid (`manager_add_job` in its core/manager.c).
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`], [`Kind::BusUnavailable`].
+    pub async fn check_rights(&self, name: &UnitName) -> Result<()> {
+        let unit = self.unit(name).await?;
+        for (verb, method, mode) in [("start", "StartUnit", "triggering"), ("stop", "StopUnit", "isolate")] {
+            let asked: zbus::Result<OwnedObjectPath> = self.call(method, &(unit.id.as_str(), mode)).await;
+            let Err(error) = asked else { continue };
+            let error = failure(Kind::StopFailed, format!("asking systemd whether it lets us {verb} {name}"), error);
+            if matches!(error.kind(), Kind::NotPermitted | Kind::BusUnavailable) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// What the unit file of `name` says about where Uptime Kuma lives and listens.
     ///
     /// # Errors

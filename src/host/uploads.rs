@@ -6,13 +6,14 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
+use crate::host::users;
 use crate::model::catalog;
 use crate::model::configuration::UploadedFile;
 use crate::model::limits::{MAX_FILE, Tally};
@@ -126,8 +127,8 @@ impl Uploads {
         let failed = |error: io::Error| Error::io(format!("make directory {}", self.path.display()), error);
         rustix::fs::mkdirat(CWD, &self.path, Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
         let directory = self.open_for_writing()?.ok_or_else(|| failed(Errno::NOENT.into()))?;
-        let parent = std::fs::metadata(self.path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        std::os::unix::fs::fchown(&directory, Some(parent.uid()), Some(parent.gid())).map_err(failed)?;
+        let parent = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::metadata(parent).and_then(|parent| users::give(&directory, &parent)).map_err(failed)?;
         directory.set_permissions(Permissions::from_mode(0o755)).map_err(failed)?;
         Ok(directory)
     }
@@ -158,8 +159,7 @@ fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(FILE_MODE))?);
     file.write_all(content)?;
-    let owner = directory.metadata()?;
-    std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+    users::give(&file, &directory.metadata()?)?;
     // Said again: the mask of this process may have taken rights away.
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.sync_all()

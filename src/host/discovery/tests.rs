@@ -186,7 +186,7 @@ fn files_are_read_from_disk() {
         environment_files: vec![(text("*.env"), false), (text("missing"), true)],
         ..ServiceProperties::default()
     };
-    let files = read_files(&service);
+    let files = read_files(&service).unwrap();
     assert_eq!(files.environment, ["PORT=1\n", "PORT=2\n"]);
     assert_eq!(files.dotenv.as_deref(), Some("HOST=x\n"));
 }

@@ -64,7 +64,8 @@ impl Restic {
                 .map_err(|error| Error::new(Kind::ResticFailed, what.clone()).because(error))?;
             found.push(lock);
         }
-        let asker = Asker { host, uid: rustix::process::getuid().as_raw(), now: Timestamp::now() };
+        let uid = self.user.as_ref().map_or_else(|| rustix::process::getuid().as_raw(), |user| user.uid);
+        let asker = Asker { host, uid, now: Timestamp::now() };
         let left = left_behind(&found, &asker, is_alive);
         if left > 0 {
             self.run(&what, ["unlock"], None, MAX_ANSWER).await?;

@@ -16,7 +16,7 @@ use std::fmt;
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use self::child::{End, Ended, Run};
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
 use crate::host::interrupt::Interrupt;
+use crate::host::users::{self, User};
 use crate::model::dump::MAX_DUMP;
 use crate::model::snapshot::{Label, Listing, MARK, PATH, SnapshotId};
 
@@ -42,6 +43,7 @@ pub struct Restic {
     repository: Location,
     access: Access,
     cache: PathBuf,
+    user: Option<User>,
     interrupt: Interrupt,
 }
 
@@ -49,14 +51,19 @@ impl Restic {
     /// Collects what restic needs to reach `repository` and creates the directory `cache`, which only
     /// this user may read. Does not run restic yet.
     ///
+    /// If root types a command and the cache belongs to the user that the service runs as, restic runs as
+    /// that user: what it leaves in the cache, or in a repository that is a folder, the service must be able
+    /// to read.
+    ///
     /// # Errors
     /// [`Kind::PasswordMissing`]; [`Kind::Config`] for an environment file that cannot be used; or why the
     /// directory cannot be created.
     pub fn new(settings: &config::Restic, repository: &Location, cache: &Path, interrupt: Interrupt) -> Result<Self> {
-        DirBuilder::new()
+        let user = DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(cache)
+            .and_then(|()| users::to_become(cache))
             .map_err(|error| Error::io(format!("cannot create cache directory {}", cache.display()), error))?;
         Ok(Self {
             program: settings.program.clone(),
@@ -64,6 +71,7 @@ impl Restic {
             repository: repository.clone(),
             access: Access::find(settings, repository, cache)?,
             cache: cache.to_owned(),
+            user,
             interrupt,
         })
     }
@@ -182,6 +190,9 @@ impl Restic {
         }
         let mut command = Command::new(&self.program);
         command.args(arguments).env_clear().envs(self.access.variables());
+        if let Some(User { uid, gid, home }) = &self.user {
+            command.uid(*uid).gid(*gid).env("HOME", home);
+        }
         let run = Run { command, input, limit, timeout: self.timeout };
         run.start_and_wait(&self.interrupt).await.map_err(|error| self.not_run(what, error))
     }

@@ -23,6 +23,10 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const JOB: &str = "org.freedesktop.systemd1.Job";
 
+/// What to do where systemd refuses: it never refuses root.
+const RULE: &str = "a polkit rule has to let this user start and stop the unit: 50-kuma-replicator.rules, see \
+    Security in /usr/share/doc/kuma-replicator/operating.md";
+
 /// How long the bus may take for one answer. systemd answers at once unless the system hangs.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -256,5 +260,9 @@ pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -
         (None, zbus::Error::InputOutput(_) | zbus::Error::Handshake(_)) => Kind::BusUnavailable,
         _ => kind,
     };
-    Error::new(kind, what).because(error)
+    let error = Error::new(kind, what).because(error);
+    match kind {
+        Kind::NotPermitted => error.hint(RULE),
+        _ => error,
+    }
 }
