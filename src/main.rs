@@ -8,6 +8,9 @@ use kuma_replicator::{command, logging};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // What this program writes has its mode said with it. This is for what others make on its behalf, such as
+    // restic in its cache.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     logging::init(command::is_order(&cli.verb));
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command::run(&cli)),

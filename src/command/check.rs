@@ -1,6 +1,5 @@
 //! `check`: everything a cycle depends on, looked at one after another, each with what to do about it.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::cli::Cli;
@@ -9,7 +8,7 @@ use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
 use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
-use crate::host::{Directories, files, health, repository};
+use crate::host::{Directories, files, health, privacy, repository};
 use crate::report::{Check, CheckDocument, print};
 
 use super::settings;
@@ -53,7 +52,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
     });
     if let Some(settings) = settings {
         let directories = Directories::from_environment();
-        secrets(&mut findings, cli, &settings);
+        secrets(&mut findings, cli, &settings, &directories);
         findings.add("state", files::read_state(&directories.state), |state| match state {
             Some(_) => format!("{} can be read", directories.state.display()),
             None => "none yet".to_owned(),
@@ -79,31 +78,23 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
     }
 }
 
-/// Files with secrets that others can read.
-fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings) {
+/// Everything with secrets in it, and what decides what is done here.
+fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories: &Directories) {
     let configured = [&settings.restic.password_file, &settings.restic.environment_file];
+    let written = files::written(&directories.state);
     let paths = configured.into_iter().flatten().map(|path| path.as_path()).chain([
         cli.config.as_path(),
         Path::new("/etc/kuma-replicator/restic-password"),
         Path::new("/etc/kuma-replicator/environment"),
+        &directories.state,
+        &directories.cache,
     ]);
-    let mut open = Vec::new();
-    for path in paths {
-        let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o007 != 0 {
-            open.push(path.display().to_string());
-        }
+    let openings = privacy::openings(&directories.state, paths.chain(written.iter().map(|path| path.as_path())));
+    if openings.is_empty() {
+        findings.ok("secrets", "no file with secrets can be read or written by others");
     }
-    open.sort();
-    open.dedup();
-    if open.is_empty() {
-        findings.ok("secrets", "no file with secrets can be read by others");
-    } else {
-        findings.warn(
-            "secrets",
-            format!("{} can be read by others", open.join(", ")),
-            format!("chmod o= {}", open.join(" ")),
-        );
+    for opening in openings {
+        findings.warn("secrets", opening.what, opening.remedy);
     }
 }
 
@@ -115,6 +106,9 @@ async fn instance(findings: &mut Findings, settings: &Settings) {
         Activity::Running => format!("{unit} runs{version}"),
         Activity::Stopped => format!("{unit} is stopped{version}"),
     });
+    if activity.is_some() {
+        findings.add("rights", instance.check_rights().await, |()| format!("{unit} may be stopped and started"));
+    }
     let Some(layout) = findings.add("layout", instance.layout().await, |layout| {
         format!("data in {}, answers on {}", layout.data_directory.display(), layout.url)
     }) else {

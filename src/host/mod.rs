@@ -10,6 +10,7 @@ pub mod health;
 pub mod instance;
 pub mod interrupt;
 pub mod notify;
+pub mod privacy;
 pub mod restic;
 pub mod systemd;
 pub mod uploads;
