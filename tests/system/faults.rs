@@ -132,13 +132,7 @@ fn way_back() -> Result<()> {
 
 fn killed() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
-        pair.begin_apply()?;
-        pair.replica.run(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", "kuma-replicator.service"])?;
-        wait_for("the unit comes to rest", SOON, || {
-            Ok((says(&pair.replica, &["systemctl", "is-active", "kuma-replicator"])? == "failed").then_some(()))
-        })?;
-        // Nobody but the unit itself has started it again.
-        pair.replica.kuma()?;
+        pair.kill_apply()?;
         expect(&pair.replica, 0, "applied")?;
         assert!(events(&pair.replica)?.iter().any(|event| event == "recovered"));
         pair.assert_equal()

@@ -21,6 +21,7 @@ mod package;
 mod remote;
 mod replication;
 mod repository;
+mod rights;
 mod secrets;
 mod service;
 mod silence;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         others::TESTS,
         package::TESTS,
         repository::TESTS,
+        rights::TESTS,
         service::TESTS,
         silence::TESTS,
         snapshots::TESTS,

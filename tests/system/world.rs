@@ -111,6 +111,17 @@ impl Pair {
         })
     }
 
+    /// Begins an apply, kills the agent in the middle of it, and returns when Uptime Kuma runs again: nobody but the
+    /// unit of the agent starts it.
+    pub fn kill_apply(&self) -> Result<()> {
+        self.begin_apply()?;
+        self.replica.run(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", "kuma-replicator.service"])?;
+        wait_for("the unit comes to rest", SOON, || {
+            Ok((says(&self.replica, &["systemctl", "is-active", "kuma-replicator"])? == "failed").then_some(()))
+        })?;
+        self.replica.kuma().map(drop)
+    }
+
     /// Fails if the two hosts do not have the same configuration.
     pub fn assert_equal(&self) -> Result<()> {
         let (main, replica) = (digest(&self.main)?, digest(&self.replica)?);

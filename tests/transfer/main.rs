@@ -17,6 +17,7 @@ mod digest;
 mod export;
 mod interrupted;
 mod local;
+mod private;
 mod program;
 mod quiet;
 mod refusals;
