@@ -35,14 +35,18 @@ impl Store {
         make_private_directory(directory)?;
         let path = directory.join(LOCK);
         let what = || format!("lock {}", path.display());
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(PRIVATE)
-            .open(&path)
-            .and_then(|lock| users::give(&lock, &std::fs::metadata(directory)?).map(|()| lock))
-            .map_err(|error| Error::io(what(), error))?;
+        // The directory may belong to another user, who must not have root follow a link, or give away what was
+        // there before.
+        let open = |new| {
+            let flags = OFlags::NOFOLLOW.bits().cast_signed();
+            OpenOptions::new().write(true).create_new(new).mode(PRIVATE).custom_flags(flags).open(&path)
+        };
+        let lock = match open(true) {
+            Ok(lock) => std::fs::metadata(directory).and_then(|owner| users::give(&lock, &owner)).map(|()| lock),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => open(false),
+            Err(error) => Err(error),
+        };
+        let lock = lock.map_err(|error| Error::io(what(), error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {

@@ -27,8 +27,11 @@ pub fn openings<'a>(state: &Path, paths: impl IntoIterator<Item = &'a Path>) -> 
 
 fn opening(path: &Path, service: u32) -> Option<Opening> {
     let metadata = std::fs::metadata(path).ok()?;
-    let (uid, gid, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
-    let shown = path.display();
+    judge(&path.display().to_string(), (metadata.uid(), metadata.gid()), metadata.mode(), service)
+}
+
+/// Whether a path with this owner, group and mode is open to somebody else than root and the user `service`.
+fn judge(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option<Opening> {
     if uid != 0 && uid != service {
         let (what, remedy) =
             (format!("{shown} belongs to user {}", users::user_name(uid)), format!("chown root {shown}"));
@@ -51,35 +54,12 @@ fn opening(path: &Path, service: u32) -> Option<Opening> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::{PermissionsExt as _, chown};
-    use std::path::Path;
-
-    use super::openings;
-
-    /// In `/etc/passwd` of every Debian: a user with a group of its own, and one whose group is another.
-    const DAEMON: (u32, u32) = (1, 1);
-    const SYNC: (u32, u32) = (4, 65534);
+    use super::{Opening, judge};
 
     #[test]
     fn what_others_can_read_or_write_is_named_with_its_remedy() {
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
-        let directory = tempfile::tempdir().expect("a directory");
-        let (state, file) = (directory.path().join("state"), directory.path().join("file"));
-        fs::create_dir(&state).expect("state");
-        fs::write(&file, "secret").expect("a file");
-        let found = |service: (u32, u32), owner: (u32, u32), mode: u32| {
-            chown(&state, Some(service.0), Some(service.1)).expect("chown");
-            chown(&file, Some(owner.0), Some(owner.1)).expect("chown");
-            fs::set_permissions(&file, Permissions::from_mode(mode)).expect("chmod");
-            let found = openings(&state, [file.as_path(), Path::new("/nowhere"), file.as_path()]);
-            assert!(found.len() < 2, "named twice");
-            let clear = |text: String| text.replace(&file.display().to_string(), "F");
-            found.into_iter().map(|opening| (clear(opening.what), clear(opening.remedy))).next()
-        };
-        let root = (0, 0);
+        // These stand in /etc/passwd of every Debian. The last one has no group of its own.
+        let (root, daemon, sync) = ((0, 0), (1, 1), (4, 65534));
         for (service, owner, mode, expected) in [
             (root, root, 0o600, None),
             (root, root, 0o640, None),
@@ -91,17 +71,17 @@ mod tests {
             (root, (0, 1), 0o600, None),
             (root, (0, 1), 0o640, Some(("F can be read by group daemon", "chmod g= F"))),
             (root, (0, 1), 0o620, Some(("F can be written by group daemon", "chmod g= F"))),
-            (root, DAEMON, 0o600, Some(("F belongs to user daemon", "chown root F"))),
-            (DAEMON, DAEMON, 0o600, None),
-            (DAEMON, DAEMON, 0o660, None),
-            (DAEMON, (0, 1), 0o640, None),
-            (DAEMON, root, 0o640, None),
-            (DAEMON, (0, 2), 0o640, Some(("F can be read by group bin", "chmod g= F"))),
-            (SYNC, SYNC, 0o640, None),
-            (SYNC, (4, 1), 0o640, Some(("F can be read by group daemon", "chmod g= F"))),
+            (root, daemon, 0o600, Some(("F belongs to user daemon", "chown root F"))),
+            (daemon, daemon, 0o600, None),
+            (daemon, daemon, 0o660, None),
+            (daemon, (0, 1), 0o640, None),
+            (daemon, root, 0o640, None),
+            (daemon, (0, 2), 0o640, Some(("F can be read by group bin", "chmod g= F"))),
+            (sync, sync, 0o640, None),
+            (sync, (4, 1), 0o640, Some(("F can be read by group daemon", "chmod g= F"))),
         ] {
-            let expected = expected.map(|(what, remedy)| (what.to_owned(), remedy.to_owned()));
-            assert_eq!(found(service, owner, mode), expected, "service {service:?}, file {owner:?} {mode:o}");
+            let expected = expected.map(|(what, remedy)| Opening { what: what.to_owned(), remedy: remedy.to_owned() });
+            assert_eq!(judge("F", owner, mode, service.0), expected, "service {service:?}, file {owner:?} {mode:o}");
         }
     }
 }

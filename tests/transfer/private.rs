@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::run;
+use crate::program::{program, run};
 use crate::support::instance::{Instance, Order, Version};
 
 /// The modes of everything at and below `path`, with names relative to it.
@@ -49,4 +49,26 @@ fn what_is_written_is_private_without_a_umask() {
     let expected = [(String::new(), 0o700), file("lock"), file("previous.dump"), file("state.json")];
     assert_eq!(modes(&state), expected);
     assert_eq!(fs::metadata(state.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_link_in_place_of_the_lock_leads_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let victim = directory.path().join("victim");
+    for there in [true, false] {
+        let state = directory.path().join(format!("state-{there}"));
+        fs::create_dir(&state).unwrap();
+        if there {
+            fs::write(&victim, "of somebody else").unwrap();
+        }
+        std::os::unix::fs::symlink(&victim, state.join("lock")).unwrap();
+        let output = run(program().arg("hold").env("STATE_DIRECTORY", &state));
+        assert_eq!(output.status.code(), Some(75), "{output:?}");
+        assert_eq!(victim.exists(), there);
+        assert!(!state.join("state.json").exists());
+        if there {
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "of somebody else");
+            fs::remove_file(&victim).unwrap();
+        }
+    }
 }
