@@ -18,6 +18,7 @@ mod power;
 mod process;
 mod proxy;
 mod repository;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,6 +30,7 @@ pub(crate) use machine::{Machine, Options};
 pub(crate) use network::Network;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use repository::{FolderRepository, S3Server};
+pub(crate) use watch::{Watch, signal};
 
 /// What everything here returns: an error says what was tried and what came of it.
 pub(crate) type Result<T> = std::result::Result<T, Error>;

@@ -1,5 +1,6 @@
 //! Turning a host on and off, gently and otherwise.
 
+use std::error::Error;
 use std::fs;
 use std::process::Command;
 
@@ -9,9 +10,16 @@ use super::{LIMIT, Machine, Result, wait_for};
 impl Machine {
     /// Restarts the host as `reboot` does, and waits until it is up again.
     pub(crate) fn reboot(&self) -> Result<()> {
+        self.reboot_while(|| Ok(()))
+    }
+
+    /// Restarts the host as `reboot` does, does something once it is going down, and waits until it is up again.
+    pub(crate) fn reboot_while(&self, going_down: impl FnOnce() -> Result<()>) -> Result<()> {
         let before = self.init();
         self.run(&["systemctl", "reboot"])?;
-        wait_for("reboot", LIMIT, || Ok(self.init().filter(|init| Some(*init) != before)))?;
+        going_down()?;
+        wait_for("reboot", LIMIT, || Ok(self.init().filter(|init| Some(*init) != before)))
+            .map_err(|error| self.with_console(&*error))?;
         self.wait_until_up()
     }
 
@@ -21,7 +29,7 @@ impl Machine {
         self.power_on()
     }
 
-    /// Takes the power away, so that nothing on the host gets to finish anything, until [`Machine::power_on`].
+    /// Takes the power away, so that nothing on the host gets to finish anything.
     pub(crate) fn power_off(&self) -> Result<()> {
         let init = self.init().ok_or_else(|| format!("{} is off", self.name))?;
         run(Command::new("kill").args(["-KILL", &init.to_string()]))?;
@@ -49,9 +57,11 @@ impl Machine {
             let state = String::from_utf8_lossy(&state.stdout);
             Ok(matches!(state.trim(), "running" | "degraded").then_some(()))
         })
-        .map_err(|error| {
-            let console = fs::read_to_string(self.directory.join("console")).unwrap_or_default();
-            format!("{}: {error}; its console says:\n{console}", self.name).into()
-        })
+        .map_err(|error| self.with_console(&*error).into())
+    }
+
+    fn with_console(&self, error: &(dyn Error + Send + Sync)) -> String {
+        let console = fs::read_to_string(self.directory.join("console")).unwrap_or_default();
+        format!("{}: {error}; its console says:\n{console}", self.name)
     }
 }

@@ -73,6 +73,13 @@ pub(super) fn is_init(pid: u32) -> bool {
     line.and_then(|line| line.split_whitespace().last()) == Some("1")
 }
 
+/// The arguments of a process, its program first; none if it has ended.
+pub(super) fn arguments(pid: u32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&line).into_owned();
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
 /// The only child of a process, once it has started one.
 pub(super) fn only_child(parent: u32) -> Result<u32> {
     children(parent).first().copied().ok_or_else(|| format!("process {parent} has no child").into())
