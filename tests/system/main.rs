@@ -9,15 +9,21 @@
 #[path = "../testbed/mod.rs"]
 mod testbed;
 
+mod again;
 mod apply;
+mod chance;
 mod database;
 mod disk;
 mod faults;
 mod guards;
+mod kill;
 mod mains;
+mod news;
 mod operate;
 mod others;
 mod package;
+mod power;
+mod publish;
 mod remote;
 mod replication;
 mod repository;
@@ -26,7 +32,10 @@ mod secrets;
 mod service;
 mod silence;
 mod snapshots;
+mod stand_in;
+mod steps;
 mod surroundings;
+mod target;
 mod wishes;
 mod world;
 
@@ -50,16 +59,21 @@ fn main() -> ExitCode {
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,
+        again::TESTS,
         database::TESTS,
         disk::TESTS,
         guards::TESTS,
+        kill::TESTS,
         others::TESTS,
         package::TESTS,
+        power::TESTS,
+        publish::TESTS,
         repository::TESTS,
         rights::TESTS,
         service::TESTS,
         silence::TESTS,
         snapshots::TESTS,
+        steps::TESTS,
         surroundings::TESTS,
     ]
     .concat();

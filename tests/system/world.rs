@@ -47,7 +47,7 @@ pub struct Pair {
     pub main: Machine,
     pub replica: Machine,
     // Dropped after the hosts that have it mounted.
-    repository: FolderRepository,
+    pub repository: FolderRepository,
 }
 
 impl Pair {
@@ -55,8 +55,9 @@ impl Pair {
     pub fn new(setup: &Setup<'_>) -> Result<Self> {
         let repository = FolderRepository::new()?;
         let (main, replica) = thread::scope(|scope| {
-            let main = scope.spawn(|| host("main", &repository, None, ""));
-            let replica = scope.spawn(|| host("replica", &repository, setup.replica_unit, setup.replica_config));
+            let main = scope.spawn(|| host("main", "main", &repository, None, ""));
+            let replica =
+                scope.spawn(|| host("replica", "replica", &repository, setup.replica_unit, setup.replica_config));
             (main.join().unwrap(), replica.join().unwrap())
         });
         let pair = Pair { main: main?, replica: replica?, repository };
@@ -132,8 +133,15 @@ impl Pair {
     }
 }
 
-fn host(role: &str, repository: &FolderRepository, unit: Option<&str>, config: &str) -> Result<Machine> {
-    let machine = Machine::boot(role, &Options { binds: vec![repository.bind()], unit, ..Options::default() })?;
+/// Boots a host with a role and the package.
+pub fn host(
+    name: &str,
+    role: &str,
+    repository: &FolderRepository,
+    unit: Option<&str>,
+    config: &str,
+) -> Result<Machine> {
+    let machine = Machine::boot(name, &Options { binds: vec![repository.bind()], unit, ..Options::default() })?;
     install(&machine, role, FolderRepository::PATH, config)?;
     Ok(machine)
 }
