@@ -7,13 +7,17 @@ DEB := target/debian/kuma-replicator_$(VERSION)_$(shell dpkg --print-architectur
 # A name of a test, or a part of one, as in: make system-test TEST=reboot
 TEST ?=
 
-.PHONY: bench build check clean deb demo deps help system-test test testbed
+# How long each of the tests with random rounds goes on, in minutes.
+SOAK_MINUTES ?= 30
+
+.PHONY: bench build check clean deb demo deps help soak system-test test testbed
 
 help:
 	@echo 'make demo         two real hosts with real Uptime Kuma replicate; shows their journals'
 	@echo 'make test         everything that lands a change: check, deb and all tests'
 	@echo 'make check        format and lints'
 	@echo 'make system-test  the tests on real hosts; TEST=name for some of them'
+	@echo 'make soak         kills and power cuts at random points for SOAK_MINUTES=30; KUMA_REPLICATOR_SEED=… repeats one'
 	@echo 'make bench        CPU and wall time beside shell scripts that do the same'
 	@echo 'make build        the release binary'
 	@echo 'make deb          the Debian package, checked by lintian'
@@ -47,6 +51,9 @@ test: check deb testbed
 
 system-test: deb testbed
 	cargo test --locked --test system -- $(TEST)
+
+soak: deb testbed
+	KUMA_REPLICATOR_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --test system -- random
 
 demo: deb testbed
 	cargo run --locked --quiet --example demo
