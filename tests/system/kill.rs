@@ -12,7 +12,7 @@ use crate::chance::{Chance, Rounds};
 use crate::news::{Newest, News};
 use crate::stand_in::{open_all, put_in_place};
 use crate::steps::{planned, started, stopping, written};
-use crate::target::{Target, holds};
+use crate::target::{CYCLE, Target, holds};
 use crate::testbed::{Machine, Result, signal};
 use crate::world::{Pair, Setup, expect, host};
 
@@ -164,14 +164,16 @@ fn strike(
         let agent = hold(target)?;
         open_all(target.replica)?;
         thread::sleep(delay);
-        agent
+        Some(agent)
     } else {
         target.begin()?;
-        let agent = target.agent()?;
         thread::sleep(delay.saturating_sub(target.age()));
-        agent
+        target.replica.process(CYCLE)
     };
-    signal(agent, Signal::KILL);
+    // It may have ended by itself.
+    if let Some(agent) = agent {
+        signal(agent, Signal::KILL);
+    }
     let struck = target.check_struck(newest)?;
     let hit = (struck.ended.1 == "signal").then(|| (target.phase().to_owned(), target.has("recovered")));
     target.heal(&struck, newest)?;

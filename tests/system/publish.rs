@@ -12,7 +12,7 @@ use crate::Test;
 use crate::chance::{Chance, Rounds};
 use crate::news::News;
 use crate::stand_in::{close, gate_restic, open_all, put_in_place, wait_at};
-use crate::target::{Target, holds};
+use crate::target::{CYCLE, Target, holds};
 use crate::testbed::{Machine, Result, signal};
 use crate::world::{Pair, SOON, Setup, expect, state};
 
@@ -43,9 +43,10 @@ fn anywhere() -> Result<()> {
             let delay = chance.within(Duration::from_millis(1200));
             struck(pair, &mut news, &mut main, |main| {
                 main.begin()?;
-                let agent = main.agent()?;
                 thread::sleep(delay.saturating_sub(main.age()));
-                signal(agent, Signal::KILL);
+                if let Some(agent) = main.replica.process(CYCLE) {
+                    signal(agent, Signal::KILL);
+                }
                 Ok(Power::Stayed)
             })
             .map_err(|error| format!("seed {seed}, after {delay:?}: {error}"))?;
@@ -71,6 +72,8 @@ fn before(_: &Pair, main: &mut Target<'_>) -> Result<()> {
 /// restic has its lock in the repository.
 fn during(pair: &Pair, main: &mut Target<'_>) -> Result<()> {
     let locks = || std::fs::read_dir(pair.repository.path().join("locks"));
+    // In case it is not struck in time.
+    close(main.replica, "after-backup")?;
     // Those of restics that were killed.
     for lock in locks()? {
         std::fs::remove_file(lock?.path())?;
