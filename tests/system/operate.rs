@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use crate::Test;
 use crate::testbed::{Machine, Result, wait_for};
-use crate::world::{POISON, Pair, SOON, Setup, cycle, digest, expect, invocation, logged_in, says, sql, state, typed};
+use crate::world::{
+    POISON, Pair, SOON, Setup, begin_order, cycle, digest, expect, invocation, logged_in, says, sql, state, typed,
+    wait_until,
+};
 
 pub const TESTS: &[Test] = &[
     ("what_is_restored_by_hand_stays_until_released_on_either_role", restore),
@@ -46,6 +49,18 @@ fn restore() -> Result<()> {
         let shown = typed(replica, 0, &["restore", "--dry-run", &first])?;
         assert!(shown.contains("two") && shown.contains("one"), "{shown}");
         assert_eq!(before, all_of(replica)?);
+
+        // Killed in the middle: the next cycle starts Uptime Kuma, and undoes nothing.
+        begin_order(replica, &["restore", &first])?;
+        replica.run(&["systemctl", "kill", "--signal=KILL", "order"])?;
+        wait_until(replica, "order", "failed")?;
+        expect(replica, 0, "held")?;
+        logged_in(replica)?;
+        let rows = digest(replica)?;
+        assert!(rows == one || rows == two, "{rows}");
+        typed(replica, 0, &["release"])?;
+        assert_eq!(cycle(replica)?.0, 0);
+        pair.assert_equal()?;
 
         // On a replica: in force, kept by the next cycles, also when there is something newer.
         let said = typed(replica, 0, &["restore", &first])?;
@@ -171,9 +186,7 @@ fn hold() -> Result<()> {
         logged_in(main)?.add_monitor("third", "http://127.0.0.1:3001/")?;
         pair.begin_apply()?;
         replica.run(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", "kuma-replicator.service"])?;
-        wait_for("the unit comes to rest", SOON, || {
-            Ok((says(replica, &["systemctl", "is-active", "kuma-replicator"])? == "failed").then_some(()))
-        })?;
+        wait_until(replica, "kuma-replicator", "failed")?;
         assert!(state(replica)?.get("intent").is_some());
         typed(replica, 0, &["hold"])?;
         assert_eq!(state(replica)?.get("intent"), None);

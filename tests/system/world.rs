@@ -107,9 +107,7 @@ impl Pair {
         self.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
         expect(&self.main, 0, "published")?;
         self.replica.run(&["systemctl", "start", "--no-block", "kuma-replicator.service"])?;
-        wait_for("Uptime Kuma is being stopped", SOON, || {
-            Ok((says(&self.replica, &["systemctl", "is-active", "uptime-kuma"])? == "deactivating").then_some(()))
-        })
+        wait_until(&self.replica, "uptime-kuma", "deactivating")
     }
 
     /// Begins an apply, kills the agent in the middle of it, and returns when Uptime Kuma runs again: nobody but the
@@ -183,6 +181,19 @@ pub fn typed(machine: &Machine, code: i32, arguments: &[&str]) -> Result<String>
         );
     }
     Ok(said)
+}
+
+/// Begins an order, as the unit `order`, and returns when Uptime Kuma is being stopped for it.
+pub fn begin_order(machine: &Machine, arguments: &[&str]) -> Result<()> {
+    machine.run(&[&["systemd-run", "--unit=order", "kuma-replicator"], arguments].concat())?;
+    wait_until(machine, "uptime-kuma", "deactivating")
+}
+
+/// Waits until a unit of a host is in this state, as `systemctl is-active` has it.
+pub fn wait_until(machine: &Machine, unit: &str, state: &str) -> Result<()> {
+    wait_for(&format!("{unit} on {} is {state}", machine.name()), SOON, || {
+        Ok((says(machine, &["systemctl", "is-active", unit])? == state).then_some(()))
+    })
 }
 
 /// Main, epoch and sequence of every snapshot, oldest first; the mains by the host that published.
