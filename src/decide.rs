@@ -30,14 +30,17 @@ pub struct Content {
     pub schema: Digest,
 }
 
-/// Whether a main with `content` may end its cycle without looking into the repository.
-pub fn unchanged(main: &MainState, content: Content, now: Timestamp, look_every: Duration) -> bool {
+/// Whether a main with `content` may end its cycle without looking into the repository. Not after a boot: while it was
+/// off, another host may have been promoted.
+pub fn unchanged(main: &MainState, content: Content, now: Timestamp, booted: Timestamp, look_every: Duration) -> bool {
     let same = |published: &Published| published.digest == content.digest && published.schema == content.schema;
     let published = main.published.as_ref().is_some_and(same);
     let due = main.looked.is_none_or(|looked| {
         // A clock that went back makes a look due: the remembered time proves nothing.
         let age = now.duration_since(looked);
-        age.is_negative() || age >= SignedDuration::try_from(look_every).unwrap_or(SignedDuration::MAX)
+        looked < booted
+            || age.is_negative()
+            || age >= SignedDuration::try_from(look_every).unwrap_or(SignedDuration::MAX)
     });
     published && !due && main.publishing.is_none()
 }

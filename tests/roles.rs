@@ -112,6 +112,23 @@ fn a_failover_has_one_main_at_its_end() {
 }
 
 #[test]
+fn a_former_main_that_was_off_is_fenced_by_its_first_cycle_without_any_change() {
+    let (mut a, mut b) = fleet();
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+    a.share(&b);
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+    a.booted = a.clock;
+    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+    // One that is still the main looks once.
+    b.booted = b.clock;
+    for looks in [1, 0] {
+        assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+        assert_eq!(b.did("look"), looks);
+    }
+}
+
+#[test]
 fn what_a_former_main_publishes_late_is_ignored_and_told_once() {
     let (mut a, mut b) = fleet();
     let mut c = World::new(generation(1));

@@ -71,6 +71,9 @@ pub trait Host {
     /// The time, for records; never to order snapshots.
     fn now(&self) -> Timestamp;
 
+    /// When this host was booted; long ago if it cannot be told.
+    fn booted(&self) -> Timestamp;
+
     /// The name of this host, for people.
     fn name(&self) -> String;
 

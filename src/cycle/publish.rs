@@ -106,7 +106,7 @@ pub(super) async fn run<H: Host>(
     };
     state.main = Some(main.clone());
     let content = prepared.content();
-    if decide::unchanged(&main, content, host.now(), settings.main.look_every) {
+    if decide::unchanged(&main, content, host.now(), host.booted(), settings.main.look_every) {
         return Ok(unchanged(host, state, digest));
     }
     guard(&prepared.export, &main, settings, orders)?;

@@ -130,6 +130,12 @@ impl Host for System {
         Timestamp::now()
     }
 
+    fn booted(&self) -> Timestamp {
+        // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another.
+        let made = std::fs::metadata("/run/systemd/system").and_then(|directory| directory.modified());
+        made.ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MIN)
+    }
+
     fn name(&self) -> String {
         host_name()
     }

@@ -94,6 +94,8 @@ pub(crate) struct World {
     pub(crate) previous: Option<Vec<u8>>,
     /// The time.
     pub(crate) clock: Timestamp,
+    /// When this host was booted.
+    pub(crate) booted: Timestamp,
     /// Who this host is.
     pub(crate) id: MainId,
     /// The role that was written into the configuration file, if one was.
@@ -133,6 +135,7 @@ impl World {
             disk: None,
             previous: None,
             clock: "2026-01-01T00:00:00Z".parse().unwrap(),
+            booted: "2025-12-31T00:00:00Z".parse().unwrap(),
             id: main_id('a'),
             role: None,
             calls: Vec::new(),
@@ -283,6 +286,10 @@ pub(crate) fn main_id(letter: char) -> MainId {
 impl Host for World {
     fn now(&self) -> Timestamp {
         self.clock
+    }
+
+    fn booted(&self) -> Timestamp {
+        self.booted
     }
 
     fn name(&self) -> String {

@@ -98,8 +98,12 @@ fn failover() -> Result<()> {
         assert_eq!(running, invocation(two)?);
         pair.assert_equal()?;
 
-        // Promoted while the main is alive and edited: it is fenced with its next publish.
+        // Promoted while the main is alive and nobody edits it: it learns of it at its next look, as after a boot.
+        expect(one, 0, "unchanged")?;
         typed(two, 0, &["promote"])?;
+        expect(one, 0, "unchanged")?;
+        one.reboot()?;
+        assert_fenced(one, "host replica")?;
         rename(one, "too late")?;
         assert_fenced(one, "host replica")?;
         assert_eq!(places(two)?.last(), Some(&place("replica", 4, 7)));
