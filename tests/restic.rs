@@ -373,9 +373,10 @@ fn a_look_at_a_snapshot_that_cannot_be_read_is_no_look(program: &Program) -> Out
         let stranger = program.host(&repository);
         let error = stranger.fails(run(stranger.restic().look()), Kind::SnapshotDamaged);
         assert!(error.contains(newest.short()) && error.contains("restic check"), "{error}");
+        // Well again, and not remembered as damaged, although some restics keep what they got.
+        put(&good)?;
+        assert_eq!(run(stranger.restic().look()).expect("a look").snapshots.len(), 2);
     }
-    put(&good)?;
-    assert_eq!(run(program.host(&repository).restic().look()).expect("a look").snapshots.len(), 2);
     Ok(Completion::Completed)
 }
 
