@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::testbed::{FolderRepository, Result, wait_for};
+use crate::testbed::{Result, wait_for};
 use crate::world::{
-    POISON, Pair, SOON, Setup, cycle, digest, end_wait, events, expect, invocation, logged_in, open_database, says,
-    sql, state, wait_for_event,
+    POISON, Pair, SOON, Setup, cycle, digest, end_wait, events, expect, invocation, logged_in, open_database, restic,
+    says, sql, state, wait_for_event,
 };
 
 pub const TESTS: &[Test] = &[
@@ -58,16 +58,13 @@ fn other_schema() -> Result<()> {
 
 /// Publishes the newest dump again after `edit`, under its tags with another sequence.
 fn forge(pair: &Pair, edit: &str, sequence: usize) -> Result<()> {
-    let restic = format!(
-        "export RESTIC_REPOSITORY={} RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password; restic",
-        FolderRepository::PATH
-    );
+    let restic = restic();
     let snapshots: Vec<Value> = serde_json::from_str(&pair.main.sh(&format!("{restic} snapshots --json"))?)?;
     let first = snapshots.first().ok_or("no snapshot")?;
     let tags: Vec<String> = serde_json::from_value(first["tags"].clone())?;
     let tags: Vec<String> = tags.iter().map(|tag| tag.replace("sequence=1", &format!("sequence={sequence}"))).collect();
     let script = format!(
-        "{restic} dump {} kuma-replicator.jsonl | {edit} | restic backup --stdin --stdin-filename kuma-replicator.jsonl --tag '{}'",
+        "{restic} dump {} kuma-replicator.jsonl | {edit} | {restic} backup --stdin --stdin-filename kuma-replicator.jsonl --tag '{}'",
         first["id"].as_str().ok_or("no id")?,
         tags.join(",")
     );

@@ -3,7 +3,8 @@
 use crate::Test;
 use crate::testbed::{Result, wait_for};
 use crate::world::{
-    Pair, SOON, Setup, digest, drop_in, end_wait, events, expect, fails, footing, invocation, logged_in, says, state,
+    Pair, SLOW_STOP, SOON, Setup, digest, drop_in, end_wait, events, expect, fails, footing, invocation, logged_in,
+    says, state,
 };
 
 pub const TESTS: &[Test] = &[
@@ -82,9 +83,6 @@ fn left_alone() -> Result<()> {
         logged_in(replica).map(drop)
     })
 }
-
-/// Lets a stop wait until somebody writes into a pipe, if there is one.
-const SLOW_STOP: &str = "[Service]\nExecStop=/bin/sh -c 'test ! -p /run/gate || read go < /run/gate'\n";
 
 fn stop_not_done() -> Result<()> {
     Pair::test(&Setup { replica_unit: Some(SLOW_STOP), ..Setup::default() }, |pair| {

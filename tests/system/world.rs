@@ -16,6 +16,9 @@ const STATE: &str = "/var/lib/kuma-replicator/state.json";
 /// The password of every repository.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// A drop-in with which a stop of Uptime Kuma waits until somebody writes into the pipe `/run/gate`, if there is one.
+pub const SLOW_STOP: &str = "[Service]\nExecStop=/bin/sh -c 'test ! -p /run/gate || read go < /run/gate'\n";
+
 /// The package to install: the newest that `make deb` made.
 ///
 /// # Errors
@@ -268,6 +271,12 @@ pub fn fails(machine: &Machine, code: i64, kind: &str, said: &str) -> Result<()>
     // What to do next is part of every failure.
     assert!(entry["KUMA_HINT"].as_str().is_some_and(|hint| message.ends_with(hint)), "{entry:#}");
     Ok(())
+}
+
+/// The beginning of a shell command that runs restic on a host over the shared repository.
+pub fn restic() -> String {
+    let repository = FolderRepository::PATH;
+    format!("RESTIC_REPOSITORY={repository} RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password restic")
 }
 
 /// What stays as it is where nothing is touched: the configuration, and which run of Uptime Kuma it is.
