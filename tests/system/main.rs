@@ -49,8 +49,8 @@ type Test = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Each test boots two hosts, and Uptime Kuma needs a core at its start.
-    arguments.test_threads = arguments.test_threads.or(Some(2));
+    // Each test boots two hosts, which wait most of the time: for systemd, and for a stop of four seconds.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
     let missing = testbed::available().and_then(|()| world::package().map(drop)).err();
     let tests = [
         replication::TESTS,
