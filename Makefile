@@ -17,7 +17,7 @@ help:
 	@echo 'make test         everything that lands a change: check, deb and all tests'
 	@echo 'make check        format and lints'
 	@echo 'make system-test  the tests on real hosts; TEST=name for some of them'
-	@echo 'make soak         kills and power cuts at random points for SOAK_MINUTES=30; KUMA_REPLICATOR_SEED=… repeats one'
+	@echo 'make soak         broken documents, kills and power cuts at random, each for SOAK_MINUTES=30'
 	@echo 'make bench        CPU and wall time beside shell scripts that do the same'
 	@echo 'make build        the release binary'
 	@echo 'make deb          the Debian package, checked by lintian'
@@ -53,6 +53,7 @@ system-test: deb testbed
 	cargo test --locked --test system -- $(TEST)
 
 soak: deb testbed
+	KUMA_REPLICATOR_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --test hostile
 	KUMA_REPLICATOR_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --test system -- random
 
 demo: deb testbed
