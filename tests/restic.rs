@@ -107,7 +107,10 @@ fn main() -> ExitCode {
         trials.extend(ON_TWO.iter().map(on_two));
     }
     trials.extend(ON_ONE.iter().map(|&(name, test)| trial(name, &installed, test)));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Most of them wait: for deadlines, and for restic to try again.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 type Found = Arc<Result<Program, Failed>>;
