@@ -291,7 +291,7 @@ fn second_main() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
         pair.replicate()?;
-        pair.replica.run(&["sed", "-i", "s/replica/main/", "/etc/kuma-replicator/config.toml"])?;
+        pair.replica.run(&["sed", "-i", "s/^role = .*/role = \"main\"/", "/etc/kuma-replicator/config.toml"])?;
         expect(&pair.replica, 4, "refused")?;
         logged_in(&pair.replica)?.add_monitor("other", "http://127.0.0.1:9/")?;
         expect(&pair.replica, 4, "refused")?;
