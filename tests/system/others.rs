@@ -92,8 +92,8 @@ fn under_an_exclusive_lock(pair: &Pair, change: &mut impl FnMut() -> Result<()>)
     expect(main, 0, "published")?;
     let checker = restic(
         replica,
-        "restic check >/dev/null 2>&1 & until ls /srv/repository/locks/* >/dev/null 2>&1; do kill -0 $!; done; \
-         kill -STOP $!; echo $!",
+        "restic check >/dev/null 2>&1 & \
+         until ls /srv/repository/locks | grep -qxE '[0-9a-f]{64}'; do kill -0 $!; done; kill -STOP $!; echo $!",
     )?;
     let locks = || says(main, &["sh", "-c", "ls /srv/repository/locks"]);
     let lock = locks()?;

@@ -59,8 +59,10 @@ pub fn set_repository(machine: &Machine, url: &str) -> Result<()> {
     let file = machine.root().join("etc/kuma-replicator/config.toml");
     let role = machine.name();
     let program = secrets::PROGRAM;
-    let text =
-        format!("role = \"{role}\"\nrepository = \"{url}\"\n[restic]\nprogram = \"{program}\"\ntimeout = \"10s\"\n");
+    let text = format!(
+        "role = \"{role}\"\nrepository = \"{url}\"\n[restic]\nprogram = \"{program}\"\ntimeout = \"10s\"\n\
+         [replica]\nmin-restart-interval = \"0s\"\n"
+    );
     Ok(std::fs::write(file, text)?)
 }
 

@@ -28,11 +28,12 @@ until curl -sf -o /dev/null --max-time 5 http://127.0.0.1:3001/api/entry-page; d
 done
 echo "Export=$(kuma-replicator export | tail -n 1)"
 beats="SELECT coalesce(max(id), 0) || ' ' || count(*) || ' ' || total(id * monitor_id) || ' ' ||
-    total(id * status) || ' ' || total(id * length(time)) FROM heartbeat WHERE monitor_id <= 3"
+    total(id * status) || ' ' || total(id * length(time)) FROM heartbeat WHERE monitor_id BETWEEN 1 AND 3"
 sqlite3 -cmd '.timeout 5000' /var/lib/uptime-kuma/kuma.db "
     SELECT 'Before=' || ($beats AND id <= $1);
     SELECT 'Now=' || ($beats);
-    SELECT 'Orphans=' || count(*) FROM heartbeat WHERE monitor_id NOT IN (SELECT id FROM monitor);
+    SELECT 'Orphans=' || count(*) FROM heartbeat WHERE monitor_id > 0 AND monitor_id NOT IN (SELECT id FROM monitor);
+    SELECT 'Aside=' || count(*) FROM heartbeat WHERE monitor_id < 0;
     $2"
 printf 'SYSLOG_IDENTIFIER=kuma-replicator\nMESSAGE=%s\n' "$3" | logger --journald
 "#;
@@ -46,6 +47,8 @@ pub struct Look {
     pub invocation: String,
     /// The exit code of the last cycle, and how the service manager calls its end.
     pub ended: (String, String),
+    /// Whether history of removed monitors is set aside.
+    pub aside: bool,
 }
 
 /// A replica that is watched.
@@ -163,12 +166,13 @@ impl<'a> Target<'a> {
         holds(value("ActiveState") == "active", || format!("A: Uptime Kuma does not run at rest: {said}"))?;
         let whole = value("Orphans") == "0" && said.lines().last() == Some("ok");
         holds(whole, || format!("B: the database is not whole: {said}"))?;
+        let aside = value("Aside") != "0";
         let before = std::mem::replace(&mut self.history, value("Now"));
         let kept = before.is_empty() || value("Before") == before;
         holds(kept, || format!("B: the history was {before} and is {}", value("Before")))?;
         let end: Value = serde_json::from_str(&value("Export"))?;
         let digest = end["digest"].as_str().ok_or("no digest")?.to_owned();
-        Ok(Look { digest, invocation: value("InvocationID"), ended: (value("ExecMainStatus"), value("Result")) })
+        Ok(Look { digest, invocation: value("InvocationID"), ended: (value("ExecMainStatus"), value("Result")), aside })
     }
 
     /// What must hold when the agent is at rest after it was struck. Returns what is there.
@@ -203,6 +207,7 @@ impl<'a> Target<'a> {
         let state = state(self.replica)?;
         let recorded = newest.is(&state["replica"]["applied"]["snapshot"]);
         let done = recorded && healed.digest == newest.digest && state.get("intent").is_none();
+        holds(!healed.aside, || "history of removed monitors is left behind".to_owned())?;
         holds(done, || format!("the next cycle left {healed:?} and {state}, not {newest:?}"))?;
         let again = struck.digest == newest.digest && struck.invocation != healed.invocation;
         holds(!again, || "Uptime Kuma was restarted again for rows that were there".to_owned())?;
