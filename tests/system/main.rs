@@ -52,28 +52,29 @@ fn main() -> ExitCode {
     // Each test boots two hosts, which wait most of the time: for systemd, and for a stop of four seconds.
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let missing = testbed::available().and_then(|()| world::package().map(drop)).err();
+    // Those with many rounds first: nothing is left to wait for them alone at the end.
     let tests = [
+        kill::TESTS,
+        steps::TESTS,
+        power::TESTS,
+        publish::TESTS,
+        again::TESTS,
         replication::TESTS,
         apply::TESTS,
         wishes::TESTS,
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,
-        again::TESTS,
         database::TESTS,
         disk::TESTS,
         guards::TESTS,
-        kill::TESTS,
         others::TESTS,
         package::TESTS,
-        power::TESTS,
-        publish::TESTS,
         repository::TESTS,
         rights::TESTS,
         service::TESTS,
         silence::TESTS,
         snapshots::TESTS,
-        steps::TESTS,
         surroundings::TESTS,
     ]
     .concat();
