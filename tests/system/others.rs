@@ -90,9 +90,11 @@ fn under_an_exclusive_lock(pair: &Pair, change: &mut impl FnMut() -> Result<()>)
     let (main, replica) = (&pair.main, &pair.replica);
     change()?;
     expect(main, 0, "published")?;
+    // In a session of its own: a stopped process whose group is left alone when its shell ends would go on, where
+    // SIGHUP is ignored.
     let checker = restic(
         replica,
-        "restic check >/dev/null 2>&1 & \
+        "setsid restic check >/dev/null 2>&1 & \
          until ls /srv/repository/locks | grep -qxE '[0-9a-f]{64}'; do kill -0 $!; done; kill -STOP $!; echo $!",
     )?;
     let locks = || says(main, &["sh", "-c", "ls /srv/repository/locks"]);
