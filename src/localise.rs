@@ -3,7 +3,7 @@
 //! Whatever is wanted locally is decided here and nowhere else, before the plan is made, so that a plan
 //! never has to know why a row is wanted.
 
-use crate::config::{Replica, Strategy};
+use crate::config::Wishes;
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::{Configuration, Table};
 use crate::model::value::Value;
@@ -13,10 +13,8 @@ use crate::model::{catalog, harm};
 ///
 /// # Errors
 /// Those of [`fitting`].
-pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Replica) -> Result<Configuration> {
-    let mut wanted = match wishes.strategy {
-        Strategy::Snapshot => fitting(main, here)?,
-    };
+pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Configuration> {
+    let mut wanted = fitting(main, here)?;
     for table in wanted.tables.iter_mut().filter(|table| table.spec.name == catalog::MONITOR) {
         pause(table, &wishes.paused_types);
     }

@@ -39,7 +39,7 @@ fn what_is_not_written_has_a_default() {
     assert_eq!((&settings.kuma.data_directory, &settings.kuma.url), (&None, &None));
     assert_eq!(settings.kuma.start_timeout, Duration::from_secs(120));
     assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(86_400), 0.5));
-    assert_eq!(settings.replica.strategy, Strategy::Snapshot);
+    assert_eq!(settings.replica.wishes.strategy, Strategy::Snapshot);
 }
 
 #[test]
@@ -204,6 +204,9 @@ fn keys(section: &str) -> Vec<String> {
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// Keys that are tables themselves; of `overrides` there may be many.
+const TABLES: [&str; 3] = ["exclude", "local-entities", "overrides"];
+
 #[test]
 fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     let shipped = read("packaging/etc/kuma-replicator/config.toml");
@@ -227,10 +230,19 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
         if ["role", "repository", "overdue-after"].contains(&name.as_str()) {
             known.push((String::new(), name.clone()));
         } else {
-            let keys = keys(name);
+            let (tables, keys): (Vec<_>, Vec<_>) =
+                keys(name).into_iter().partition(|key| TABLES.contains(&key.as_str()));
             assert!(!keys.is_empty());
             known.extend(keys.into_iter().map(|key| (name.clone(), key)));
+            for table in tables.iter().filter(|table| *table != "overrides").map(|table| format!("{name}.{table}")) {
+                known.extend(self::keys(&table).into_iter().map(|key| (table.clone(), key)));
+            }
         }
+    }
+    for key in ["table", "where", "set", "clear"] {
+        assert!(shipped.contains(&format!("\n#   {key} = ")), "the example of an override has no {key}");
+        known.push(("replica.overrides".to_owned(), key.to_owned()));
+        documented.push(("replica.overrides".to_owned(), key.to_owned()));
     }
     documented.sort();
     known.sort();

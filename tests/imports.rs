@@ -18,7 +18,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("model", &["text"]),
     ("error", &["text"]),
-    ("config", &["error"]),
+    ("config", &["error", "model"]),
     ("plan", &["model"]),
     ("localise", &["config", "error", "model"]),
     ("decide", &["config", "error", "model"]),

@@ -251,7 +251,7 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         return Ok(document("held", reason).snapshot(snapshot));
     }
-    let wanted = localise::wanted(&dump.configuration, &here.configuration, &settings.replica)?;
+    let wanted = localise::wanted(&dump.configuration, &here.configuration, &settings.replica.wishes)?;
     if state.replica.applied.is_none() {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }

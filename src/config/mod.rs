@@ -4,6 +4,7 @@
 //! the file is the caller's; nothing here does I/O.
 
 mod names;
+mod wishes;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 
 pub use names::{Location, UnitName, without_credentials};
+use wishes::PAUSED_TYPES;
+pub use wishes::{Alerts, Exclude, LocalEntities, Override, Scalar, Strategy, Values, Wishes};
 
 /// Where the configuration is read from unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/kuma-replicator/config.toml";
@@ -38,15 +41,6 @@ impl fmt::Display for Role {
     }
 }
 
-/// What a replica takes over, and when.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// All configuration, whenever the newest snapshot is not the one applied last.
-    #[default]
-    Snapshot,
-}
-
 /// What a replica does about edits that somebody made on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,6 +50,17 @@ pub enum OnDrift {
     Report,
     /// It tells, and applies the newest snapshot again.
     Overwrite,
+}
+
+/// When a replica restarts Uptime Kuma for an apply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Only if something changes that a running server does not take up by itself.
+    #[default]
+    WhenNeeded,
+    /// Whenever something changes.
+    Always,
 }
 
 /// Into which schemas a replica writes rows of the main.
@@ -137,11 +142,12 @@ pub struct Main {
 /// What only a replica heeds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replica {
-    /// What is taken over, and when.
-    pub strategy: Strategy,
-    /// Types of monitors that are paused here, because they look at the host they run on, or wait for it to be
-    /// called.
-    pub paused_types: Vec<String>,
+    /// What makes its configuration another one than the main's.
+    pub wishes: Wishes,
+    /// Whether the newest snapshot is applied again after each boot, as if somebody had edited its rows.
+    pub apply_on_boot: bool,
+    /// When Uptime Kuma is restarted.
+    pub restart: Restart,
     /// How long Uptime Kuma is left alone after it was stopped for an apply; zero for not at all.
     pub min_restart_interval: Duration,
     /// What is done about local edits.
@@ -149,9 +155,6 @@ pub struct Replica {
     /// Into which schemas rows are written.
     pub schema: SchemaPolicy,
 }
-
-/// Types of monitors that make no sense on two hosts.
-const PAUSED_TYPES: [&str; 5] = ["docker", "pm2", "push", "system-service", "tailscale-ping"];
 
 /// The keys as written. Unknown ones are refused with line and column.
 #[derive(Debug, Deserialize)]
@@ -199,10 +202,21 @@ struct WrittenMain {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WrittenReplica {
     strategy: Option<Strategy>,
+    apply_on_boot: Option<bool>,
     paused_types: Option<Vec<String>>,
+    label: Option<String>,
+    alerts: Option<Alerts>,
+    settings: Option<Vec<String>>,
+    restart: Option<Restart>,
     min_restart_interval: Option<SignedDuration>,
     on_drift: Option<OnDrift>,
     schema: Option<SchemaPolicy>,
+    #[serde(default)]
+    exclude: Exclude,
+    #[serde(default)]
+    local_entities: LocalEntities,
+    #[serde(default)]
+    overrides: Vec<Override>,
 }
 
 impl Settings {
@@ -295,16 +309,46 @@ impl Written {
                 look_every: duration("main.look-every", self.main.look_every, Duration::from_secs(86_400))?,
                 max_shrink,
             },
-            replica: Replica {
-                strategy: self.replica.strategy.unwrap_or_default(),
-                paused_types: self.replica.paused_types.unwrap_or_else(|| PAUSED_TYPES.map(str::to_owned).to_vec()),
-                min_restart_interval: match self.replica.min_restart_interval {
-                    Some(SignedDuration::ZERO) => Duration::ZERO,
-                    written => duration("replica.min-restart-interval", written, Duration::from_secs(300))?,
-                },
-                on_drift: self.replica.on_drift.unwrap_or_default(),
-                schema: self.replica.schema.unwrap_or_default(),
+            replica: self.replica.check()?,
+        })
+    }
+}
+
+impl WrittenReplica {
+    fn check(self) -> Result<Replica, String> {
+        let strategy = self.strategy.unwrap_or_default();
+        let on_drift = match (strategy, self.on_drift) {
+            (Strategy::Snapshot, on_drift) => on_drift.unwrap_or_default(),
+            (_, Some(OnDrift::Report)) => {
+                return Err(
+                    "replica.on-drift: edits stay only with strategy \"snapshot\"; the others overwrite them in \
+                            each cycle"
+                        .to_owned(),
+                );
+            }
+            (_, _) => OnDrift::Overwrite,
+        };
+        let wishes = Wishes {
+            strategy,
+            exclude: self.exclude,
+            local_entities: self.local_entities,
+            paused_types: self.paused_types.unwrap_or_else(|| PAUSED_TYPES.map(str::to_owned).to_vec()),
+            overrides: self.overrides,
+            label: self.label.filter(|label| !label.is_empty()),
+            alerts: self.alerts.unwrap_or_default(),
+            settings: self.settings.unwrap_or_default(),
+        };
+        wishes.check()?;
+        Ok(Replica {
+            wishes,
+            apply_on_boot: self.apply_on_boot.unwrap_or_default(),
+            restart: self.restart.unwrap_or_default(),
+            min_restart_interval: match self.min_restart_interval {
+                Some(SignedDuration::ZERO) => Duration::ZERO,
+                written => duration("replica.min-restart-interval", written, Duration::from_secs(300))?,
             },
+            on_drift,
+            schema: self.schema.unwrap_or_default(),
         })
     }
 }

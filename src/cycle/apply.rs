@@ -47,7 +47,7 @@ pub(super) async fn run<H: Host>(
     let wanted = if orders.as_main {
         localise::fitting(&dump.configuration, &here.configuration)
     } else {
-        localise::wanted(&dump.configuration, &here.configuration, &settings.replica)
+        localise::wanted(&dump.configuration, &here.configuration, &settings.replica.wishes)
     };
     let wanted = wanted.inspect_err(|error| {
         if blames(error) {

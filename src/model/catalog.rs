@@ -28,14 +28,60 @@ pub struct TableSpec {
     pub shown: &'static [&'static str],
     /// The column that may name an uploaded file as `/upload/NAME`.
     pub upload: Option<&'static str>,
+    /// Columns that hold the id of a row of a replicated table, whether the schema declares a foreign key or not.
+    pub references: &'static [Reference],
+    /// Whether a running server has the rows in memory, and would not notice a change.
+    pub loaded: bool,
 }
 
-const fn entity(name: &'static str, shown: &'static [&'static str]) -> TableSpec {
-    TableSpec { name, class: Class::Entity, runtime: &[], shown, upload: None }
+/// A column that refers to a row of another table by its id.
+#[derive(Debug)]
+pub struct Reference {
+    /// The column.
+    pub column: &'static str,
+    /// The table it refers to.
+    pub parent: &'static str,
+    /// What becomes of a row when the one that it refers to goes.
+    pub orphan: Orphan,
 }
 
-const fn link(name: &'static str, shown: &'static [&'static str]) -> TableSpec {
-    TableSpec { name, class: Class::Link, runtime: &[], shown, upload: None }
+/// What Uptime Kuma does with a row when the one that it refers to goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphan {
+    /// It goes, too.
+    Goes,
+    /// It stays and refers to nothing.
+    Stays,
+}
+
+const fn goes(column: &'static str, parent: &'static str) -> Reference {
+    Reference { column, parent, orphan: Orphan::Goes }
+}
+
+const fn stays(column: &'static str, parent: &'static str) -> Reference {
+    Reference { column, parent, orphan: Orphan::Stays }
+}
+
+const BASE: TableSpec = TableSpec {
+    name: "",
+    class: Class::Entity,
+    runtime: &[],
+    shown: &[],
+    upload: None,
+    references: &[],
+    loaded: false,
+};
+
+const fn entity(name: &'static str, shown: &'static [&'static str], references: &'static [Reference]) -> TableSpec {
+    TableSpec { name, shown, references, ..BASE }
+}
+
+const fn local(name: &'static str, shown: &'static [&'static str]) -> TableSpec {
+    TableSpec { name, class: Class::LocalEntity, shown, ..BASE }
+}
+
+const fn link(name: &'static str, shown: &'static [&'static str], references: &'static [Reference]) -> TableSpec {
+    TableSpec { name, class: Class::Link, shown, references, ..BASE }
 }
 
 /// The identity column of entities, and the column that links do without.
@@ -47,29 +93,38 @@ pub const TYPE: &str = "type";
 pub const ACTIVE: &str = "active";
 
 /// All replicated tables, parents before children: the order of a dump and of inserts.
+///
+/// Some columns named `user_id` are no reference to Uptime Kuma, which declares no foreign key for them and never
+/// removes a user: of those, only ids are compared.
 pub const TABLES: &[TableSpec] = &[
     TableSpec {
         runtime: &["twofa_last_token"],
-        ..entity("user", &["id", "username", "active", "timezone", "twofa_status"])
+        ..entity(USER, &["id", "username", "active", "timezone", "twofa_status"], &[])
     },
-    entity("api_key", &["id", "name", "user_id", "created_date", "active", "expires"]),
-    TableSpec {
-        class: Class::LocalEntity,
-        ..entity("proxy", &["id", "user_id", "protocol", "host", "port", "auth", "active", "default"])
-    },
-    TableSpec { class: Class::LocalEntity, ..entity("docker_host", &["id", "user_id", "docker_type", "name"]) },
-    TableSpec { class: Class::LocalEntity, ..entity("remote_browser", &["id", "user_id", "name"]) },
-    entity("tag", &["id", "name", "color"]),
-    entity("notification", &["id", "name", "active", "user_id", "is_default"]),
+    entity("api_key", &["id", "name", "user_id", "created_date", "active", "expires"], &[goes("user_id", USER)]),
+    local("proxy", &["id", "user_id", "protocol", "host", "port", "auth", "active", "default"]),
+    local("docker_host", &["id", "user_id", "docker_type", "name"]),
+    local("remote_browser", &["id", "user_id", "name"]),
+    entity("tag", &["id", "name", "color"], &[]),
+    entity(NOTIFICATION, &["id", "name", "active", "user_id", "is_default"], &[]),
     TableSpec {
         upload: Some("icon"),
-        ..entity("status_page", &["id", "slug", "title", "icon", "theme", "published", "modified_date", "show_tags"])
+        ..entity(
+            "status_page",
+            &["id", "slug", "title", "icon", "theme", "published", "modified_date", "show_tags"],
+            &[],
+        )
     },
-    entity("group", &["id", "name", "public", "active", "weight", "status_page_id"]),
+    entity(
+        "group",
+        &["id", "name", "public", "active", "weight", "status_page_id"],
+        &[goes("status_page_id", "status_page")],
+    ),
     TableSpec {
         runtime: &["dns_last_result"],
+        loaded: true,
         ..entity(
-            "monitor",
+            MONITOR,
             &[
                 "id",
                 "name",
@@ -91,22 +146,54 @@ pub const TABLES: &[TableSpec] = &[
                 "docker_host",
                 "remote_browser",
             ],
+            &[
+                stays("user_id", USER),
+                stays("proxy_id", "proxy"),
+                stays("docker_host", "docker_host"),
+                stays("remote_browser", "remote_browser"),
+                stays(PARENT, MONITOR),
+            ],
         )
     },
     TableSpec {
         runtime: &["last_start_date"],
+        loaded: true,
         ..entity(
             "maintenance",
             &["id", "title", "active", "strategy", "start_date", "end_date", "cron", "timezone", "duration"],
+            &[stays("user_id", USER)],
         )
     },
-    entity("incident", &["id", "title", "style", "pin", "active", "status_page_id"]),
-    link("monitor_notification", &["monitor_id", "notification_id"]),
-    link("monitor_tag", &["monitor_id", "tag_id", "value"]),
-    link("monitor_group", &["monitor_id", "group_id", "weight", "send_url"]),
-    link("monitor_maintenance", &["monitor_id", "maintenance_id"]),
-    link("maintenance_status_page", &["status_page_id", "maintenance_id"]),
-    link("status_page_cname", &["status_page_id", "domain"]),
+    entity(
+        "incident",
+        &["id", "title", "style", "pin", "active", "status_page_id"],
+        &[goes("status_page_id", "status_page")],
+    ),
+    link(
+        MONITOR_NOTIFICATION,
+        &["monitor_id", "notification_id"],
+        &[goes("monitor_id", MONITOR), goes("notification_id", NOTIFICATION)],
+    ),
+    link("monitor_tag", &["monitor_id", "tag_id", "value"], &[goes("monitor_id", MONITOR), goes("tag_id", "tag")]),
+    link(
+        "monitor_group",
+        &["monitor_id", "group_id", "weight", "send_url"],
+        &[goes("monitor_id", MONITOR), goes("group_id", "group")],
+    ),
+    link(
+        "monitor_maintenance",
+        &["monitor_id", "maintenance_id"],
+        &[goes("monitor_id", MONITOR), goes("maintenance_id", "maintenance")],
+    ),
+    link(
+        "maintenance_status_page",
+        &["status_page_id", "maintenance_id"],
+        &[goes("status_page_id", "status_page"), goes("maintenance_id", "maintenance")],
+    ),
+    TableSpec {
+        loaded: true,
+        ..link("status_page_cname", &["status_page_id", "domain"], &[goes("status_page_id", "status_page")])
+    },
 ];
 
 /// Tables without which a database is not one of a supported Uptime Kuma.
@@ -139,6 +226,11 @@ pub const USER: &str = "user";
 
 /// The table of monitors.
 pub const MONITOR: &str = "monitor";
+
+/// The tables of notifications: whom to tell, and which monitor tells whom.
+pub const NOTIFICATION: &str = "notification";
+/// See [`NOTIFICATION`].
+pub const MONITOR_NOTIFICATION: &str = "monitor_notification";
 
 /// The column of a monitor that names the group it belongs to.
 pub const PARENT: &str = "parent";

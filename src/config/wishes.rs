@@ -1,0 +1,266 @@
+//! What a replica wishes for itself: which part of the main's configuration it takes over, and what differs here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::catalog::{self, Class};
+use crate::model::digest::Digest;
+use crate::model::value::Value;
+
+/// What a replica takes over, and when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// All configuration, whenever the newest snapshot is not the one applied last.
+    #[default]
+    Snapshot,
+    /// All but the notifications, whenever the rows here differ from the newest snapshot's.
+    Default,
+    /// All, in two groups: the notifications, and the rest; each whenever its rows here differ from the newest
+    /// snapshot's.
+    NotificationsInsertMerge,
+}
+
+/// Whose values the rows of a table have that must exist on every host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Values {
+    /// The main's.
+    #[default]
+    Follow,
+    /// This host's own, as soon as a row is here.
+    Keep,
+}
+
+/// Which alerts a replica sends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Alerts {
+    /// Those that the main sends.
+    #[default]
+    All,
+    /// None: it is a silent standby.
+    None,
+}
+
+/// What of the main's configuration is not taken over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Exclude {
+    /// Whole tables, and those whose rows belong to rows of them.
+    pub tables: Vec<String>,
+    /// Monitors that have one of these tags, by the tag's name.
+    pub monitor_tags: Vec<String>,
+    /// Monitors with a name that matches one of these patterns.
+    pub monitor_names: Vec<String>,
+    /// Monitors of these types.
+    pub monitor_types: Vec<String>,
+    /// Groups of monitors with a name that matches one of these patterns, and everything in them.
+    pub monitor_groups: Vec<String>,
+}
+
+impl Exclude {
+    /// Whether it names any monitors.
+    pub fn monitors(&self) -> bool {
+        let Self { tables: _, monitor_tags, monitor_names, monitor_types, monitor_groups } = self;
+        [monitor_tags, monitor_names, monitor_types, monitor_groups].into_iter().any(|names| !names.is_empty())
+    }
+}
+
+/// Whose values rows have, by table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalEntities {
+    /// Who logs in here. Rows are matched by id, so that what users own stays theirs.
+    pub user: Values,
+    /// Proxies.
+    pub proxy: Values,
+    /// Docker hosts.
+    pub docker_host: Values,
+    /// Remote browsers.
+    pub remote_browser: Values,
+}
+
+impl LocalEntities {
+    /// Whose values the rows of `table` have.
+    pub fn values(&self, table: &str) -> Values {
+        match table {
+            catalog::USER => self.user,
+            "proxy" => self.proxy,
+            "docker_host" => self.docker_host,
+            "remote_browser" => self.remote_browser,
+            _ => Values::Follow,
+        }
+    }
+}
+
+/// A value that a column can be set to, or compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// Stored as 0 or 1, as Uptime Kuma does.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A real.
+    Real(f64),
+    /// Text.
+    Text(String),
+}
+
+impl Scalar {
+    /// As SQLite stores it.
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Boolean(boolean) => Value::Integer((*boolean).into()),
+            Self::Integer(number) => Value::Integer(*number),
+            Self::Real(number) => Value::Real(*number),
+            Self::Text(text) => Value::text(text.as_str()),
+        }
+    }
+}
+
+/// Columns that have other values here than on the main.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// In which table.
+    pub table: String,
+    /// Only in rows that have all of these values; in all rows if there are none.
+    #[serde(default, rename = "where")]
+    pub matching: BTreeMap<String, Scalar>,
+    /// The columns with their values.
+    #[serde(default)]
+    pub set: BTreeMap<String, Scalar>,
+    /// Columns that are NULL here.
+    #[serde(default)]
+    pub clear: Vec<String>,
+}
+
+impl Override {
+    /// The columns it gives a value, with that value.
+    pub fn values(&self) -> impl Iterator<Item = (&str, Value)> {
+        let set = self.set.iter().map(|(column, scalar)| (column.as_str(), scalar.value()));
+        set.chain(self.clear.iter().map(|column| (column.as_str(), Value::Null)))
+    }
+
+    /// All columns it names.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.matching.keys().chain(self.set.keys()).chain(&self.clear).map(String::as_str)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Some(spec) = catalog::find(&self.table) else {
+            return Err(format!("'{}' is not a table that is replicated; {}", self.table, tables()));
+        };
+        if self.set.is_empty() && self.clear.is_empty() {
+            return Err("it sets nothing: name columns in set or in clear".to_owned());
+        }
+        if self.matching.contains_key(catalog::ID) && spec.class == Class::Link {
+            return Err(format!("rows of {} have no id that is the same on all hosts", spec.name));
+        }
+        let given = || self.set.keys().chain(&self.clear).map(String::as_str);
+        if let Some(twice) = self.set.keys().find(|column| self.clear.contains(column)) {
+            return Err(format!("column {twice} is both set and cleared"));
+        }
+        let identity = |column: &&str| *column == catalog::ID || *column == catalog::CREATED;
+        if let Some(column) = given().find(identity) {
+            return Err(format!("column {column} says which row it is, and cannot be set"));
+        }
+        match given().find(|column| !spec.travels(column)) {
+            Some(column) => Err(format!("column {column} of {} is written by Uptime Kuma itself", spec.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that makes the configuration of a replica another one than the main's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Wishes {
+    /// What is taken over, and when.
+    pub strategy: Strategy,
+    /// What is not.
+    pub exclude: Exclude,
+    /// Whose values some tables have.
+    pub local_entities: LocalEntities,
+    /// Types of monitors that are paused here, because they look at the host they run on, or wait for it to be
+    /// called.
+    pub paused_types: Vec<String>,
+    /// Values of its own.
+    pub overrides: Vec<Override>,
+    /// What its monitors are called in alerts beside their names.
+    pub label: Option<String>,
+    /// Which alerts it sends.
+    pub alerts: Alerts,
+    /// Keys of settings that are taken over.
+    pub settings: Vec<String>,
+}
+
+/// Types of monitors that make no sense on two hosts.
+pub(super) const PAUSED_TYPES: [&str; 5] = ["docker", "pm2", "push", "system-service", "tailscale-ping"];
+
+/// The longest label, in characters: it stands in the name of each monitor.
+const MAX_LABEL: usize = 40;
+
+impl Wishes {
+    /// Which wishes these are: others have another digest.
+    pub fn digest(&self) -> Digest {
+        // Strings, numbers and maps with string keys: it cannot fail.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Whether the notifications here are left alone.
+    pub fn own_notifications(&self) -> bool {
+        self.strategy == Strategy::Default
+            || self
+                .excluded()
+                .any(|table| [catalog::NOTIFICATION, catalog::MONITOR_NOTIFICATION, catalog::MONITOR].contains(&table))
+    }
+
+    /// The tables that are excluded by name.
+    pub fn excluded(&self) -> impl Iterator<Item = &str> {
+        let notifications = (self.strategy == Strategy::Default).then_some(catalog::NOTIFICATION);
+        self.exclude.tables.iter().map(String::as_str).chain(notifications)
+    }
+
+    /// Says what cannot be wished for.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Some(table) = self.exclude.tables.iter().find(|table| catalog::find(table).is_none()) {
+            return Err(format!("replica.exclude.tables: '{table}' is not a table that is replicated; {}", tables()));
+        }
+        let Exclude { tables: _, monitor_tags, monitor_names, monitor_types, monitor_groups } = &self.exclude;
+        for (key, names) in [
+            ("monitor-tags", monitor_tags),
+            ("monitor-names", monitor_names),
+            ("monitor-types", monitor_types),
+            ("monitor-groups", monitor_groups),
+        ] {
+            if names.iter().any(String::is_empty) {
+                return Err(format!("replica.exclude.{key} has an empty text in it"));
+            }
+        }
+        for (number, one) in (1..).zip(&self.overrides) {
+            one.check().map_err(|reason| format!("replica.overrides, number {number}: {reason}"))?;
+        }
+        if let Some(label) = &self.label {
+            let plain = !label.trim().is_empty() && !label.chars().any(char::is_control);
+            if !plain || label.chars().count() > MAX_LABEL {
+                return Err(format!("replica.label must have 1 to {MAX_LABEL} characters, such as \"fra1\""));
+            }
+        }
+        if self.alerts == Alerts::None && self.own_notifications() {
+            return Err(
+                "replica.alerts: the notifications of this host are not the main's, so they cannot be switched \
+                        off here; use another strategy, or detach them from the monitors in Uptime Kuma"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn tables() -> String {
+    let names: Vec<&str> = catalog::TABLES.iter().map(|spec| spec.name).collect();
+    format!("there are {}", names.join(", "))
+}
