@@ -1,24 +1,65 @@
 //! Turns what the main has into what this replica wants.
 //!
 //! Whatever is wanted locally is decided here and nowhere else, before the plan is made, so that a plan
-//! never has to know why a row is wanted.
+//! never has to know why a row is wanted. What is left alone is wanted as it is here.
 
-use crate::config::Wishes;
+mod exclude;
+mod local_entities;
+mod overrides;
+mod references;
+mod scope;
+
+use crate::config::{Alerts, Wishes};
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::{Configuration, Table};
 use crate::model::value::Value;
 use crate::model::{catalog, harm};
 
+pub use scope::{Part, managed, only, parts};
+
+/// What a replica wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Localised {
+    /// All of it: what comes from the main, and what is left alone as it is here.
+    pub configuration: Configuration,
+    /// What came of each wish, for people.
+    pub notes: Vec<String>,
+}
+
 /// The configuration a replica is to have: that of the main, as far as `wishes` take it over.
 ///
 /// # Errors
-/// Those of [`fitting`].
-pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Configuration> {
-    let mut wanted = fitting(main, here)?;
-    for table in wanted.tables.iter_mut().filter(|table| table.spec.name == catalog::MONITOR) {
-        pause(table, &wishes.paused_types);
+/// [`Kind::Config`] if the wishes do not fit what the main has, and those of [`fitting`].
+pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Localised> {
+    let alone = scope::left_alone(wishes);
+    let mut wanted = main.clone();
+    let mut notes = Vec::new();
+    exclude::monitors(&mut wanted, &wishes.exclude, &mut notes)?;
+    references::keep_own(&mut wanted, here, &alone);
+    pause(&mut wanted, &wishes.paused_types, &mut notes);
+    overrides::set(&mut wanted, &wishes.overrides, &mut notes)?;
+    if wishes.alerts == Alerts::None
+        && let Some(links) = wanted.table_mut(catalog::MONITOR_NOTIFICATION)
+    {
+        links.rows.clear();
+        notes.push("alerts: none".to_owned());
     }
-    Ok(wanted)
+    local_entities::keep(&mut wanted, here, wishes, &mut notes)?;
+    for table in wanted.tables.iter_mut().filter(|table| alone.contains(table.spec.name)) {
+        if let Some(own) = here.table(table.spec.name) {
+            table.clone_from(own);
+        }
+        notes.push(format!("left alone: {}", table.spec.name));
+    }
+    references::mend(&mut wanted, here, |table| if alone.contains(table) { here } else { main });
+    // A page of this host may have a file of the same name.
+    let files = scope::without(&wanted, &alone).upload_names();
+    wanted.files.retain(|file| files.binary_search(&file.name).is_ok());
+    for table in &mut wanted.tables {
+        table.sort();
+    }
+    check(&wanted, here)?;
+    Ok(Localised { configuration: wanted, notes })
 }
 
 /// `configuration` as it is, if it can be this host's.
@@ -28,6 +69,11 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
 /// [`Kind::SchemaDiffers`] if the rows do not fit the tables
 /// `here` (the schema gate rules that out for a snapshot).
 pub fn fitting(configuration: &Configuration, here: &Configuration) -> Result<Configuration> {
+    check(configuration, here)?;
+    Ok(configuration.clone())
+}
+
+fn check(configuration: &Configuration, here: &Configuration) -> Result<()> {
     if !configuration.has_user() {
         return Err(Error::new(Kind::NoUser, "the configuration to apply has no user who could log in"));
     }
@@ -42,20 +88,27 @@ pub fn fitting(configuration: &Configuration, here: &Configuration) -> Result<Co
         let what = format!("the rows of {} do not fit the tables of this database", table.spec.name);
         return Err(Error::new(Kind::SchemaDiffers, what));
     }
-    Ok(configuration.clone())
+    Ok(())
 }
 
 /// Pauses the monitors of some types, as Uptime Kuma does when somebody pauses them.
-fn pause(monitors: &mut Table, types: &[String]) {
+fn pause(wanted: &mut Configuration, types: &[String], notes: &mut Vec<String>) {
+    let Some(monitors) = wanted.table_mut(catalog::MONITOR) else { return };
     let (Some(kind), Some(active)) = (monitors.position(catalog::TYPE), monitors.position(catalog::ACTIVE)) else {
         return;
     };
     let paused = |value: &Value| value.as_text().is_some_and(|text| types.iter().any(|kind| kind == text));
+    let mut count = 0;
     for row in &mut monitors.rows {
         if row.get(kind).is_some_and(paused)
             && let Some(active) = row.get_mut(active)
+            && *active != Value::Integer(0)
         {
             *active = Value::Integer(0);
+            count += 1;
         }
+    }
+    if count > 0 {
+        notes.push(format!("paused by their type: {count} monitors"));
     }
 }

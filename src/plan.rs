@@ -72,6 +72,15 @@ impl Plan {
     }
 }
 
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.inserts += other.inserts;
+        self.updates += other.updates;
+        self.deletes += other.deletes;
+        self.files += other.files;
+    }
+}
+
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} rows to add, {} to change, {} to remove", self.inserts, self.updates, self.deletes)?;

@@ -382,10 +382,10 @@ fn strays_are_told_by_order_and_not_by_time() {
 fn a_role_is_written_without_touching_the_rest_of_the_file() {
     let path = Path::new("config.toml");
     let text = "# ours\nrole = \"replica\"  # for now\nrepository='/r'\n\n[replica]\nstrategy = \"snapshot\"\n";
-    let changed = config::with_role(text, Role::Main, path).unwrap();
+    let changed = config::with(text, &["role"], "main", path).unwrap();
     assert_eq!(changed, text.replace("\"replica\"  #", "\"main\"  #"));
     assert_eq!(Settings::parse(&changed, path).unwrap().role, Role::Main);
-    assert_eq!(config::with_role("role = ", Role::Main, path).unwrap_err().kind(), Kind::Config);
+    assert_eq!(config::with("role = ", &["role"], "main", path).unwrap_err().kind(), Kind::Config);
 }
 
 #[test]

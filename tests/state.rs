@@ -23,8 +23,10 @@ use kuma_replicator::model::state::{
     Setback, State, VERSION,
 };
 
-/// The bytes of version 1, as they were when it was released. They are never edited.
-const GOLDEN: &[u8] = include_bytes!("golden/state-1.json");
+/// The bytes of each version, as they were when it was released. They are never edited.
+const GOLDEN_1: &[u8] = include_bytes!("golden/state-1.json");
+/// See [`GOLDEN_1`].
+const GOLDEN: &[u8] = include_bytes!("golden/state-2.json");
 
 fn golden() -> State {
     let snapshot = |digit: char| -> SnapshotId { digit.to_string().repeat(64).parse().unwrap() };
@@ -64,6 +66,7 @@ fn golden() -> State {
                 snapshot: snapshot('c'),
                 reason: "it does not answer".to_owned(),
                 at: at("2026-01-01T00:00:00Z"),
+                wishes: Some(two),
             }),
             setback: Some(Setback {
                 snapshot: snapshot('f'),
@@ -82,6 +85,7 @@ fn golden() -> State {
             left: Some(Left { digest: one, schema: two }),
             drift: Some(Drift { digest: two, since: at("2026-01-02T00:00:00Z") }),
             stopped: Some(at("2026-01-01T00:00:00Z")),
+            wishes: Some(one),
         },
         intent: Some(Intent {
             snapshot: Some(snapshot('e')),
@@ -106,18 +110,30 @@ fn golden() -> State {
 }
 
 #[test]
-fn version_1_is_what_it_was() {
+fn version_2_is_what_it_was() {
     let rendered = golden().render();
     if rendered != GOLDEN {
-        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-1.json");
+        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-2.json");
         fs::write(path, &rendered).unwrap();
-        panic!("version 1 has changed: compare tests/golden/state-1.json with {path}; a change needs version 2");
+        panic!("version 2 has changed: compare tests/golden/state-2.json with {path}; a change needs version 3");
     }
     assert_eq!(State::parse(GOLDEN).unwrap(), golden());
     let empty = State::default();
     assert_eq!(State::parse(&empty.render()).unwrap(), empty);
     // What an older state may lack is optional.
-    assert_eq!(State::parse(b"{\"version\":1}").unwrap(), empty);
+    assert_eq!(State::parse(b"{\"version\":2}").unwrap(), empty);
+}
+
+/// It becomes version 2, without what that knows more.
+#[test]
+fn version_1_is_still_read() {
+    let mut expected = golden();
+    expected.replica.wishes = None;
+    if let Some(refused) = &mut expected.replica.refused {
+        refused.wishes = None;
+    }
+    assert_eq!(State::parse(GOLDEN_1).unwrap(), expected);
+    assert_eq!(State::parse(b"{\"version\":1}").unwrap(), State::default());
 }
 
 /// Content of a state file and a part of what is said about it.
@@ -133,11 +149,11 @@ fn unusable() -> Vec<(Vec<u8>, &'static str)> {
         (b"null".to_vec(), "damaged"),
         (b"[]".to_vec(), "damaged"),
         (b"{}".to_vec(), "damaged"),
-        (replaced("\"version\": 1", "\"version\": 2"), "version 2"),
-        (replaced("\"version\": 1", "\"version\": 0"), "version 0"),
-        (replaced("\"version\": 1", "\"version\": \"1\""), "damaged"),
-        (replaced("\"version\": 1", "\"version\": 1, \"version\": 1"), "damaged"),
-        (replaced("\"version\": 1", "\"version\": 1, \"future\": 1"), "unknown field"),
+        (replaced("\"version\": 2", "\"version\": 3"), "version 3"),
+        (replaced("\"version\": 2", "\"version\": 0"), "version 0"),
+        (replaced("\"version\": 2", "\"version\": \"2\""), "damaged"),
+        (replaced("\"version\": 2", "\"version\": 2, \"version\": 2"), "damaged"),
+        (replaced("\"version\": 2", "\"version\": 2, \"future\": 1"), "unknown field"),
         (replaced("\"epoch\": 3", "\"epoch\": -3"), "damaged"),
         (replaced("\"epoch\": 3", "\"epoch\": 3, \"future\": 1"), "unknown field"),
         (replaced("\"start\": true", "\"start\": true, \"future\": 1"), "unknown field"),

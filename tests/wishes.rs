@@ -62,7 +62,7 @@ const TYPES: [&str; 7] = ["http", "http", "push", "group", "docker", "dns", "tai
 fn monitors_of_some_types_are_paused_on_replicas() {
     let main = monitors(&TYPES);
     assert_eq!(active(&main), [1, 3, 5, 7].into());
-    let wanted = |wishes: &str| localise::wanted(&main, &main, &replica(wishes).replica.wishes).unwrap();
+    let wanted = |wishes: &str| localise::wanted(&main, &main, &replica(wishes).replica.wishes).unwrap().configuration;
     assert_eq!(active(&wanted("")), [1].into(), "push, docker and tailscale are paused by default");
     assert_eq!(wanted("paused-types = []"), main);
     assert_eq!(active(&wanted("paused-types = [\"http\", \"nonsense\"]")), [3, 5, 7].into());
@@ -70,8 +70,13 @@ fn monitors_of_some_types_are_paused_on_replicas() {
     let mut odd = monitors(&["push", "push"]);
     let at = odd.tables[1].position("active").unwrap();
     odd.tables[1].rows[0][at] = t("true");
-    let wanted = localise::wanted(&odd, &odd, &replica("").replica.wishes).unwrap();
-    assert_eq!(plan(&wanted, &localise::wanted(&odd, &wanted, &replica("").replica.wishes).unwrap()).size().updates, 0);
+    let wanted = localise::wanted(&odd, &odd, &replica("").replica.wishes).unwrap().configuration;
+    assert_eq!(
+        plan(&wanted, &localise::wanted(&odd, &wanted, &replica("").replica.wishes).unwrap().configuration)
+            .size()
+            .updates,
+        0
+    );
     assert!(active(&wanted).is_empty());
 }
 

@@ -18,12 +18,13 @@ use crate::host::files::{self, Store};
 use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, System, notify, repository};
+use crate::localise::{self, Localised};
+use crate::logging;
 use crate::model::limits::MAX_SETTINGS;
 use crate::model::manifest::Place;
 use crate::model::state::{Intent, State};
 use crate::plan::plan;
 use crate::report::{InitDocument, PlanDocument, SnapshotsDocument, StatusDocument, print};
-use crate::{localise, logging};
 
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
@@ -251,7 +252,8 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         return Ok(document("held", reason).snapshot(snapshot));
     }
-    let wanted = localise::wanted(&dump.configuration, &here.configuration, &settings.replica.wishes)?;
+    let Localised { configuration: wanted, notes } =
+        localise::wanted(&dump.configuration, &here.configuration, &settings.replica.wishes)?;
     if state.replica.applied.is_none() {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }

@@ -235,22 +235,29 @@ impl Settings {
     }
 }
 
-/// The text of a configuration file with another role, and everything else as it was written.
+/// The text of a configuration file with another text as the value of `key`, and everything else as it was written.
+/// The tables that `key` names are made where they are missing.
 ///
 /// # Errors
-/// [`Kind::Config`] if it is no TOML.
-pub fn with_role(text: &str, role: Role, path: &Path) -> Result<String> {
-    let mut document: toml_edit::DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        Error::new(Kind::Config, format!("configuration {} is not valid", path.display())).because(error)
-    })?;
-    let mut value = toml_edit::Value::from(role.to_string());
-    match document.get_mut("role").and_then(toml_edit::Item::as_value_mut) {
+/// [`Kind::Config`] if it is no TOML, or not of that form.
+pub fn with(text: &str, key: &[&str], value: &str, path: &Path) -> Result<String> {
+    let unfit = || Error::new(Kind::Config, format!("configuration {} is not valid", path.display()));
+    let mut document: toml_edit::DocumentMut =
+        text.parse().map_err(|error: toml_edit::TomlError| unfit().because(error))?;
+    let Some((last, tables)) = key.split_last() else { return Ok(text.to_owned()) };
+    let mut table: &mut dyn toml_edit::TableLike = document.as_table_mut();
+    for name in tables {
+        let entry = table.entry(name).or_insert_with(toml_edit::table);
+        table = entry.as_table_like_mut().ok_or_else(|| unfit().because(format!("{name} is no table")))?;
+    }
+    let mut value = toml_edit::Value::from(value);
+    match table.get_mut(last).and_then(toml_edit::Item::as_value_mut) {
         Some(old) => {
             *value.decor_mut() = old.decor().clone();
             *old = value;
         }
         None => {
-            document.insert("role", toml_edit::Item::Value(value));
+            table.insert(last, toml_edit::Item::Value(value));
         }
     }
     Ok(document.to_string())

@@ -1,6 +1,7 @@
 //! What a replica wishes for itself: which part of the main's configuration it takes over, and what differs here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,15 @@ pub enum Alerts {
     All,
     /// None: it is a silent standby.
     None,
+}
+
+impl fmt::Display for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::None => "none",
+        })
+    }
 }
 
 /// What of the main's configuration is not taken over.

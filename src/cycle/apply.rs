@@ -4,16 +4,16 @@
 use crate::config::{SchemaPolicy, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
-use crate::localise;
+use crate::localise::{self, Part};
+use crate::model::configuration::Configuration;
 use crate::model::dump::{self, Dump, Fault};
 use crate::model::snapshot::Snapshot;
 use crate::model::state::{Applied, Held, State};
-use crate::plan::plan;
+use crate::plan::{Size, plan};
 
 use super::obtain::{Obtained, obtain, up_to_date};
-use super::publish::Prepared;
 use super::replace::{Goal, refuse, replace};
-use super::{Event, Host, Orders, Outcome, drift, held};
+use super::{Event, Export, Host, Orders, Outcome, drift, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -25,16 +25,18 @@ pub(super) async fn run<H: Host>(
     state: &mut State,
     orders: &Orders,
 ) -> Result<Outcome> {
-    let (snapshot, here, bytes) = match obtain(host, settings, state, orders).await? {
-        Obtained::Dump(snapshot, here, bytes) => (snapshot, here, bytes),
+    let (snapshot, here, bytes, fetched) = match obtain(host, settings, state, orders).await? {
+        Obtained::Dump(snapshot, here, bytes) => (snapshot, here, bytes, true),
+        Obtained::Kept(snapshot, here, bytes) => (snapshot, here, bytes, false),
         Obtained::Nothing(outcome) => return Ok(outcome),
     };
     // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
     let Verified(dump) = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
         refuse(host, state, Some(&snapshot.id), error);
     })?;
-    host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
-    drop(bytes);
+    if fetched {
+        host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
+    }
     let policy = settings.replica.schema;
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, policy) {
         let schema = here.schema.fingerprint();
@@ -43,40 +45,29 @@ pub(super) async fn run<H: Host>(
         return Ok(outcome);
     }
 
-    let blames = |error: &Error| matches!(error.kind(), Kind::Unwritable | Kind::NoUser);
+    let wishes = &settings.replica.wishes;
     let wanted = if orders.as_main {
         localise::fitting(&dump.configuration, &here.configuration)
     } else {
-        localise::wanted(&dump.configuration, &here.configuration, &settings.replica.wishes)
+        localise::wanted(&dump.configuration, &here.configuration, wishes).map(|wanted| wanted.configuration)
     };
     let wanted = wanted.inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
         }
     })?;
+    drop(dump);
     if state.replica.applied.is_none() && !orders.confirm_shrink {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
-    let changes = plan(&here.configuration, &wanted);
-    let size = changes.size();
-    let written = !changes.is_empty();
-    if written {
-        host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
-        host.rehearse(&changes, &here.configuration, &wanted).await.inspect_err(|error| {
-            if blames(error) {
-                refuse(host, state, Some(&snapshot.id), error);
-            }
-        })?;
-        // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
-        let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
-        let goal = Goal { wanted: &wanted, changes: &changes, schema: &here.schema };
-        let replaced = replace(host, settings, state, Some(&snapshot.id), goal).await;
-        let State { intent, replica, .. } = state;
-        if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
-            // It failed before anything was stopped.
-            replica.refused = refused;
+    let parts = if orders.as_main { &[Part::Whole] } else { localise::parts(wishes.strategy) };
+    let (mut here, mut size) = (here, Size::default());
+    for part in parts {
+        if size != Size::default() {
+            here = host.export().await?;
         }
-        replaced?;
+        let wanted = part.of(&wanted, &here.configuration);
+        size += apply_part(host, settings, state, orders, &snapshot, (&here, &wanted)).await?;
     }
 
     state.intent = None;
@@ -84,16 +75,66 @@ pub(super) async fn run<H: Host>(
     state.replica.refused = None;
     state.replica.setback = None;
     state.replica.restored = None;
+    let written = size != Size::default();
+    drift::remember(host, state, wishes, (!written).then_some(&here)).await;
+    if fetched {
+        keep(host, &bytes);
+    }
+    // Without them it is not what this replica wishes for.
+    state.replica.wishes = (!orders.as_main).then(|| wishes.digest());
     let id = snapshot.id.clone();
     let digest = snapshot.label.digest;
-    let content = (!written).then(|| Prepared::new(here).content());
-    drift::remember(host, state, content).await;
     state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.label.place, digest, at: host.now() });
     if written {
         host.tell(&Event::Applied { snapshot: id.clone(), digest, size });
         Ok(Outcome::Applied(id))
     } else {
         Ok(up_to_date(host, state, &id))
+    }
+}
+
+/// Puts a part of the snapshot in force, if it is not yet. Returns how much that took.
+async fn apply_part<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    orders: &Orders,
+    snapshot: &Snapshot,
+    (here, wanted): (&Export, &Configuration),
+) -> Result<Size> {
+    let changes = plan(&here.configuration, wanted);
+    let size = changes.size();
+    if changes.is_empty() {
+        return Ok(size);
+    }
+    host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
+    host.rehearse(&changes, &here.configuration, wanted).await.inspect_err(|error| {
+        if blames(error) {
+            refuse(host, state, Some(&snapshot.id), error);
+        }
+    })?;
+    // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
+    let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
+    let goal = Goal { wanted, changes: &changes, schema: &here.schema };
+    let replaced = replace(host, settings, state, Some(&snapshot.id), goal).await;
+    let State { intent, replica, .. } = state;
+    if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
+        // It failed before anything was stopped.
+        replica.refused = refused;
+    }
+    replaced.map(|()| size)
+}
+
+/// Whether an error is the fault of what was to be applied.
+fn blames(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unwritable | Kind::NoUser)
+}
+
+/// Keeps the dump that is now in force. Without it, the next cycle that needs it asks the repository.
+fn keep<H: Host>(host: &mut H, dump: &[u8]) {
+    if let Err(error) = host.keep_applied(dump) {
+        let text = format!("the snapshot in force is not kept here: {}", error.chain());
+        host.tell(&Event::Warning { text });
     }
 }
 

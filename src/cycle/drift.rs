@@ -1,12 +1,16 @@
-//! Whether somebody edited the configuration of a replica: what the last apply left there, against what is there.
+//! Whether the snapshot in force is to be applied again: this replica wishes something else than before, it was
+//! booted, or somebody edited what the last apply left there.
 
-use crate::config::{OnDrift, Settings};
+use crate::config::{OnDrift, Settings, Wishes};
 use crate::decide::Content;
 use crate::error::{Exit, Result};
-use crate::model::snapshot::SnapshotId;
+use crate::localise;
+use crate::model::digest::Digest;
+use crate::model::dump;
+use crate::model::snapshot::Snapshot;
 use crate::model::state::{Drift, Left, State};
 
-use super::{Event, Host, prepare};
+use super::{Event, Export, Host};
 
 /// Compares, tells a new difference once, and says whether `snapshot`, which is in force, is to be applied again.
 ///
@@ -16,10 +20,18 @@ pub(super) async fn calls_for_apply<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    snapshot: &SnapshotId,
+    snapshot: &Snapshot,
 ) -> Result<bool> {
-    let Content { digest, schema } = match prepare(host).await {
-        Ok(prepared) => prepared.content(),
+    let wishes = settings.replica.wishes.digest();
+    // A snapshot that was taken back when it was applied again is not tried every minute.
+    let refused = state.replica.with(wishes).refused.is_some_and(|refused| refused.snapshot.same(&snapshot.id));
+    let applied = state.replica.applied.as_ref().map(|applied| applied.at);
+    let booted = settings.replica.apply_on_boot && applied.is_none_or(|at| at < host.booted());
+    if state.replica.wishes != Some(wishes) || booted {
+        return Ok(!refused);
+    }
+    let Content { digest, schema } = match host.export().await {
+        Ok(export) => content(&export, &settings.replica.wishes),
         // Uptime Kuma migrates, say: there is time in the next cycle.
         Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(false),
         Err(error) => return Err(error),
@@ -34,8 +46,6 @@ pub(super) async fn calls_for_apply<H: Host>(
             return Ok(false);
         }
     }
-    // A snapshot that was taken back when it was applied again is not tried every minute.
-    let refused = replica.refused.as_ref().is_some_and(|refused| refused.snapshot.same(snapshot));
     let overwrite = settings.replica.on_drift == OnDrift::Overwrite && !refused;
     if replica.drift.as_ref().is_none_or(|drift| drift.digest != digest) {
         replica.drift = Some(Drift { digest, since: host.now() });
@@ -44,14 +54,20 @@ pub(super) async fn calls_for_apply<H: Host>(
     Ok(overwrite)
 }
 
-/// Remembers what an apply has left: `content` if it wrote nothing; else what is there once Uptime Kuma runs with
-/// it, as that completes some rows at its start.
-pub(super) async fn remember<H: Host>(host: &mut H, state: &mut State, content: Option<Content>) {
-    let content = match content {
-        Some(content) => Some(content),
+/// Remembers what an apply has left: what was there before, if it wrote nothing; else what is there once Uptime Kuma
+/// runs with it, as that completes some rows at its start.
+pub(super) async fn remember<H: Host>(host: &mut H, state: &mut State, wishes: &Wishes, unwritten: Option<&Export>) {
+    let content = match unwritten {
+        Some(export) => Some(content(export, wishes)),
         // What cannot be read now is taken as it is in the next cycle.
-        None => prepare(host).await.ok().map(|prepared| prepared.content()),
+        None => host.export().await.ok().map(|export| content(&export, wishes)),
     };
     state.replica.left = content.map(|Content { digest, schema }| Left { digest, schema });
     state.replica.drift = None;
+}
+
+/// What of an export is replicated to a host with these wishes.
+pub(super) fn content(export: &Export, wishes: &Wishes) -> Content {
+    let digest = Digest::of(&dump::body(&localise::managed(&export.configuration, wishes)));
+    Content { digest, schema: export.schema.fingerprint() }
 }

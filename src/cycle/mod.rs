@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::{Role, Settings};
+use crate::config::{Alerts, Role, Settings};
 use crate::decide;
 use crate::error::Result;
 use crate::model::configuration::Configuration;
@@ -158,8 +158,17 @@ pub trait Host {
     /// The dump that was kept last, if any.
     fn previous(&mut self) -> Result<Option<Vec<u8>>>;
 
+    /// Keeps `dump`, that of the snapshot in force, so that it can be applied again without the repository.
+    fn keep_applied(&mut self, dump: &[u8]) -> Result<()>;
+
+    /// The dump that was kept so last, if any.
+    fn applied(&mut self) -> Result<Option<Vec<u8>>>;
+
     /// Makes `role` that of this host from now on, in its configuration file.
     fn set_role(&mut self, role: Role) -> Result<()>;
+
+    /// Makes `alerts` those that this host sends from now on, in its configuration file. Returns what that then says.
+    fn set_alerts(&mut self, alerts: Alerts) -> Result<Settings>;
 }
 
 /// How a cycle ended as designed. Other ends are errors; their kind says which.
@@ -204,6 +213,9 @@ pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, 
     };
     if !matches!(result, Err(_) | Ok(Outcome::Held(_))) {
         state.last_success = Some(at);
+    }
+    if let Some(refused) = state.replica.refused.as_mut().filter(|refused| refused.wishes.is_none()) {
+        refused.wishes = Some(settings.replica.wishes.digest());
     }
     state.last = Some(LastCycle { outcome: outcome.to_owned(), message, error, at });
     match (result, host.save(state)) {

@@ -6,13 +6,15 @@ use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::State;
 
-use super::{Event, Export, Host, Orders, Outcome, deferred, drift, held, tell_stray};
+use super::{Event, Export, Host, Orders, Outcome, deferred, drift, held, tell_stray, verify};
 
 /// What a look and what follows from it bring.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Obtained {
     /// A snapshot that is to be applied, what is here, and the dump, which is not verified yet.
     Dump(Snapshot, Export, Vec<u8>),
+    /// The same of the snapshot in force, whose dump is kept here.
+    Kept(Snapshot, Export, Vec<u8>),
     /// There is nothing to apply.
     Nothing(Outcome),
 }
@@ -52,6 +54,9 @@ pub(super) async fn obtain<H: Host>(
             return Ok(Obtained::Nothing(held(host, state, reason)));
         }
         host.check_interrupted()?;
+        if let Some(bytes) = kept(host, state, &snapshot) {
+            return Ok(Obtained::Kept(snapshot, here, bytes));
+        }
         match host.fetch(&snapshot.id).await {
             Ok(bytes) => return Ok(Obtained::Dump(snapshot, here, bytes)),
             Err(error) if lost.is_none() && matches!(error.kind(), Kind::SnapshotGone | Kind::SnapshotDamaged) => {
@@ -71,14 +76,14 @@ async fn newest<H: Host>(
 ) -> Result<Result<Snapshot, Outcome>> {
     let listing = host.look().await?;
     tell_stray(host, state, decide::stray(&listing));
-    let mut replica = state.replica.clone();
+    let mut replica = state.replica.with(settings.replica.wishes.digest());
     if orders.retry {
         replica.refused = None;
     }
     Ok(match decide::apply(&listing, &replica)? {
         Apply::Fetch(snapshot) => Ok(snapshot.clone()),
         Apply::UpToDate(snapshot) => {
-            if orders.as_main || drift::calls_for_apply(host, settings, state, &snapshot.id).await? {
+            if orders.as_main || drift::calls_for_apply(host, settings, state, snapshot).await? {
                 Ok(snapshot.clone())
             } else {
                 Err(up_to_date(host, state, &snapshot.id))
@@ -94,6 +99,13 @@ async fn newest<H: Host>(
             Err(held(host, state, reason))
         }
     })
+}
+
+/// The dump of `snapshot`, if it is in force, and kept here.
+fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Vec<u8>> {
+    state.replica.applied.as_ref().filter(|applied| applied.digest == snapshot.label.digest)?;
+    // One that cannot be read, or is damaged, or another's, is fetched: the file is no more than a copy.
+    host.applied().ok().flatten().filter(|bytes| verify(bytes, Some(snapshot)).is_ok())
 }
 
 /// Traces that a person has a snapshot tried again, and what had kept it from that.

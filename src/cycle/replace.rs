@@ -218,7 +218,7 @@ async fn resume<H: Host>(
 /// What a person restores is never refused: it is not tried by itself.
 pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>, error: &Error) {
     if let Some(snapshot) = snapshot.cloned() {
-        state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now() });
+        state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now(), wishes: None });
     }
 }
 

@@ -82,7 +82,9 @@ pub async fn prepare_restore<H: Host>(
     let Export { configuration: here, schema, .. } = here;
     // What was here before has the wishes of this host in it already.
     let wanted = match (settings.role, source) {
-        (Role::Replica, Source::Snapshot(_)) => localise::wanted(&dump.configuration, &here, &settings.replica.wishes)?,
+        (Role::Replica, Source::Snapshot(_)) => {
+            localise::wanted(&dump.configuration, &here, &settings.replica.wishes)?.configuration
+        }
         _ => localise::fitting(&dump.configuration, &here)?,
     };
     let changes = plan(&here, &wanted);

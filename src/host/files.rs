@@ -16,6 +16,7 @@ use crate::model::state::State;
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
+const APPLIED: &str = "applied.dump";
 const LOCK: &str = "lock";
 const PRIVATE: u32 = 0o600;
 
@@ -119,6 +120,22 @@ impl Store {
         self.read(PREVIOUS, MAX_DUMP)
     }
 
+    /// Keeps `dump` as that of the snapshot in force.
+    ///
+    /// # Errors
+    /// As for [`Store::save`].
+    pub fn keep_applied(&self, dump: &[u8]) -> Result<()> {
+        self.replace(APPLIED, dump)
+    }
+
+    /// The dump of the snapshot in force, if one is kept.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn applied(&self) -> Result<Option<Vec<u8>>> {
+        self.read(APPLIED, MAX_DUMP)
+    }
+
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         let path = self.directory.join(name);
         match read_small(&path, limit) {
@@ -130,8 +147,8 @@ impl Store {
 }
 
 /// The files in the state directory that tell something, whether they are there or not.
-pub fn written(directory: &Path) -> [PathBuf; 2] {
-    [STATE, PREVIOUS].map(|name| directory.join(name))
+pub fn written(directory: &Path) -> [PathBuf; 3] {
+    [STATE, PREVIOUS, APPLIED].map(|name| directory.join(name))
 }
 
 /// Reads the state in `directory` without a lock: `None` if there is none.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::{self, Role, Settings};
+use crate::config::{self, Alerts, Role, Settings};
 use crate::cycle::{Activity, Event, Export, History, Host};
 use crate::error::{Error, Kind, Result};
 use crate::logging;
@@ -102,6 +102,17 @@ impl System {
     /// The Uptime Kuma of this host.
     pub fn instance(&mut self) -> &mut Instance {
         &mut self.instance
+    }
+
+    /// Gives a key in the configuration file another value, if the file then is valid. Returns what it says.
+    fn configure(&self, key: &[&str], value: &str) -> Result<Settings> {
+        let path = &self.configuration;
+        let text = files::read_small_text(path, MAX_SETTINGS)
+            .map_err(|error| Error::io(format!("read configuration {}", path.display()), error))?;
+        let text = config::with(&text, key, value, path)?;
+        let settings = Settings::parse(&text, path)?;
+        files::rewrite(path, text.as_bytes())?;
+        Ok(settings)
     }
 
     fn restic(&mut self) -> Result<&Restic> {
@@ -309,10 +320,19 @@ impl Host for System {
         self.store.previous()
     }
 
+    fn keep_applied(&mut self, dump: &[u8]) -> Result<()> {
+        self.store.keep_applied(dump)
+    }
+
+    fn applied(&mut self) -> Result<Option<Vec<u8>>> {
+        self.store.applied()
+    }
+
     fn set_role(&mut self, role: Role) -> Result<()> {
-        let path = &self.configuration;
-        let text = files::read_small_text(path, MAX_SETTINGS)
-            .map_err(|error| Error::io(format!("read configuration {}", path.display()), error))?;
-        files::rewrite(path, config::with_role(&text, role, path)?.as_bytes())
+        self.configure(&["role"], &role.to_string()).map(drop)
+    }
+
+    fn set_alerts(&mut self, alerts: Alerts) -> Result<Settings> {
+        self.configure(&["replica", "alerts"], &alerts.to_string())
     }
 }

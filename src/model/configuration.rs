@@ -91,6 +91,11 @@ impl Configuration {
         self.tables.iter().find(|table| table.spec.name == name)
     }
 
+    /// The same, to change it.
+    pub fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
+        self.tables.iter_mut().find(|table| table.spec.name == name)
+    }
+
     /// How many rows each table has; tables without rows are listed with 0.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.tables.iter().map(|table| (table.spec.name.to_owned(), table.rows.len() as u64)).collect()

@@ -1,4 +1,4 @@
-//! What this host remembers between cycles: the content of `state.json`, version 1.
+//! What this host remembers between cycles: the content of `state.json`, version 2.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::digest::Digest;
 use super::manifest::Place;
 use super::snapshot::{MainId, SnapshotId};
 
-/// The version of the state file that this program writes and reads.
-pub const VERSION: u32 = 1;
+/// The version of the state file that this program writes. It reads version 1, too, which has no `wishes`.
+pub const VERSION: u32 = 2;
 
 /// All that is remembered. Everything is optional: a lost state is rebuilt by comparing contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,13 +133,26 @@ pub struct ReplicaState {
     /// When Uptime Kuma was last stopped for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
+    /// The digest of the wishes with which `applied` was applied; none if it was without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<Digest>,
+}
+
+impl ReplicaState {
+    /// What counts for a replica with these wishes: a snapshot that was refused with others may be tried with them.
+    #[must_use]
+    pub fn with(&self, wishes: Digest) -> Self {
+        let mut state = self.clone();
+        state.refused.take_if(|refused| refused.wishes.is_some_and(|others| others != wishes));
+        state
+    }
 }
 
 /// What an apply left in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Left {
-    /// The digest of the configuration.
+    /// The digest of what of the configuration is replicated here.
     pub digest: Digest,
     /// The fingerprint of the schema: a migration may rewrite rows.
     pub schema: Digest,
@@ -149,7 +162,7 @@ pub struct Left {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
-    /// The digest of the configuration with them.
+    /// The digest as in [`Left`] with them.
     pub digest: Digest,
     /// When they were found.
     pub since: Timestamp,
@@ -179,6 +192,9 @@ pub struct Refused {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// The digest of the wishes with which it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<Digest>,
 }
 
 /// Attempts that failed after Uptime Kuma was stopped, for a reason that is not the snapshot's.
@@ -301,10 +317,11 @@ impl State {
             version: u64,
         }
         let any: Any = serde_json::from_slice(bytes).map_err(StateFault::Damaged)?;
-        if any.version != u64::from(VERSION) {
+        if any.version == 0 || any.version > u64::from(VERSION) {
             return Err(StateFault::Newer(any.version));
         }
-        serde_json::from_slice(bytes).map_err(StateFault::Damaged)
+        let state: Self = serde_json::from_slice(bytes).map_err(StateFault::Damaged)?;
+        Ok(Self { version: VERSION, ..state })
     }
 
     /// Whether a state file that [`State::parse`] does not take still says that Uptime Kuma was stopped and is

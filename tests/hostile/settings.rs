@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kuma_replicator::config::{Kuma, Role, Settings, with_role};
+use kuma_replicator::config::{Kuma, Role, Settings, with};
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::discovery::{self, Files, ServiceProperties};
 use kuma_replicator::host::environment;
@@ -40,11 +40,11 @@ fn configurations(budget: Budget) {
         match parsed {
             Err(error) => {
                 prop_assert_eq!(error.kind(), Kind::Config);
-                let _ = with_role(&text, Role::Main, path);
+                let _ = with(&text, &["role"], "main", path);
             }
             Ok(settings) => {
                 for role in [Role::Main, Role::Replica] {
-                    let turned = with_role(&text, role, path);
+                    let turned = with(&text, &["role"], &role.to_string(), path);
                     let turned = Settings::parse(&turned.unwrap(), path).unwrap();
                     prop_assert_eq!(&turned, &Settings { role, ..settings.clone() });
                 }

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use kuma_replicator::config::{Role, Settings};
+use kuma_replicator::config::{self, Alerts, Role, Settings};
 use kuma_replicator::cycle::{self, Activity, Event, Export, History, Host, Orders, Outcome};
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
@@ -92,6 +92,10 @@ pub(crate) struct World {
     pub(crate) disk: Option<Vec<u8>>,
     /// The way back.
     pub(crate) previous: Option<Vec<u8>>,
+    /// The dump of the snapshot in force.
+    pub(crate) applied: Option<Vec<u8>>,
+    /// The configuration file.
+    pub(crate) configuration: String,
     /// The time.
     pub(crate) clock: Timestamp,
     /// When this host was booted.
@@ -134,6 +138,8 @@ impl World {
             pruned: None,
             disk: None,
             previous: None,
+            applied: None,
+            configuration: "role = \"replica\"\nrepository = \"/srv/r\"\n".to_owned(),
             clock: "2026-01-01T00:00:00Z".parse().unwrap(),
             booted: "2025-12-31T00:00:00Z".parse().unwrap(),
             id: main_id('a'),
@@ -473,6 +479,29 @@ impl Host for World {
         let previous = self.previous.clone();
         self.leave("previous", Some(Kind::Files))?;
         Ok(previous)
+    }
+
+    fn keep_applied(&mut self, dump: &[u8]) -> Result<()> {
+        self.enter("keep_applied", Some(Kind::DiskFull))?;
+        self.applied = Some(dump.to_vec());
+        self.leave("keep_applied", Some(Kind::Files))
+    }
+
+    fn applied(&mut self) -> Result<Option<Vec<u8>>> {
+        self.enter("applied", Some(Kind::Files))?;
+        let kept = self.applied.clone();
+        self.leave("applied", None)?;
+        Ok(kept)
+    }
+
+    fn set_alerts(&mut self, alerts: Alerts) -> Result<Settings> {
+        self.enter("set_alerts", Some(Kind::NotPermitted))?;
+        let text =
+            config::with(&self.configuration, &["replica", "alerts"], &alerts.to_string(), Path::new("config.toml"))?;
+        let settings = Settings::parse(&text, Path::new("config.toml"))?;
+        self.configuration = text;
+        self.leave("set_alerts", None)?;
+        Ok(settings)
     }
 
     fn set_role(&mut self, role: Role) -> Result<()> {

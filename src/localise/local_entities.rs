@@ -1,0 +1,90 @@
+//! Rows that must exist on every host, with the values that they have on this one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{Values, Wishes};
+use crate::error::{Error, Kind, Result};
+use crate::model::catalog;
+use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::value::Value;
+
+use super::scope;
+
+/// Gives rows that are here already the values they have here, where they are this host's own.
+///
+/// # Errors
+/// [`Kind::Config`] if two users would have the same name.
+pub(super) fn keep(
+    wanted: &mut Configuration,
+    here: &Configuration,
+    wishes: &Wishes,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    for table in &mut wanted.tables {
+        let Some(own) = here.table(table.spec.name) else { continue };
+        if table.spec.name == catalog::USER {
+            if scope::own_users(wishes) {
+                users(table, own)?;
+                notes.push("users: this host's own".to_owned());
+            }
+        } else if wishes.local_entities.values(table.spec.name) == Values::Keep {
+            let rows = by_id(own);
+            let mut count = 0;
+            for at in 0..table.rows.len() {
+                let Some(row) = table.rows.get(at) else { continue };
+                if let Some(row) = rows.get(table.value(row, catalog::ID)) {
+                    let kept = projected(own, row, &table.columns);
+                    table.rows.splice(at..=at, [kept]);
+                    count += 1;
+                }
+            }
+            notes.push(format!("kept: {count} rows of {}", table.spec.name));
+        }
+    }
+    Ok(())
+}
+
+/// Users with the main's ids, as everything belongs to those, and this host's log-ins. Who has an id that the main
+/// does not have takes over one that nobody here has; who is left stays.
+fn users(table: &mut Table, own: &Table) -> Result<()> {
+    let rows = by_id(own);
+    let ids: BTreeSet<Value> = table.rows.iter().map(|row| table.value(row, catalog::ID).clone()).collect();
+    let mut strangers = own
+        .rows
+        .iter()
+        .filter(|row| !ids.contains(own.value(row, catalog::ID)))
+        .map(|row| projected(own, row, &table.columns));
+    let at = table.position(catalog::ID);
+    let mut users: Vec<Row> = Vec::new();
+    for row in &table.rows {
+        let id = table.value(row, catalog::ID);
+        users.push(match rows.get(id) {
+            Some(mine) => projected(own, mine, &table.columns),
+            None => match strangers.next() {
+                Some(mut mine) => {
+                    if let Some(at) = at.and_then(|at| mine.get_mut(at)) {
+                        *at = id.clone();
+                    }
+                    mine
+                }
+                None => row.clone(),
+            },
+        });
+    }
+    users.extend(strangers);
+    let mut names = BTreeSet::new();
+    if let Some(twice) = users.iter().map(|row| table.value(row, "username")).find(|name| !names.insert(*name)) {
+        let what = format!("a user of this host and another one of the main are both named {twice}");
+        return Err(Error::new(Kind::Config, what).hint("rename one of them in Uptime Kuma"));
+    }
+    table.rows = users;
+    Ok(())
+}
+
+fn by_id(table: &Table) -> BTreeMap<&Value, &Row> {
+    table.rows.iter().map(|row| (table.value(row, catalog::ID), row)).collect()
+}
+
+fn projected(table: &Table, row: &Row, columns: &[String]) -> Row {
+    columns.iter().map(|column| table.value(row, column).clone()).collect()
+}

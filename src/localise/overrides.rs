@@ -1,0 +1,81 @@
+//! Values that are others here than on the main.
+
+use crate::config::Override;
+use crate::error::{Error, Kind, Result};
+use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::value::Value;
+
+/// Sets them, one override after the other: each sees what those before it have set.
+///
+/// # Errors
+/// [`Kind::Config`] if the main's schema has no such table or column.
+pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mut Vec<String>) -> Result<()> {
+    for (number, one) in (1..).zip(overrides) {
+        let reason = |what: String| {
+            let hint = "mend it in config.toml: kuma-replicator check says what there is";
+            Error::new(Kind::Config, format!("override {number}: {what}")).hint(hint)
+        };
+        let Some(table) = wanted.table_mut(&one.table) else {
+            return Err(reason(format!("this Uptime Kuma has no table {}", one.table)));
+        };
+        if let Some(column) = unknown_column(table, one) {
+            return Err(reason(format!("{} has no column {column} in this Uptime Kuma", one.table)));
+        }
+        let rows = set_one(table, one);
+        notes.push(format!("override {number}: {rows} rows of {}", one.table));
+    }
+    Ok(())
+}
+
+/// A column that `one` names and `table` does not have, if there is one.
+pub(crate) fn unknown_column<'a>(table: &Table, one: &'a Override) -> Option<&'a str> {
+    one.columns().find(|column| table.position(column).is_none())
+}
+
+fn set_one(table: &mut Table, one: &Override) -> usize {
+    let at = |column: &str| table.position(column);
+    let matching: Vec<(usize, Value)> =
+        one.matching.iter().filter_map(|(column, scalar)| Some((at(column)?, scalar.value()))).collect();
+    let values: Vec<(usize, Value)> = one.values().filter_map(|(column, value)| Some((at(column)?, value))).collect();
+    let matches = |row: &Row| matching.iter().all(|(at, value)| row.get(*at).is_some_and(|there| equal(there, value)));
+    let mut count = 0;
+    for row in table.rows.iter_mut().filter(|row| matches(row)) {
+        count += 1;
+        for (at, value) in &values {
+            if let Some(old) = row.get_mut(*at) {
+                *old = stored(value, old);
+            }
+        }
+    }
+    count
+}
+
+/// Equal as SQLite compares: numbers by what they are, whatever their storage class.
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Integer(number), real @ Value::Real(_)) | (real @ Value::Real(_), Value::Integer(number)) => {
+            whole(real) == Some(*number)
+        }
+        _ => a == b,
+    }
+}
+
+/// `value` in the storage class of the number that it replaces, as the column would store it.
+fn stored(value: &Value, old: &Value) -> Value {
+    match (value, old) {
+        #[allow(clippy::cast_precision_loss, reason = "SQLite does the same in a column of reals")]
+        (Value::Integer(number), Value::Real(_)) => Value::Real(*number as f64),
+        (real @ Value::Real(_), Value::Integer(_)) => whole(real).map_or_else(|| value.clone(), Value::Integer),
+        _ => value.clone(),
+    }
+}
+
+/// The integer that a real is, if it is one that a real holds exactly.
+fn whole(real: &Value) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match real {
+        #[allow(clippy::cast_possible_truncation, reason = "it has no fraction and is small enough")]
+        Value::Real(real) if real.fract() == 0.0 && real.abs() <= EXACT => Some(*real as i64),
+        _ => None,
+    }
+}
