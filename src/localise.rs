@@ -62,6 +62,19 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
     Ok(Localised { configuration: wanted, notes })
 }
 
+/// What is here with the overrides in it, to find out whether the database would take them.
+///
+/// # Errors
+/// [`Kind::Config`] if there is no such table or column.
+pub fn overridden(here: &Configuration, wishes: &Wishes) -> Result<Configuration> {
+    let mut overridden = here.clone();
+    overrides::set(&mut overridden, &wishes.overrides, &mut Vec::new())?;
+    for table in &mut overridden.tables {
+        table.sort();
+    }
+    Ok(overridden)
+}
+
 /// `configuration` as it is, if it can be this host's.
 ///
 /// # Errors

@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use crate::cli::Cli;
-use crate::config::Settings;
+use crate::config::{Role, Settings};
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
+use crate::host::database::rehearse;
 use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, files, health, privacy, repository};
+use crate::localise;
+use crate::plan::plan;
 use crate::report::{Check, CheckDocument, print};
 
 use super::settings;
@@ -133,6 +136,15 @@ async fn instance(findings: &mut Findings, settings: &Settings) {
     let Some(export) = export else { return };
     if !export.configuration.has_user() {
         findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
+    }
+    if settings.role == Role::Replica {
+        let here = &export.configuration;
+        let wishes = localise::overridden(here, &settings.replica.wishes).and_then(|wanted| {
+            rehearse(&database, &plan(here, &wanted), here, &wanted).map_err(|error| {
+                Error::new(Kind::Config, "replica.overrides: the database does not take them").because(error)
+            })
+        });
+        findings.add("wishes", wishes, |()| "what this replica wishes for fits its database".to_owned());
     }
     for warning in export.warnings {
         findings.warn("upload", warning, "upload the file again in Uptime Kuma");

@@ -133,16 +133,27 @@ impl Store {
     /// # Errors
     /// If it is there and cannot be read.
     pub fn applied(&self) -> Result<Option<Vec<u8>>> {
-        self.read(APPLIED, MAX_DUMP)
+        read_applied(&self.directory)
     }
 
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        let path = self.directory.join(name);
-        match read_small(&path, limit) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
-        }
+        read_if_there(&self.directory.join(name), limit)
+    }
+}
+
+/// The dump of the snapshot in force in `directory`, without a lock, if one is kept.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn read_applied(directory: &Path) -> Result<Option<Vec<u8>>> {
+    read_if_there(&directory.join(APPLIED), MAX_DUMP)
+}
+
+fn read_if_there(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+    match read_small(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
     }
 }
 

@@ -11,25 +11,19 @@ use crate::model::value::Value;
 /// [`Kind::Config`] if the main's schema has no such table or column.
 pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mut Vec<String>) -> Result<()> {
     for (number, one) in (1..).zip(overrides) {
-        let reason = |what: String| {
-            let hint = "mend it in config.toml: kuma-replicator check says what there is";
-            Error::new(Kind::Config, format!("override {number}: {what}")).hint(hint)
-        };
+        let fail = |what: String| Error::new(Kind::Config, format!("replica.overrides, number {number}: {what}"));
         let Some(table) = wanted.table_mut(&one.table) else {
-            return Err(reason(format!("this Uptime Kuma has no table {}", one.table)));
+            return Err(fail(format!("this version of Uptime Kuma has no table {}", one.table)));
         };
-        if let Some(column) = unknown_column(table, one) {
-            return Err(reason(format!("{} has no column {column} in this Uptime Kuma", one.table)));
+        if let Some(column) = one.columns().find(|column| table.position(column).is_none()) {
+            let hint = format!("there are {}", table.columns.join(", "));
+            let what = format!("{} has no column {column} in this version of Uptime Kuma", one.table);
+            return Err(fail(what).hint(hint));
         }
         let rows = set_one(table, one);
         notes.push(format!("override {number}: {rows} rows of {}", one.table));
     }
     Ok(())
-}
-
-/// A column that `one` names and `table` does not have, if there is one.
-pub(crate) fn unknown_column<'a>(table: &Table, one: &'a Override) -> Option<&'a str> {
-    one.columns().find(|column| table.position(column).is_none())
 }
 
 fn set_one(table: &mut Table, one: &Override) -> usize {

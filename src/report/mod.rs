@@ -3,6 +3,7 @@
 //!
 //! One file per document, but for the two lists, which are here.
 
+mod changes;
 mod plan;
 mod status;
 

@@ -1,21 +1,15 @@
-//! What a plan looks like to people. Values are shown only where the catalog says that they may be; every
-//! other value is masked.
+//! What `run` would do, for people.
 
 use std::fmt;
 
 use serde::Serialize;
 
 use super::VERSION;
+use super::changes::Changes;
 use crate::config::Role;
-use crate::model::catalog::{Class, TableSpec};
-use crate::model::configuration::Row;
 use crate::model::snapshot::Snapshot;
-use crate::model::value::Value;
-use crate::plan::{Plan, Size, TablePlan, Update};
+use crate::plan::Plan;
 use crate::text;
-
-/// What stands in place of a value that may be a secret.
-const MASK: &str = "(hidden)";
 
 /// What `run` would do now.
 #[derive(Debug, Serialize)]
@@ -29,27 +23,10 @@ pub struct PlanDocument {
     snapshot: Option<Snapshot>,
     /// Whether Uptime Kuma would be restarted.
     restart: bool,
-    size: Size,
-    changes: Vec<Change>,
-    files: Vec<String>,
-}
-
-/// One row change with secrets masked.
-#[derive(Debug, Serialize)]
-struct Change {
-    #[serde(rename = "do")]
-    action: &'static str,
-    table: &'static str,
-    row: String,
-    columns: Vec<ColumnChange>,
-}
-
-/// One changed column.
-#[derive(Debug, Serialize)]
-struct ColumnChange {
-    column: String,
-    from: String,
-    to: String,
+    #[serde(flatten)]
+    changes: Changes,
+    /// What came of each wish of this replica.
+    notes: Vec<String>,
 }
 
 impl PlanDocument {
@@ -62,9 +39,8 @@ impl PlanDocument {
             message: message.into(),
             snapshot: None,
             restart: false,
-            size: Size::default(),
-            changes: Vec::new(),
-            files: Vec::new(),
+            changes: Changes::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -79,88 +55,27 @@ impl PlanDocument {
     #[must_use]
     pub fn changes(mut self, plan: &Plan, restart: bool) -> Self {
         self.restart = restart && !plan.is_empty();
-        self.size = plan.size();
-        self.changes = plan.tables.iter().flat_map(table_changes).collect();
-        self.files = plan.files.iter().map(|file| file.name.clone()).collect();
+        self.changes = Changes::of(plan);
         self
     }
-}
 
-fn table_changes(table: &TablePlan) -> Vec<Change> {
-    let change =
-        |action, row: &Row, columns| Change { action, table: table.spec.name, row: row_name(table, row), columns };
-    let deletes = table.deletes.iter().map(|row| change("remove", row, Vec::new()));
-    let updates = table.updates.iter().map(|update| change("change", &update.to, column_changes(table, update)));
-    let inserts = table.inserts.iter().map(|row| change("add", row, Vec::new()));
-    deletes.chain(updates).chain(inserts).collect()
-}
-
-fn column_changes(table: &TablePlan, update: &Update) -> Vec<ColumnChange> {
-    let show = |row: &Row, at: usize, column: &str| {
-        row.get(at).map(|value| shown(table.spec, column, value)).unwrap_or_default()
-    };
-    update
-        .changed()
-        .filter_map(|at| {
-            let column = table.columns.get(at)?;
-            let (from, to) = (show(&update.from, at, column), show(&update.to, at, column));
-            Some(ColumnChange { column: column.clone(), from, to })
-        })
-        .collect()
-}
-
-fn shown(spec: &TableSpec, column: &str, value: &Value) -> String {
-    match value {
-        Value::Null => "NULL".to_owned(),
-        value if spec.shown.contains(&column) => value.to_string(),
-        _ => MASK.to_owned(),
+    /// Says what came of the wishes.
+    #[must_use]
+    pub fn notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
     }
-}
-
-/// A row by its id and its name for people, or, of a link, by what it joins.
-fn row_name(table: &TablePlan, row: &Row) -> String {
-    let value = |name: &str| table.columns.iter().position(|column| column == name).and_then(|at| row.get(at));
-    let names: &[&str] = match table.spec.class {
-        Class::Link => table.spec.shown,
-        _ => &["id", "name", "title", "slug", "username"],
-    };
-    let parts: Vec<String> = names
-        .iter()
-        .filter_map(|name| value(name).map(|value| (name, value)))
-        .filter(|(_, value)| !matches!(value, Value::Null))
-        .map(
-            |(name, value)| {
-                if *name == "id" { value.to_string() } else { format!("{name} {}", shown(table.spec, name, value)) }
-            },
-        )
-        .collect();
-    parts.join(" ")
 }
 
 impl fmt::Display for PlanDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.would, text::line(&self.message))?;
-        for change in &self.changes {
-            let sign = match change.action {
-                "add" => '+',
-                "remove" => '-',
-                _ => '~',
-            };
-            write!(f, "\n  {sign} {} {}", change.table, text::line(&change.row))?;
-            for ColumnChange { column, from, to } in &change.columns {
-                let (column, from, to) = (text::line(column), text::line(from), text::line(to));
-                if from == to {
-                    write!(f, "\n      {column}: changed {MASK}")?;
-                } else {
-                    write!(f, "\n      {column}: {from} → {to}")?;
-                }
-            }
+        for note in &self.notes {
+            write!(f, "\n  * {}", text::line(note))?;
         }
-        for file in &self.files {
-            write!(f, "\n  + upload/{file}")?;
-        }
-        if !self.changes.is_empty() || !self.files.is_empty() {
-            write!(f, "\n{}", self.size)?;
+        self.changes.show(f, usize::MAX)?;
+        if !self.changes.is_empty() {
+            write!(f, "\n{}", self.changes.size)?;
             if self.restart {
                 f.write_str("; Uptime Kuma is restarted once")?;
             }

@@ -6,10 +6,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::VERSION;
-use crate::config::Role;
+use super::changes::Changes;
+use crate::config::{Alerts, Role, Settings};
 use crate::error::Error;
 use crate::model::state::{Intent, State};
+use crate::plan::Plan;
 use crate::text;
+
+/// How many changes are listed.
+const MOST: usize = 20;
 
 /// What this host remembers.
 #[derive(Debug, Serialize)]
@@ -25,6 +30,10 @@ pub struct StatusDocument {
     /// Why somebody should look: the last cycle failed, or none has ended well for too long.
     problem: Option<Problem>,
     state: State,
+    /// What it would take to undo the edits that were found here; none if there are none.
+    edits: Option<Changes>,
+    /// Which alerts a replica sends.
+    alerts: Option<Alerts>,
     #[serde(skip)]
     now: Timestamp,
 }
@@ -40,8 +49,7 @@ struct Problem {
 impl StatusDocument {
     /// The status at `now`. The text form leaves the problem to whoever prints the error.
     pub fn new(
-        role: Role,
-        repository: String,
+        settings: &Settings,
         unit: String,
         service: Option<&'static str>,
         state: State,
@@ -54,7 +62,17 @@ impl StatusDocument {
             message: error.chain(),
             hint: error.advice().to_owned(),
         });
-        Self { version: VERSION, role, repository, unit, service, last_success_age, problem, state, now }
+        let (role, repository) = (settings.role, settings.repository.to_string());
+        let alerts = (role == Role::Replica).then_some(settings.replica.wishes.alerts);
+        let version = VERSION;
+        Self { version, role, repository, unit, service, last_success_age, problem, state, edits: None, alerts, now }
+    }
+
+    /// Adds what it would take to undo the edits that were found here.
+    #[must_use]
+    pub fn edits(mut self, plan: &Plan) -> Self {
+        self.edits = Some(Changes::of(plan));
+        self
     }
 }
 
@@ -120,8 +138,16 @@ impl fmt::Display for StatusDocument {
         } else {
             writeln!(f, "applied       nothing yet")?;
         }
+        if self.alerts == Some(Alerts::None) {
+            writeln!(f, "alerts        none: kuma-replicator alerts on")?;
+        }
         if let Some(drift) = &replica.drift {
-            writeln!(f, "edited here   {} kuma-replicator plan shows how", when(&drift.since))?;
+            write!(f, "edited here   {}; to be as in the snapshot again it would take", when(&drift.since))?;
+            match &self.edits {
+                Some(edits) => edits.show(f, MOST)?,
+                None => f.write_str(" what kuma-replicator plan shows")?,
+            }
+            writeln!(f)?;
         }
         if replica.restored.is_some() {
             writeln!(f, "restored      another configuration is in force, put there by hand")?;

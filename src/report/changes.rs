@@ -1,0 +1,133 @@
+//! Row changes as people see them. Values are shown only where the catalog says that they may be; every other
+//! value is masked.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::catalog::{Class, TableSpec};
+use crate::model::configuration::Row;
+use crate::model::value::Value;
+use crate::plan::{Plan, Size, TablePlan, Update};
+use crate::text;
+
+/// What stands in place of a value that may be a secret.
+const MASK: &str = "(hidden)";
+
+/// All changes of a plan.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Changes {
+    pub(super) size: Size,
+    changes: Vec<Change>,
+    files: Vec<String>,
+}
+
+/// One row change with secrets masked.
+#[derive(Debug, Serialize)]
+struct Change {
+    #[serde(rename = "do")]
+    action: &'static str,
+    table: &'static str,
+    row: String,
+    columns: Vec<ColumnChange>,
+}
+
+/// One changed column.
+#[derive(Debug, Serialize)]
+struct ColumnChange {
+    column: String,
+    from: String,
+    to: String,
+}
+
+impl Changes {
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self {
+            size: plan.size(),
+            changes: plan.tables.iter().flat_map(table_changes).collect(),
+            files: plan.files.iter().map(|file| file.name.clone()).collect(),
+        }
+    }
+
+    /// The first `most` of them, each on lines of its own that begin with a line feed; then how many more there are.
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, most: usize) -> fmt::Result {
+        for change in self.changes.iter().take(most) {
+            let sign = match change.action {
+                "add" => '+',
+                "remove" => '-',
+                _ => '~',
+            };
+            write!(f, "\n  {sign} {} {}", change.table, text::line(&change.row))?;
+            for ColumnChange { column, from, to } in &change.columns {
+                let (column, from, to) = (text::line(column), text::line(from), text::line(to));
+                if from == to {
+                    write!(f, "\n      {column}: changed {MASK}")?;
+                } else {
+                    write!(f, "\n      {column}: {from} → {to}")?;
+                }
+            }
+        }
+        for file in &self.files {
+            write!(f, "\n  + upload/{file}")?;
+        }
+        match self.changes.len().saturating_sub(most) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more: kuma-replicator plan shows all"),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.files.is_empty()
+    }
+}
+
+fn table_changes(table: &TablePlan) -> Vec<Change> {
+    let change =
+        |action, row: &Row, columns| Change { action, table: table.spec.name, row: row_name(table, row), columns };
+    let deletes = table.deletes.iter().map(|row| change("remove", row, Vec::new()));
+    let updates = table.updates.iter().map(|update| change("change", &update.to, column_changes(table, update)));
+    let inserts = table.inserts.iter().map(|row| change("add", row, Vec::new()));
+    deletes.chain(updates).chain(inserts).collect()
+}
+
+fn column_changes(table: &TablePlan, update: &Update) -> Vec<ColumnChange> {
+    let show = |row: &Row, at: usize, column: &str| {
+        row.get(at).map(|value| shown(table.spec, column, value)).unwrap_or_default()
+    };
+    update
+        .changed()
+        .filter_map(|at| {
+            let column = table.columns.get(at)?;
+            let (from, to) = (show(&update.from, at, column), show(&update.to, at, column));
+            Some(ColumnChange { column: column.clone(), from, to })
+        })
+        .collect()
+}
+
+fn shown(spec: &TableSpec, column: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        value if spec.shown.contains(&column) => value.to_string(),
+        _ => MASK.to_owned(),
+    }
+}
+
+/// A row by its id and its name for people, or, of a link, by what it joins.
+fn row_name(table: &TablePlan, row: &Row) -> String {
+    let value = |name: &str| table.columns.iter().position(|column| column == name).and_then(|at| row.get(at));
+    let names: &[&str] = match table.spec.class {
+        Class::Link => table.spec.shown,
+        _ => &["id", "name", "title", "slug", "username"],
+    };
+    let parts: Vec<String> = names
+        .iter()
+        .filter_map(|name| value(name).map(|value| (name, value)))
+        .filter(|(_, value)| !matches!(value, Value::Null))
+        .map(
+            |(name, value)| {
+                if *name == "id" { value.to_string() } else { format!("{name} {}", shown(table.spec, name, value)) }
+            },
+        )
+        .collect();
+    parts.join(" ")
+}
