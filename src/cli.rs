@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::config::DEFAULT_PATH;
@@ -109,9 +109,23 @@ pub enum Verb {
         #[arg(long)]
         as_is: bool,
     },
+    /// Switch the alerts of this replica, now and for good, without a restart and without the repository
+    Alerts {
+        /// Whether it sends those that the main sends, or none, as a silent standby
+        switch: Switch,
+    },
     /// Start Uptime Kuma again if an interrupted cycle left it stopped. For ExecStopPost=
     #[command(hide = true)]
     Recover,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// How a document is printed.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use kuma_replicator::config::Alerts;
 use kuma_replicator::cycle::{Event, Level, MESSAGE_IDS};
 use kuma_replicator::error::{Error, Exit, Kind};
 use kuma_replicator::model::digest::Digest;
@@ -154,6 +155,7 @@ fn events() -> Vec<Event> {
         Event::Released { by_hand: false },
         Event::Promoted { epoch: 2 },
         Event::Demoted,
+        Event::Alerts { alerts: Alerts::None, size },
         Event::Stray { snapshot: snapshot(), host: "alpha".to_owned() },
         Event::Failed { error: Error::new(Kind::RolledBack, "x"), snapshot: Some(snapshot()), idle: Some(1) },
         Event::Recovered { snapshot: Some(snapshot()), started: true },

@@ -45,6 +45,7 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Promote { as_is, confirm_shrink } => {
             operate::promote(cli, Promotion { as_is: *as_is, confirm_shrink: *confirm_shrink }).await
         }
+        Verb::Alerts { switch } => operate::alerts(cli, *switch).await,
         Verb::Demote { as_is } => operate::demote(cli, *as_is).await,
         Verb::Import { database, dry_run, file } => transfer::import(cli, database.as_deref(), *dry_run, file).await,
     };
@@ -67,7 +68,12 @@ pub async fn run(cli: &Cli) -> Exit {
 /// journal.
 pub fn is_order(verb: &Verb) -> bool {
     match verb {
-        Verb::Run { .. } | Verb::Hold { .. } | Verb::Release | Verb::Promote { .. } | Verb::Demote { .. } => true,
+        Verb::Run { .. }
+        | Verb::Hold { .. }
+        | Verb::Release
+        | Verb::Promote { .. }
+        | Verb::Demote { .. }
+        | Verb::Alerts { .. } => true,
         Verb::Restore { dry_run, .. } => !dry_run,
         _ => false,
     }

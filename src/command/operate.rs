@@ -1,13 +1,13 @@
-//! What an operator orders by hand: restore, hold, release, promote, demote. Each waits for a cycle that is at work,
+//! What an operator orders by hand: restore, hold, release, promote, demote, alerts. Each waits for a cycle that is at work,
 //! and is traced in the journal.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::Cli;
-use crate::config::Settings;
-use crate::cycle::{self, Activity, Event, Host as _, Promotion, Source, Turn};
+use crate::cli::{Cli, Switch};
+use crate::config::{Alerts, Role, Settings};
+use crate::cycle::{self, Activity, Event, Host as _, Promotion, Source, Switched, Turn};
 use crate::error::{Error, Kind, Result};
 use crate::host::files::Store;
 use crate::host::interrupt::Interrupt;
@@ -105,5 +105,21 @@ pub(super) async fn demote(cli: &Cli, as_is: bool) -> Result<()> {
     match cycle::demote(&mut system, &settings, &mut state, as_is).await? {
         Turn::Already => say("this host is a replica already"),
         Turn::Turned => Ok(()),
+    }
+}
+
+pub(super) async fn alerts(cli: &Cli, switch: Switch) -> Result<()> {
+    let (settings, mut system, mut state) = begin(cli).await?;
+    if settings.role == Role::Main {
+        let what = "only the alerts of a replica can be switched; this host is the main";
+        return Err(Error::new(Kind::Usage, what).hint("run it on a replica; on the main, detach notifications"));
+    }
+    let alerts = match switch {
+        Switch::On => Alerts::All,
+        Switch::Off => Alerts::None,
+    };
+    match cycle::alerts(&mut system, &settings, &mut state, alerts).await? {
+        Switched::Now => Ok(()),
+        Switched::Later => say("nothing was applied here yet: it counts from the first snapshot on"),
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::config::Alerts;
 use crate::error::{Error, Kind};
 use crate::model::digest::Digest;
 use crate::model::snapshot::SnapshotId;
@@ -68,6 +69,8 @@ pub enum Event {
     Promoted { epoch: u64 },
     /// This host became a replica.
     Demoted,
+    /// A person switched the alerts of this replica.
+    Alerts { alerts: Alerts, size: Size },
     /// A host that is not the main published; nobody takes it.
     Stray { snapshot: SnapshotId, host: String },
     /// An interrupted apply was dealt with.
@@ -130,6 +133,7 @@ pub const MESSAGE_IDS: &[(&str, &str)] = &[
     ("released", "5d557465f9e14281af20b32c34dcc6da"),
     ("promoted", "3fc54ffe4f33438a835939711c12e2b4"),
     ("demoted", "3ad250758bc742219f2efe07fc70988d"),
+    ("alerts", "ae0f619cc31448e8b6a72adc860ca128"),
     ("stray", "379fc8e601344a18ae6a754e4836e3fe"),
     ("rolled-back", "353832b3302c4c5a8ab26a20524e022f"),
     ("recovered", "e093f2aa5b504080990f1b9af345a9fc"),
@@ -161,6 +165,7 @@ impl Event {
             Self::Released { .. } => "released",
             Self::Promoted { .. } => "promoted",
             Self::Demoted => "demoted",
+            Self::Alerts { .. } => "alerts",
             Self::Stray { .. } => "stray",
             Self::Recovered { .. } => "recovered",
             Self::Warning { .. } => "warning",
@@ -213,6 +218,7 @@ impl Event {
                 fields.snapshot = Some(snapshot.to_string());
                 fields.bytes = Some(*bytes as u64);
             }
+            Self::Alerts { size, .. } => fields.size = Some(*size),
             Self::Planned { snapshot, size } => {
                 fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.size = Some(*size);
@@ -295,6 +301,12 @@ impl fmt::Display for Event {
             Self::Released { by_hand: false } => f.write_str("the hold is over"),
             Self::Promoted { epoch } => write!(f, "this host is the main now, in epoch {epoch}"),
             Self::Demoted => f.write_str("this host is a replica now, and follows whoever is the main"),
+            Self::Alerts { alerts: Alerts::All, size } => {
+                write!(f, "alerts are on: this replica sends those that the main sends ({size})")
+            }
+            Self::Alerts { alerts: Alerts::None, size } => {
+                write!(f, "alerts are off: this replica is a silent standby ({size})")
+            }
             Self::Stray { snapshot, host } => {
                 write!(f, "snapshot {} of host {host} is ignored: another host is the main", snapshot.short())
             }

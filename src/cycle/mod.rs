@@ -4,6 +4,7 @@
 //! A cycle has never heard of SQLite, restic or systemd: `host` implements [`Host`] for the real ones,
 //! and a test implements it to fail or to be killed at every step in turn.
 
+mod alerts;
 mod apply;
 mod drift;
 mod event;
@@ -26,6 +27,7 @@ use crate::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
 use crate::model::state::{LastCycle, State};
 use crate::plan::Plan;
 
+pub use alerts::{Switched, alerts};
 pub use apply::{Verified, verify};
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use publish::{Prepared, first_state, prepare};

@@ -117,7 +117,7 @@ pub async fn demote<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
     Ok(Turn::Turned)
 }
 
-async fn begin<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
+pub(super) async fn begin<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
     recover(host, settings, state).await?;
     match decide::on_hold(state.hold.as_ref(), host.now()) {
         None => Ok(()),

@@ -1,0 +1,73 @@
+//! Switching the alerts of a replica by hand: first in the configuration file, then in its rows, from the snapshot in
+//! force that is kept here. Neither the repository nor a restart is needed for it.
+
+use crate::config::{Alerts, Settings};
+use crate::decide::{self, Content};
+use crate::error::{Error, Kind, Result};
+use crate::localise;
+use crate::model::catalog;
+use crate::model::digest::Digest;
+use crate::model::dump;
+use crate::model::state::{Applied, Left, State};
+use crate::plan::plan;
+
+use super::replace::{Goal, replace};
+use super::role::begin;
+use super::{Event, Host, Verified, drift, verify};
+
+/// What became of the alerts of this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switched {
+    /// They are as ordered.
+    Now,
+    /// They will be, with the first snapshot that is applied here.
+    Later,
+}
+
+/// Makes `alerts` those that this host sends, now and after each apply to come. Nothing else is applied with it.
+///
+/// # Errors
+/// [`Kind::OnHold`], [`Kind::Config`] if the notifications of this host are its own; those of an apply, with the
+/// configuration file changed: the next cycle applies it.
+pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut State, alerts: Alerts) -> Result<Switched> {
+    begin(host, settings, state).await?;
+    let before = settings.replica.wishes.digest();
+    let settings = host.set_alerts(alerts)?;
+    let wishes = &settings.replica.wishes;
+    let Some(applied) = state.replica.applied.clone() else { return Ok(Switched::Later) };
+    let Verified(dump) = in_force(host, &applied).await?;
+    let here = host.export().await?;
+    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
+        let what = "the alerts are switched in the configuration file, and not in Uptime Kuma yet";
+        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+    }
+    let wanted = localise::wanted(&dump.configuration, &here.configuration, wishes)?.configuration;
+    let switched = localise::only(&wanted, &here.configuration, |table| table == catalog::MONITOR_NOTIFICATION);
+    let changes = plan(&here.configuration, &switched);
+    if !changes.is_empty() {
+        host.rehearse(&changes, &here.configuration, &switched).await?;
+        let goal = Goal { wanted: &switched, changes: &changes, schema: &here.schema };
+        replace(host, &settings, state, None, goal).await?;
+        state.intent = None;
+    }
+    // What was edited here by now is still an edit, and what this changed is none.
+    let Content { digest, schema } = drift::content(&here, wishes);
+    let untouched = state.replica.left.as_ref().is_none_or(|left| left.digest == digest && left.schema == schema);
+    let left = localise::managed(if untouched { &switched } else { &wanted }, wishes);
+    state.replica.left = Some(Left { digest: Digest::of(&dump::body(&left)), schema });
+    if state.replica.wishes == Some(before) {
+        state.replica.wishes = Some(wishes.digest());
+    }
+    host.save(state)?;
+    host.tell(&Event::Alerts { alerts, size: changes.size() });
+    Ok(Switched::Now)
+}
+
+/// The dump of the snapshot in force: what is kept of it here, else from the repository.
+async fn in_force<H: Host>(host: &mut H, applied: &Applied) -> Result<Verified> {
+    let kept = host.applied().ok().flatten().and_then(|bytes| verify(&bytes, None).ok());
+    match kept.filter(|Verified(dump)| dump.manifest.digest == applied.digest) {
+        Some(verified) => Ok(verified),
+        None => verify(&host.fetch(&applied.snapshot).await?, None),
+    }
+}
