@@ -14,7 +14,7 @@ use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::{Listing, Snapshot};
-use crate::model::state::{Held, Hold, LastCycle, MainState, Published, ReplicaState, Setback, State};
+use crate::model::state::{Held, Hold, LastCycle, MainState, Published, Refused, ReplicaState, Setback, State};
 
 pub use reign::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
 use reign::{fenced, forgetful, unknown_rows};
@@ -154,13 +154,22 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
             ));
         }
     }
-    if let Some(refused) = replica.refused.as_ref().filter(|refused| refused.snapshot.same(&newest.id)) {
-        return Err(Error::new(
-            Kind::SnapshotRefused,
-            format!("snapshot {} is refused since {}: {}", newest.id.short(), refused.at, refused.reason),
-        ));
-    }
+    not_refused(replica, newest)?;
     Ok(if newest.label.readable() { Apply::Fetch(newest) } else { Apply::Unreadable(newest) })
+}
+
+/// Whether `snapshot` may be tried.
+///
+/// # Errors
+/// [`Kind::SnapshotRefused`], with the reason of the attempt.
+pub fn not_refused(replica: &ReplicaState, snapshot: &Snapshot) -> Result<()> {
+    match replica.refused.as_ref().filter(|refused| refused.snapshot.same(&snapshot.id)) {
+        None => Ok(()),
+        Some(Refused { at, reason, .. }) => {
+            let what = format!("snapshot {} is refused since {at}: {reason}", snapshot.id.short());
+            Err(Error::new(Kind::SnapshotRefused, what))
+        }
+    }
 }
 
 /// What keeps a cycle from changing anything: a person's order, if it has not ended.

@@ -2,7 +2,7 @@
 //! booted, or somebody edited what the last apply left there.
 
 use crate::config::{OnDrift, Settings, Wishes};
-use crate::decide::Content;
+use crate::decide::{self, Content};
 use crate::error::{Exit, Result};
 use crate::localise;
 use crate::model::digest::Digest;
@@ -15,7 +15,8 @@ use super::{Event, Export, Host};
 /// Compares, tells a new difference once, and says whether `snapshot`, which is in force, is to be applied again.
 ///
 /// # Errors
-/// Those of [`Host::export`], but for a database that is busy at the moment.
+/// Those of [`Host::export`], but for a database that is busy at the moment; `SnapshotRefused` if it was tried
+/// with these wishes.
 pub(super) async fn calls_for_apply<H: Host>(
     host: &mut H,
     settings: &Settings,
@@ -24,11 +25,11 @@ pub(super) async fn calls_for_apply<H: Host>(
 ) -> Result<bool> {
     let wishes = settings.replica.wishes.digest();
     // A snapshot that was taken back when it was applied again is not tried every minute.
-    let refused = state.replica.with(wishes).refused.is_some_and(|refused| refused.snapshot.same(&snapshot.id));
+    let refused = decide::not_refused(&state.replica.with(wishes), snapshot);
     let applied = state.replica.applied.as_ref().map(|applied| applied.at);
     let booted = settings.replica.apply_on_boot && applied.is_none_or(|at| at < host.booted());
     if state.replica.wishes != Some(wishes) || booted {
-        return Ok(!refused);
+        return refused.map(|()| true);
     }
     let Content { digest, schema } = match host.export().await {
         Ok(export) => content(&export, &settings.replica.wishes),
@@ -46,7 +47,7 @@ pub(super) async fn calls_for_apply<H: Host>(
             return Ok(false);
         }
     }
-    let overwrite = settings.replica.on_drift == OnDrift::Overwrite && !refused;
+    let overwrite = settings.replica.on_drift == OnDrift::Overwrite && refused.is_ok();
     if replica.drift.as_ref().is_none_or(|drift| drift.digest != digest) {
         replica.drift = Some(Drift { digest, since: host.now() });
         host.tell(&Event::Drifted { digest, overwrite });
