@@ -5,6 +5,7 @@
 
 mod exclude;
 mod local_entities;
+mod note;
 mod overrides;
 mod references;
 mod scope;
@@ -15,6 +16,7 @@ use crate::model::configuration::{Configuration, Table};
 use crate::model::value::Value;
 use crate::model::{catalog, harm};
 
+pub use note::Note;
 pub use scope::{Part, managed, only, parts};
 
 /// What a replica wants.
@@ -23,7 +25,7 @@ pub struct Localised {
     /// All of it: what comes from the main, and what is left alone as it is here.
     pub configuration: Configuration,
     /// What came of each wish, for people.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// The configuration a replica is to have: that of the main, as far as `wishes` take it over.
@@ -42,14 +44,14 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         && let Some(links) = wanted.table_mut(catalog::MONITOR_NOTIFICATION)
     {
         links.rows.clear();
-        notes.push("alerts: none".to_owned());
+        notes.push(Note::new("alerts: none"));
     }
     local_entities::keep(&mut wanted, here, wishes, &mut notes)?;
     for table in wanted.tables.iter_mut().filter(|table| alone.contains(table.spec.name)) {
         if let Some(own) = here.table(table.spec.name) {
             table.clone_from(own);
         }
-        notes.push(format!("left alone: {}", table.spec.name));
+        notes.push(Note::new(format!("left alone: {}", table.spec.name)));
     }
     references::mend(&mut wanted, here, |table| if alone.contains(table) { here } else { main });
     // A page of this host may have a file of the same name.
@@ -105,7 +107,7 @@ fn check(configuration: &Configuration, here: &Configuration) -> Result<()> {
 }
 
 /// Pauses the monitors of some types, as Uptime Kuma does when somebody pauses them.
-fn pause(wanted: &mut Configuration, types: &[String], notes: &mut Vec<String>) {
+fn pause(wanted: &mut Configuration, types: &[String], notes: &mut Vec<Note>) {
     let Some(monitors) = wanted.table_mut(catalog::MONITOR) else { return };
     let (Some(kind), Some(active)) = (monitors.position(catalog::TYPE), monitors.position(catalog::ACTIVE)) else {
         return;
@@ -122,6 +124,6 @@ fn pause(wanted: &mut Configuration, types: &[String], notes: &mut Vec<String>) 
         }
     }
     if count > 0 {
-        notes.push(format!("paused by their type: {count} monitors"));
+        notes.push(Note::new(format!("paused by their type: {count} monitors")));
     }
 }

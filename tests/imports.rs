@@ -25,7 +25,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("cycle", &["config", "decide", "error", "localise", "model", "plan"]),
     ("host", &["config", "cycle", "error", "logging", "model", "plan", "text"]),
     ("logging", &["cycle", "error", "text"]),
-    ("report", &["config", "error", "model", "plan", "text"]),
+    ("report", &["config", "error", "localise", "model", "plan", "text"]),
     ("cli", &["config"]),
     (
         "command",

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use crate::cli::Cli;
-use crate::config::{Role, Settings};
-use crate::cycle::Activity;
+use crate::config::{Role, Settings, Wishes};
+use crate::cycle::{Activity, Verified, verify};
 use crate::error::{Error, Kind, Result};
 use crate::host::database::rehearse;
 use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
 use crate::host::{Directories, files, health, privacy, repository};
 use crate::localise;
+use crate::model::configuration::Configuration;
 use crate::plan::plan;
 use crate::report::{Check, CheckDocument, print};
 
@@ -60,7 +61,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
             Some(_) => format!("{} can be read", directories.state.display()),
             None => "none yet".to_owned(),
         });
-        instance(&mut findings, &settings).await;
+        instance(&mut findings, &settings, &directories).await;
         let interrupt = Interrupt::install()?;
         if let Some(restic) =
             findings.add("password", repository(&settings, &directories, &interrupt), |_| "found".to_owned())
@@ -101,7 +102,7 @@ fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories:
     }
 }
 
-async fn instance(findings: &mut Findings, settings: &Settings) {
+async fn instance(findings: &mut Findings, settings: &Settings, directories: &Directories) {
     let mut instance = Instance::new(settings.kuma.clone());
     let unit = instance.unit().clone();
     let version = instance.version().await.map(|version| format!(", Uptime Kuma {version}")).unwrap_or_default();
@@ -144,7 +145,9 @@ async fn instance(findings: &mut Findings, settings: &Settings) {
                 Error::new(Kind::Config, "replica.overrides: the database does not take them").because(error)
             })
         });
-        findings.add("wishes", wishes, |()| "what this replica wishes for fits its database".to_owned());
+        if findings.add("wishes", wishes, |()| "what this replica wishes for fits its database".to_owned()).is_some() {
+            self::wishes(findings, &settings.replica.wishes, here, directories);
+        }
     }
     for warning in export.warnings {
         findings.warn("upload", warning, "upload the file again in Uptime Kuma");
@@ -156,5 +159,23 @@ async fn instance(findings: &mut Findings, settings: &Settings) {
             findings.warn("tables", message, "look for a newer kuma-replicator");
         }
         Err(error) => drop(findings.add::<()>("tables", Err(error), |()| String::new())),
+    }
+}
+
+/// What the wishes come to with the snapshot in force, if there is one. A name that matches nothing may be mistyped.
+fn wishes(findings: &mut Findings, wishes: &Wishes, here: &Configuration, directories: &Directories) {
+    let dump = files::read_applied(&directories.state).ok().flatten();
+    let Some(Verified(dump)) = dump.and_then(|bytes| verify(&bytes, None).ok()) else { return };
+    let localised = localise::wanted(&dump.configuration, here, wishes);
+    for note in findings
+        .add("wishes", localised, |_| "they fit the snapshot in force".to_owned())
+        .into_iter()
+        .flat_map(|it| it.notes)
+    {
+        if note.is_idle() {
+            findings.warn("wishes", note.to_string(), "look for a mistyped name in config.toml");
+        } else {
+            findings.ok("wishes", note.to_string());
+        }
     }
 }

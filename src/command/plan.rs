@@ -105,7 +105,7 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     let changes = plan(&here.configuration, &wanted);
     if changes.is_empty() {
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
-        return Ok(document("up to date", message).snapshot(snapshot).notes(notes));
+        return Ok(document("up to date", message).snapshot(snapshot).notes(&notes));
     }
     system.rehearse(&changes, &here.configuration, &wanted).await?;
     let running = system.activity().await? == Activity::Running;
@@ -120,5 +120,5 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         }
         _ => ("apply", format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host)),
     };
-    Ok(document(would, message).snapshot(snapshot).notes(notes).changes(&changes, running && would == "apply"))
+    Ok(document(would, message).snapshot(snapshot).notes(&notes).changes(&changes, running && would == "apply"))
 }

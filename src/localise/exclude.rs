@@ -10,6 +10,8 @@ use crate::model::catalog;
 use crate::model::configuration::{Configuration, Table};
 use crate::model::value::Value;
 
+use super::Note;
+
 /// The type of a monitor that is a group of others.
 const GROUP: &str = "group";
 
@@ -17,14 +19,14 @@ const GROUP: &str = "group";
 ///
 /// # Errors
 /// [`Kind::Config`] if no monitor would be left.
-pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mut Vec<String>) -> Result<()> {
+pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mut Vec<Note>) -> Result<()> {
     if !exclude.monitors() {
         return Ok(());
     }
     let mut excluded: BTreeSet<Value> = BTreeSet::new();
     let Some(table) = wanted.table(catalog::MONITOR) else { return Ok(()) };
     let mut add = |what: String, found: Vec<Value>| {
-        notes.push(format!("excluded by {what}: {} monitors", found.len()));
+        notes.push(Note::matched(format!("excluded by {what}"), found.len(), "monitors"));
         excluded.extend(found);
     };
     for tag in &exclude.monitor_tags {

@@ -8,7 +8,7 @@ use crate::model::catalog;
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
-use super::scope;
+use super::{Note, scope};
 
 /// Gives rows that are here already the values they have here, where they are this host's own.
 ///
@@ -18,14 +18,14 @@ pub(super) fn keep(
     wanted: &mut Configuration,
     here: &Configuration,
     wishes: &Wishes,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Note>,
 ) -> Result<()> {
     for table in &mut wanted.tables {
         let Some(own) = here.table(table.spec.name) else { continue };
         if table.spec.name == catalog::USER {
             if scope::own_users(wishes) {
                 users(table, own)?;
-                notes.push("users: this host's own".to_owned());
+                notes.push(Note::new("users: this host's own"));
             }
         } else if wishes.local_entities.values(table.spec.name) == Values::Keep {
             let rows = by_id(own);
@@ -38,7 +38,7 @@ pub(super) fn keep(
                     count += 1;
                 }
             }
-            notes.push(format!("kept: {count} rows of {}", table.spec.name));
+            notes.push(Note::new(format!("kept: {count} rows of {}", table.spec.name)));
         }
     }
     Ok(())

@@ -5,11 +5,13 @@ use crate::error::{Error, Kind, Result};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
+use super::Note;
+
 /// Sets them, one override after the other: each sees what those before it have set.
 ///
 /// # Errors
 /// [`Kind::Config`] if the main's schema has no such table or column.
-pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mut Vec<String>) -> Result<()> {
+pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mut Vec<Note>) -> Result<()> {
     for (number, one) in (1..).zip(overrides) {
         let fail = |what: String| Error::new(Kind::Config, format!("replica.overrides, number {number}: {what}"));
         let Some(table) = wanted.table_mut(&one.table) else {
@@ -21,7 +23,7 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
             return Err(fail(what).hint(hint));
         }
         let rows = set_one(table, one);
-        notes.push(format!("override {number}: {rows} rows of {}", one.table));
+        notes.push(Note::matched(format!("override {number}"), rows, format!("rows of {}", one.table)));
     }
     Ok(())
 }

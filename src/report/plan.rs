@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::VERSION;
 use super::changes::Changes;
 use crate::config::Role;
+use crate::localise::Note;
 use crate::model::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::text;
@@ -61,8 +62,8 @@ impl PlanDocument {
 
     /// Says what came of the wishes.
     #[must_use]
-    pub fn notes(mut self, notes: Vec<String>) -> Self {
-        self.notes = notes;
+    pub fn notes(mut self, notes: &[Note]) -> Self {
+        self.notes = notes.iter().map(Note::to_string).collect();
         self
     }
 }
