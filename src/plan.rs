@@ -60,6 +60,11 @@ impl Plan {
         self.tables.is_empty() && self.files.is_empty()
     }
 
+    /// The first table with changes that a running server would not take up by itself, if there is one.
+    pub fn loaded(&self) -> Option<&'static str> {
+        self.tables.iter().find(|table| table.spec.loaded).map(|table| table.spec.name)
+    }
+
     /// How many rows and files it touches.
     pub fn size(&self) -> Size {
         let mut size = Size { files: self.files.len(), ..Size::default() };

@@ -148,7 +148,7 @@ fn events() -> Vec<Event> {
         Event::Written { snapshot: Some(snapshot()), size, millis: 1 },
         Event::Started { unit: unit() },
         Event::Healthy { unit: unit(), millis: 1 },
-        Event::Applied { snapshot: snapshot(), digest, size },
+        Event::Applied { snapshot: snapshot(), digest, size, restarted: true },
         Event::Restored { name: "the previous configuration".to_owned(), digest: Digest::of(b"x"), size },
         Event::Retried { snapshot: snapshot(), reason: "x".to_owned() },
         Event::OnHold { reason: "x".to_owned(), until: None },

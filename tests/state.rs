@@ -85,6 +85,7 @@ fn golden() -> State {
             left: Some(Left { digest: one, schema: two }),
             drift: Some(Drift { digest: two, since: at("2026-01-02T00:00:00Z") }),
             stopped: Some(at("2026-01-01T00:00:00Z")),
+            waiting: Some(snapshot('7')),
             wishes: Some(one),
         },
         intent: Some(Intent {
@@ -128,7 +129,7 @@ fn version_2_is_what_it_was() {
 #[test]
 fn version_1_is_still_read() {
     let mut expected = golden();
-    expected.replica.wishes = None;
+    (expected.replica.waiting, expected.replica.wishes) = (None, None);
     if let Some(refused) = &mut expected.replica.refused {
         refused.wishes = None;
     }

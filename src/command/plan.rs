@@ -108,7 +108,8 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         return Ok(document("up to date", message).snapshot(snapshot).notes(&notes));
     }
     system.rehearse(&changes, &here.configuration, &wanted).await?;
-    let running = system.activity().await? == Activity::Running;
+    let restart =
+        cycle::needs_restart(&changes, settings.replica.restart) && system.activity().await? == Activity::Running;
     let (would, message) = match drift {
         Some(drift) if settings.replica.on_drift == OnDrift::Report => {
             let since = drift.since.round(jiff::Unit::Second).unwrap_or(drift.since);
@@ -120,5 +121,5 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         }
         _ => ("apply", format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host)),
     };
-    Ok(document(would, message).snapshot(snapshot).notes(&notes).changes(&changes, running && would == "apply"))
+    Ok(document(would, message).snapshot(snapshot).notes(&notes).changes(&changes, restart && would == "apply"))
 }

@@ -1,7 +1,7 @@
 //! Switching the alerts of a replica by hand: first in the configuration file, then in its rows, from the snapshot in
 //! force that is kept here. Neither the repository nor a restart is needed for it.
 
-use crate::config::{Alerts, Settings};
+use crate::config::{Alerts, Restart, Settings};
 use crate::decide::{self, Content};
 use crate::error::{Error, Kind, Result};
 use crate::localise;
@@ -11,7 +11,8 @@ use crate::model::dump;
 use crate::model::state::{Applied, Left, State};
 use crate::plan::plan;
 
-use super::replace::{Goal, replace};
+use super::live::put_in_force;
+use super::replace::Goal;
 use super::role::begin;
 use super::{Event, Host, Verified, drift, verify};
 
@@ -47,7 +48,7 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
     if !changes.is_empty() {
         host.rehearse(&changes, &here.configuration, &switched).await?;
         let goal = Goal { wanted: &switched, changes: &changes, schema: &here.schema };
-        replace(host, &settings, state, None, goal).await?;
+        put_in_force(host, &settings, state, None, &here, goal, Restart::WhenNeeded).await?;
         state.intent = None;
     }
     // What was edited here by now is still an edit, and what this changed is none.

@@ -1,6 +1,8 @@
 //! The replica's sequence: obtain, verify, plan, replace, record. What comes before there is a dump is in
 //! `obtain`, what lies between the stop and the healthy start in `replace`.
 
+use jiff::Timestamp;
+
 use crate::config::{SchemaPolicy, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
@@ -11,9 +13,10 @@ use crate::model::snapshot::Snapshot;
 use crate::model::state::{Applied, Held, State};
 use crate::plan::{Size, plan};
 
-use super::obtain::{Obtained, obtain, up_to_date};
-use super::replace::{Goal, refuse, replace};
-use super::{Event, Export, Host, Orders, Outcome, drift, held};
+use super::live::{needs_restart, put_in_force};
+use super::obtain::{Obtained, obtain, resting, up_to_date};
+use super::replace::{Goal, refuse};
+use super::{Event, Export, Host, Orders, Outcome, deferred, drift, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -61,13 +64,22 @@ pub(super) async fn run<H: Host>(
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
     let parts = if orders.as_main { &[Part::Whole] } else { localise::parts(wishes.strategy) };
-    let (mut here, mut size) = (here, Size::default());
+    let (mut here, mut size, mut restarted) = (here, Size::default(), false);
     for part in parts {
         if size != Size::default() {
             here = host.export().await?;
         }
         let wanted = part.of(&wanted, &here.configuration);
-        size += apply_part(host, settings, state, orders, &snapshot, (&here, &wanted)).await?;
+        match apply_part(host, settings, state, orders, &snapshot, (&here, &wanted)).await? {
+            Step::Done { size: more, restarted: again } => {
+                size += more;
+                restarted |= again;
+            }
+            Step::Waits(until) => {
+                state.replica.waiting = Some(snapshot.id.clone());
+                return Ok(deferred(host, state, &snapshot.id, until));
+            }
+        }
     }
 
     state.intent = None;
@@ -75,6 +87,7 @@ pub(super) async fn run<H: Host>(
     state.replica.refused = None;
     state.replica.setback = None;
     state.replica.restored = None;
+    state.replica.waiting = None;
     let written = size != Size::default();
     drift::remember(host, state, wishes, (!written).then_some(&here)).await;
     if fetched {
@@ -86,14 +99,22 @@ pub(super) async fn run<H: Host>(
     let digest = snapshot.label.digest;
     state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.label.place, digest, at: host.now() });
     if written {
-        host.tell(&Event::Applied { snapshot: id.clone(), digest, size });
+        host.tell(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
         Ok(Outcome::Applied(id))
     } else {
         Ok(up_to_date(host, state, &id))
     }
 }
 
-/// Puts a part of the snapshot in force, if it is not yet. Returns how much that took.
+/// What became of a part of a snapshot.
+enum Step {
+    /// It is in force, by so many changes.
+    Done { size: Size, restarted: bool },
+    /// It needs a restart, and waits for it.
+    Waits(Timestamp),
+}
+
+/// Puts a part of the snapshot in force, if it is not yet.
 async fn apply_part<H: Host>(
     host: &mut H,
     settings: &Settings,
@@ -101,11 +122,16 @@ async fn apply_part<H: Host>(
     orders: &Orders,
     snapshot: &Snapshot,
     (here, wanted): (&Export, &Configuration),
-) -> Result<Size> {
+) -> Result<Step> {
     let changes = plan(&here.configuration, wanted);
     let size = changes.size();
     if changes.is_empty() {
-        return Ok(size);
+        return Ok(Step::Done { size, restarted: false });
+    }
+    let restart = settings.replica.restart;
+    let patient = !orders.retry && !orders.at_once && needs_restart(&changes, restart);
+    if let Some(until) = resting(host, settings, state).filter(|_| patient) {
+        return Ok(Step::Waits(until));
     }
     host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
     host.rehearse(&changes, &here.configuration, wanted).await.inspect_err(|error| {
@@ -116,13 +142,14 @@ async fn apply_part<H: Host>(
     // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
     let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
     let goal = Goal { wanted, changes: &changes, schema: &here.schema };
-    let replaced = replace(host, settings, state, Some(&snapshot.id), goal).await;
+    let stopped = state.replica.stopped;
+    let replaced = put_in_force(host, settings, state, Some(&snapshot.id), here, goal, restart).await;
     let State { intent, replica, .. } = state;
     if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
         // It failed before anything was stopped.
         replica.refused = refused;
     }
-    replaced.map(|()| size)
+    replaced.map(|()| Step::Done { size, restarted: state.replica.stopped != stopped })
 }
 
 /// Whether an error is the fault of what was to be applied.

@@ -56,7 +56,7 @@ pub enum Event {
     /// Uptime Kuma answers.
     Healthy { unit: String, millis: u64 },
     /// Replica: the configuration of this snapshot is in force.
-    Applied { snapshot: SnapshotId, digest: Digest, size: Size },
+    Applied { snapshot: SnapshotId, digest: Digest, size: Size, restarted: bool },
     /// A person put another configuration in force.
     Restored { name: String, digest: Digest, size: Size },
     /// A person has a snapshot tried again that was refused or postponed.
@@ -233,7 +233,7 @@ impl Event {
                 fields.size = Some(*size);
                 fields.millis = Some(*millis);
             }
-            Self::Applied { snapshot, digest, size } => {
+            Self::Applied { snapshot, digest, size, .. } => {
                 fields.snapshot = Some(snapshot.to_string());
                 fields.digest = Some(digest.to_string());
                 fields.size = Some(*size);
@@ -286,7 +286,10 @@ impl fmt::Display for Event {
             }
             Self::Started { unit } => write!(f, "started {unit}"),
             Self::Healthy { unit, millis } => write!(f, "{unit} answers after {millis} ms"),
-            Self::Applied { snapshot, size, .. } => write!(f, "applied snapshot {}: {size}", snapshot.short()),
+            Self::Applied { snapshot, size, restarted, .. } => {
+                let how = if *restarted { "" } else { ", without a restart" };
+                write!(f, "applied snapshot {}: {size}{how}", snapshot.short())
+            }
             Self::Restored { name, size, .. } => {
                 write!(f, "restored {name}: {size}; this host is on hold now, until kuma-replicator release")
             }

@@ -8,6 +8,7 @@ mod alerts;
 mod apply;
 mod drift;
 mod event;
+mod live;
 mod obtain;
 mod publish;
 mod replace;
@@ -30,6 +31,7 @@ use crate::plan::Plan;
 pub use alerts::{Switched, alerts};
 pub use apply::{Verified, verify};
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
+pub use live::needs_restart;
 pub use publish::{Prepared, first_state, prepare};
 pub use replace::recover;
 pub use restore::{Restoration, Source, prepare_restore, restore};
@@ -64,6 +66,8 @@ pub enum History {
     SetAside,
     /// It goes with them, and what was set aside comes back.
     BringBack,
+    /// Nothing: no monitors are removed.
+    Untouched,
 }
 
 /// Everything outside. Each method does one thing, once, and says how it failed; what to do then is the
@@ -147,6 +151,12 @@ pub trait Host {
     /// back as `wanted` and no reference dangles. On failure the database is as it was. Returns what did
     /// not work after the commit, for people.
     async fn write(&mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>>;
+
+    /// Writes `plan`, which was made from the rows `here`, while Uptime Kuma runs: in one short transaction, that
+    /// commits only if the rows it touches are still those, and read back as `wanted`. On failure the database is as
+    /// it was; with `DatabaseBusy` another attempt may succeed. Returns what did not work after the commit, for
+    /// people.
+    async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
 
     /// Removes the history that a write has set aside. What is left of it, the next write removes.
     async fn sweep_history(&mut self) -> Result<()>;

@@ -1,5 +1,7 @@
 //! What a replica does before it has anything to verify: look, decide whether to go on, fetch.
 
+use jiff::Timestamp;
+
 use crate::config::Settings;
 use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
@@ -42,8 +44,9 @@ pub(super) async fn obtain<H: Host>(
             tell_retry(host, state, &snapshot);
         } else if !orders.at_once {
             decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
-            let interval = settings.replica.min_restart_interval;
-            if let Some(until) = decide::resting(state.replica.stopped, host.now(), interval) {
+            // It was planned already: nothing else is to be found out.
+            let waiting = state.replica.waiting.as_ref().is_some_and(|waiting| waiting.same(&snapshot.id));
+            if let Some(until) = resting(host, settings, state).filter(|_| waiting) {
                 return Ok(Obtained::Nothing(deferred(host, state, &snapshot.id, until)));
             }
         }
@@ -99,6 +102,11 @@ async fn newest<H: Host>(
             Err(held(host, state, reason))
         }
     })
+}
+
+/// Until when Uptime Kuma is left alone, if it is.
+pub(super) fn resting<H: Host>(host: &H, settings: &Settings, state: &State) -> Option<Timestamp> {
+    decide::resting(state.replica.stopped, host.now(), settings.replica.min_restart_interval)
 }
 
 /// The dump of `snapshot`, if it is in force, and kept here.

@@ -186,7 +186,7 @@ async fn sweep_history<H: Host>(host: &mut H) {
 }
 
 /// Whether an error of a start is the fault of the rows, and not of what lies between us and Uptime Kuma.
-fn condemns(error: &Error) -> bool {
+pub(super) fn condemns(error: &Error) -> bool {
     matches!(error.kind(), Kind::Unhealthy | Kind::StartFailed)
 }
 
@@ -233,7 +233,7 @@ fn postpone<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>,
 
 /// After a commit with which Uptime Kuma does not come up: writes the previous configuration back and
 /// refuses the snapshot from now on. Returns the error to report.
-async fn way_back<H: Host>(
+pub(super) async fn way_back<H: Host>(
     host: &mut H,
     state: &mut State,
     snapshot: Option<&SnapshotId>,

@@ -303,6 +303,10 @@ impl Host for System {
         }
     }
 
+    async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
+        self.instance.database().await?.write_live(plan, here, wanted)
+    }
+
     async fn sweep_history(&mut self) -> Result<()> {
         notify::extend(SWEEP + STEP);
         self.instance.database().await?.sweep_history(Instant::now() + SWEEP)

@@ -133,6 +133,9 @@ pub struct ReplicaState {
     /// When Uptime Kuma was last stopped for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
+    /// The newest snapshot, if it waits until Uptime Kuma may be restarted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<SnapshotId>,
     /// The digest of the wishes with which `applied` was applied; none if it was without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wishes: Option<Digest>,

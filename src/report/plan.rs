@@ -24,6 +24,8 @@ pub struct PlanDocument {
     snapshot: Option<Snapshot>,
     /// Whether Uptime Kuma would be restarted.
     restart: bool,
+    /// The first table with changes that it would not take up without a restart.
+    restart_for: Option<&'static str>,
     #[serde(flatten)]
     changes: Changes,
     /// What came of each wish of this replica.
@@ -40,6 +42,7 @@ impl PlanDocument {
             message: message.into(),
             snapshot: None,
             restart: false,
+            restart_for: None,
             changes: Changes::default(),
             notes: Vec::new(),
         }
@@ -56,6 +59,7 @@ impl PlanDocument {
     #[must_use]
     pub fn changes(mut self, plan: &Plan, restart: bool) -> Self {
         self.restart = restart && !plan.is_empty();
+        self.restart_for = plan.loaded();
         self.changes = Changes::of(plan);
         self
     }
@@ -79,6 +83,9 @@ impl fmt::Display for PlanDocument {
             write!(f, "\n{}", self.changes.size)?;
             if self.restart {
                 f.write_str("; Uptime Kuma is restarted once")?;
+                if let Some(table) = self.restart_for {
+                    write!(f, ", for {table}")?;
+                }
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! Uptime Kuma's SQLite database: opening it, proving that nobody has it open, and what its errors mean.
 //!
-//! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`]. Nothing here knows why rows are read or written.
+//! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`], writing under a running server in [`live`]. Nothing here knows why rows are read or written.
 
 mod history;
+mod live;
 mod read;
 mod write;
 

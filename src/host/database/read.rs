@@ -57,16 +57,23 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
     Ok(Export { configuration, schema, warnings })
 }
 
-/// The replicated rows of every catalogued table that exists, in canonical order.
-pub(super) fn read_tables(connection: &Connection) -> Sql<Vec<Table>> {
+/// The replicated rows of the tables that `like` has, as far as they exist, with its columns and in canonical order.
+pub(super) fn tables_like(connection: &Connection, like: &Configuration) -> Sql<Vec<Table>> {
     let mut tables = Vec::new();
-    for spec in catalog::TABLES {
+    for Table { spec, columns: wanted, .. } in &like.tables {
         let columns = columns(connection, spec.name)?;
         if !columns.is_empty() {
-            tables.push(read_table(connection, spec, columns, &mut |_| true)?);
+            let table = read_table(connection, spec, columns, &mut |_| true)?;
+            // What the main does not know of is not compared.
+            tables.push(if table.columns == *wanted { table } else { table.limited_to(wanted) });
         }
     }
     Ok(tables)
+}
+
+/// The schema of the database.
+pub(super) fn current_schema(connection: &Connection) -> Sql<Schema> {
+    schema(connection, &table_names(connection)?)
 }
 
 /// The same of a database that may hold anything; or which limit it breaks.

@@ -15,7 +15,7 @@ use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
 use super::history::{Dependent, bring_back, dependents, sweep};
-use super::read::{quoted, quoted_list, read_tables, table_names};
+use super::read::{quoted, quoted_list, table_names, tables_like};
 use super::{Sql, kind};
 
 impl ToSql for Value {
@@ -34,7 +34,7 @@ impl ToSql for Value {
 pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration, history: History) -> Result<()> {
     let dangling_before = dangling(connection).map_err(|error| failed("check references", error))?;
     let dependents = dependents(connection).map_err(|error| failed("read the schema", error))?;
-    if history != History::BringBack {
+    if matches!(history, History::Remove | History::SetAside) {
         sweep(connection, &dependents, None).map_err(|error| failed("remove history that was set aside", error))?;
     }
     // Children before parents, and before anything claims a unique value that a removed row still holds.
@@ -226,14 +226,7 @@ fn dangling(connection: &Connection) -> Sql<BTreeMap<String, usize>> {
 }
 
 fn read_back(connection: &Connection, wanted: &Configuration) -> Result<()> {
-    let mut tables = read_tables(connection).map_err(|error| failed("read back what was written", error))?;
-    // What the main does not know of is not compared.
-    tables.retain(|found| wanted.table(found.spec.name).is_some());
-    for (found, wanted) in tables.iter_mut().zip(&wanted.tables) {
-        if found.columns != wanted.columns {
-            *found = found.limited_to(&wanted.columns);
-        }
-    }
+    let tables = tables_like(connection, wanted).map_err(|error| failed("read back what was written", error))?;
     if tables == wanted.tables {
         return Ok(());
     }

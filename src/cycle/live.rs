@@ -1,0 +1,66 @@
+//! Changes that a running server takes up by itself: they are written while it runs.
+
+use std::time::Instant;
+
+use crate::config::{Restart, Settings};
+use crate::error::Result;
+use crate::model::snapshot::SnapshotId;
+use crate::model::state::{Intent, State};
+use crate::plan::Plan;
+
+use super::publish::Prepared;
+use super::replace::{Goal, condemns, replace, way_back};
+use super::{Activity, Event, Export, Host, millis};
+
+/// Whether Uptime Kuma has to be restarted for `changes`.
+pub fn needs_restart(changes: &Plan, restart: Restart) -> bool {
+    match restart {
+        Restart::WhenNeeded => changes.loaded().is_some(),
+        Restart::Always => !changes.is_empty(),
+    }
+}
+
+/// Puts `goal` in force, which was planned from the rows `here`, and restarts Uptime Kuma if that has to be. Without a
+/// `snapshot`, a person ordered it. When this returns an error, the previous configuration is in force.
+pub(super) async fn put_in_force<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    snapshot: Option<&SnapshotId>,
+    here: &Export,
+    goal: Goal<'_>,
+    restart: Restart,
+) -> Result<()> {
+    if needs_restart(goal.changes, restart) || host.activity().await? == Activity::Stopped {
+        return replace(host, settings, state, snapshot, goal).await;
+    }
+    host.check_intact().await?;
+    host.check_writable(goal.changes).await?;
+    // For a way back it would have to be stopped; and one that does not answer now proves nothing afterwards.
+    host.check_stoppable().await?;
+    let dependents = host.dependents().await?;
+    host.check_interrupted()?;
+    let previous = Prepared::new(here.clone());
+    let dump = previous.dump(&host.name(), host.now(), None)?;
+    host.keep_previous(&dump)?;
+    // Not that it would be stopped: were this killed after the commit, somebody has to see whether it answers.
+    let (id, since) = (snapshot.cloned(), host.now());
+    state.intent = Some(Intent { snapshot: id, start: true, dependents, since, previous: Some(previous.digest) });
+    host.save(state)?;
+
+    let since = Instant::now();
+    let warnings = host.write_live(goal.changes, here, goal.wanted).await.inspect_err(|_| state.intent = None)?;
+    for text in warnings {
+        host.tell(&Event::Warning { text });
+    }
+    let size = goal.changes.size();
+    host.tell(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
+    match host.check_healthy().await {
+        Ok(()) => Ok(()),
+        Err(error) if condemns(&error) => {
+            let unit = settings.kuma.unit.to_string();
+            Err(way_back(host, state, snapshot, &previous.export.configuration, &unit, error).await)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,184 @@
+//! Promise: what a running Uptime Kuma takes up by itself is written while it runs, whole or not at all, and restarts
+//! are for the rest.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+use kuma_replicator::config::Settings;
+use kuma_replicator::cycle::Outcome;
+use kuma_replicator::error::Kind;
+use kuma_replicator::model::catalog;
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::dump;
+use kuma_replicator::plan::plan;
+
+use support::generations::generation;
+use support::host::{End, FAULTS, World, main_id};
+use support::rows::{i, t, table};
+
+fn replica(keys: &str) -> Settings {
+    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\n{keys}");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
+}
+
+fn applied(end: &End) -> bool {
+    matches!(end, End::Done(Outcome::Applied(_)))
+}
+
+/// `generation` with its tags renamed: a running server takes that up.
+fn renamed(generation: i64, name: &str) -> Configuration {
+    let mut configuration = self::generation(generation);
+    *configuration.table_mut("tag").unwrap() =
+        table("tag", &["id", "name"], vec![vec![i(1), t(name)], vec![i(2), t("test")]]);
+    configuration
+}
+
+/// A replica with `generation(1)`, and a newer snapshot with a renamed tag.
+fn behind() -> World {
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    assert!(applied(&world.cycle(&replica(""))));
+    world.offer(&renamed(1, "live"), &main_id('b'), 1, 2);
+    world
+}
+
+#[test]
+fn only_what_a_running_server_has_in_memory_needs_a_restart() {
+    let needs: Vec<&str> = catalog::TABLES
+        .iter()
+        .filter(|spec| {
+            let one = |name: &str| Configuration {
+                tables: vec![table(spec.name, &["id", "name"], vec![vec![i(1), t(name)]])],
+                files: Vec::new(),
+            };
+            plan(&one("a"), &one("b")).loaded() == Some(spec.name)
+        })
+        .map(|spec| spec.name)
+        .collect();
+    assert_eq!(needs, ["monitor", "maintenance", "status_page_cname"]);
+    assert_eq!(plan(&generation(1), &generation(1)).loaded(), None);
+}
+
+#[test]
+fn a_live_write_takes_its_steps_in_this_order() {
+    let mut world = behind();
+    let end = world.cycle(&replica(""));
+    assert!(applied(&end), "{end:?}");
+    let steps = "look, export, fetch, tell fetched, tell planned, rehearse, activity, check_intact, check_writable, \
+                 check_stoppable, dependents, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
+                 tell applied, save";
+    assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
+    assert_eq!((&world.rows, world.stops, world.running), (&renamed(1, "live"), 1, true));
+    let previous = dump::parse(world.previous.as_ref().unwrap()).unwrap();
+    assert_eq!(previous.configuration, generation(1), "the way back holds what was there");
+    // The next monitor restarts once.
+    world.offer(&generation(2), &main_id('b'), 1, 3);
+    world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
+    assert!(applied(&world.cycle(&replica(""))));
+    assert_eq!((world.stops, world.did("write_live"), world.did("write")), (2, 0, 1));
+}
+
+#[test]
+fn what_is_stopped_or_always_restarted_is_written_as_ever() {
+    let mut world = behind();
+    world.running = false;
+    assert!(applied(&world.cycle(&replica(""))));
+    assert_eq!((world.did("write_live"), world.did("write"), world.running, world.stops), (0, 1, false, 1));
+
+    let mut world = behind();
+    assert!(applied(&world.cycle(&replica("restart = \"always\"\nmin-restart-interval = \"0s\""))));
+    assert_eq!((world.did("write_live"), world.did("write"), world.running, world.stops), (0, 1, true, 2));
+}
+
+/// A live change does not wait for the last restart, and does not count as one.
+#[test]
+fn what_needs_no_restart_does_not_wait() {
+    let settings = replica("");
+    let mut world = behind();
+    assert!(applied(&world.cycle(&settings)), "a minute after a restart");
+    // With a monitor beside it, it waits, and nothing of it is written before.
+    world.offer(&renamed(2, "waits"), &main_id('b'), 1, 3);
+    for fetches in [1, 0] {
+        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+        assert_eq!((world.did("fetch"), &world.rows), (fetches, &renamed(1, "live")));
+    }
+    // Something newer that needs none is not kept waiting by it.
+    world.offer(&renamed(1, "newer"), &main_id('b'), 1, 4);
+    assert!(applied(&world.cycle(&settings)));
+    assert_eq!((world.stops, world.state().replica.waiting), (1, None));
+    world.offer(&renamed(2, "last"), &main_id('b'), 1, 5);
+    world.clock = world.clock.checked_add(SignedDuration::from_mins(5)).unwrap();
+    assert!(applied(&world.cycle(&settings)));
+    assert_eq!((&world.rows, world.stops), (&renamed(2, "last"), 2));
+}
+
+#[test]
+fn rows_with_which_a_running_server_stops_answering_are_taken_back() {
+    let mut world = behind();
+    world.poison = Some(renamed(1, "live"));
+    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::RolledBack));
+    assert_eq!((&world.rows, world.running, world.stops), (&generation(1), true, 2));
+    assert!(world.state().intent.is_none());
+    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::SnapshotRefused));
+    assert_eq!((&world.rows, world.stops), (&generation(1), 2));
+}
+
+#[test]
+fn an_edit_at_the_same_moment_costs_a_cycle_and_nothing_else() {
+    let mut world = behind();
+    world.named = vec![("write_live", support::host::Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!((&world.rows, world.stops), (&generation(1), 1));
+    assert!(applied(&world.cycle(&replica(""))));
+    assert_eq!((&world.rows, world.stops), (&renamed(1, "live"), 1));
+}
+
+/// Whatever fails, and wherever it is killed: old or new, it runs, and the next cycles end it.
+#[test]
+fn a_live_write_survives_a_fault_at_every_step() {
+    let mut tried = 0;
+    for poisoned in [false, true] {
+        for fault in FAULTS {
+            for at in 0.. {
+                let mut world = behind();
+                world.poison = poisoned.then(|| renamed(1, "live"));
+                world.faults = vec![(at, fault)];
+                let end = world.cycle(&replica(""));
+                if world.count <= at {
+                    break;
+                }
+                if world.fired == 0 {
+                    continue;
+                }
+                tried += 1;
+                let context = format!("{fault:?} at {at}, poisoned {poisoned}, {:?}, {end:?}", world.calls.last());
+                assert!([generation(1), renamed(1, "live")].contains(&world.rows), "B: {context}");
+                let brings_up = world.state().intent.is_some_and(|intent| intent.start);
+                assert!(world.running || matches!(end, End::Killed) && brings_up || poisoned, "A: {context}");
+                for _ in 0..3 {
+                    world.clock = world.clock.checked_add(SignedDuration::from_hours(2)).unwrap();
+                    world.cycle(&replica(""));
+                }
+                assert!(world.running && world.state().intent.is_none(), "{context}");
+                // A rehearsal or an answer that was made to fail tells against the snapshot.
+                let refused = poisoned || world.state().replica.refused.is_some();
+                let expected = if refused { generation(1) } else { renamed(1, "live") };
+                assert!(world.rows == expected, "{context}");
+                if !refused {
+                    assert!(matches!(world.cycle(&replica("")), End::Done(Outcome::UpToDate)), "{context}");
+                }
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} faults");
+}
