@@ -16,6 +16,7 @@ mod awkward;
 mod digest;
 mod export;
 mod interrupted;
+mod live;
 mod local;
 mod private;
 mod program;
