@@ -36,6 +36,7 @@ mod stand_in;
 mod steps;
 mod surroundings;
 mod target;
+mod uploads;
 mod wishes;
 mod world;
 
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         steps::TESTS,
         power::TESTS,
         publish::TESTS,
+        uploads::TESTS,
         again::TESTS,
         replication::TESTS,
         apply::TESTS,
