@@ -260,7 +260,8 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
         return Ok(document("up to date", message).snapshot(snapshot));
     }
-    system.rehearse(&changes, &here.configuration, &wanted).await?;
+    let tried = system.rehearse(&changes, &here.configuration, &wanted).await;
+    tried.map_err(|error| decide::unwritable(error, &here.schema, &dump.manifest.schema))?;
     let running = system.activity().await? == Activity::Running;
     let (would, message) = match drift {
         Some(drift) if settings.replica.on_drift == OnDrift::Report => {

@@ -62,7 +62,8 @@ pub(super) async fn run<H: Host>(
     let written = !changes.is_empty();
     if written {
         host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
-        host.rehearse(&changes, &here.configuration, &wanted).await.inspect_err(|error| {
+        let tried = host.rehearse(&changes, &here.configuration, &wanted).await;
+        tried.map_err(|error| decide::unwritable(error, &here.schema, &dump.manifest.schema)).inspect_err(|error| {
             if blames(error) {
                 refuse(host, state, Some(&snapshot.id), error);
             }
