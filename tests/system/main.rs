@@ -36,6 +36,7 @@ mod stand_in;
 mod steps;
 mod surroundings;
 mod target;
+mod upgrades;
 mod uploads;
 mod wishes;
 mod world;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         silence::TESTS,
         snapshots::TESTS,
         surroundings::TESTS,
+        upgrades::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {
