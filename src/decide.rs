@@ -3,23 +3,23 @@
 
 mod guard;
 mod reign;
+mod versions;
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::config::SchemaPolicy;
 use crate::error::{Error, Kind, Result};
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
-use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::{Listing, Snapshot};
-use crate::model::state::{Held, Hold, LastCycle, MainState, Published, Refused, ReplicaState, Setback, State};
+use crate::model::state::{Hold, LastCycle, MainState, Published, Refused, ReplicaState, Setback, State};
 
 pub use reign::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
 use reign::{fenced, forgetful, unknown_rows};
 
 pub use guard::{first_contact, shrink};
+pub use versions::{schema_gate, still_held, unwritable};
 
 /// What a main would publish: the digest of its configuration and the fingerprint of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,36 +251,6 @@ pub fn resting(stopped: Option<Timestamp>, now: Timestamp, interval: Duration) -
     let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
     // A clock that went back proves nothing.
     if since.is_negative() || since >= interval { None } else { stopped?.checked_add(interval).ok() }
-}
-
-/// Why `snapshot` still waits, if nothing that it waited for has changed.
-pub fn still_held<'a>(
-    held: Option<&'a Held>,
-    snapshot: &Snapshot,
-    here: &Schema,
-    policy: SchemaPolicy,
-) -> Option<&'a str> {
-    let held = held.filter(|held| held.exact == (policy == SchemaPolicy::Exact))?;
-    (held.snapshot.same(&snapshot.id) && held.schema == here.fingerprint()).then_some(&held.reason)
-}
-
-/// Why rows of the main's schema `main` must not be written into a database of schema `here`, if so.
-pub fn schema_gate(here: &Schema, main: &Schema, policy: SchemaPolicy) -> Option<String> {
-    let (missing, surplus) = (main.surplus_over(here), here.surplus_over(main));
-    match here.relation_to(main) {
-        Relation::Same => None,
-        Relation::MainAhead => Some(format!(
-            "the main runs a newer Uptime Kuma (this host lacks {missing}); upgrade Uptime Kuma on this replica"
-        )),
-        Relation::ReplicaAhead if policy == SchemaPolicy::Superset => None,
-        Relation::ReplicaAhead => Some(format!(
-            "this replica runs a newer Uptime Kuma (the main lacks {surplus}); upgrade Uptime Kuma on the main"
-        )),
-        Relation::Apart => Some(format!(
-            "main and replica run different versions of Uptime Kuma (the main has {missing}, this host has {surplus}); \
-             bring both to the same version"
-        )),
-    }
 }
 
 /// The newest snapshot. Two with different content at the newest place are nobody's truth.

@@ -57,7 +57,7 @@ fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
     let stop = "check_intact, check_writable, check_stoppable, dependents, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
-    let start = "start, tell started, check_healthy, tell healthy, sweep_history, export";
+    let start = "start, tell started, check_healthy, tell healthy, sweep, export";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, keep_applied, tell applied, save")),
         // What the administrator stopped stays stopped.
@@ -484,7 +484,7 @@ fn an_unfinished_apply_comes_first() {
         world.cycle(&replica());
         assert_eq!(world.running, ran);
         let first = if ran {
-            "activity, start, check_healthy, sweep_history, tell recovered, save, look"
+            "activity, start, check_healthy, sweep, tell recovered, save, look"
         } else {
             "tell recovered, save, look"
         };

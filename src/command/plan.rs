@@ -107,7 +107,8 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         let message = format!("the rows here equal snapshot {}; it is only recorded", snapshot.id.short());
         return Ok(document("up to date", message).snapshot(snapshot).notes(&notes));
     }
-    system.rehearse(&changes, &here.configuration, &wanted).await?;
+    let tried = system.rehearse(&changes, &here.configuration, &wanted).await;
+    tried.map_err(|error| decide::unwritable(error, &here.schema, &dump.manifest.schema))?;
     let restart =
         cycle::needs_restart(&changes, settings.replica.restart) && system.activity().await? == Activity::Running;
     let (would, message) = match drift {

@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::localise::{self, Part};
 use crate::model::configuration::Configuration;
 use crate::model::dump::{self, Dump, Fault};
+use crate::model::schema::Schema;
 use crate::model::snapshot::Snapshot;
 use crate::model::state::{Applied, Held, State};
 use crate::plan::{Size, plan};
@@ -59,7 +60,6 @@ pub(super) async fn run<H: Host>(
             refuse(host, state, Some(&snapshot.id), error);
         }
     })?;
-    drop(dump);
     if state.replica.applied.is_none() && !orders.confirm_shrink {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
@@ -70,7 +70,7 @@ pub(super) async fn run<H: Host>(
             here = host.export().await?;
         }
         let wanted = part.of(&wanted, &here.configuration);
-        match apply_part(host, settings, state, orders, &snapshot, (&here, &wanted)).await? {
+        match apply_part(host, settings, state, orders, &snapshot, (&here, &dump.manifest.schema, &wanted)).await? {
             Step::Done { size: more, restarted: again } => {
                 size += more;
                 restarted |= again;
@@ -121,7 +121,7 @@ async fn apply_part<H: Host>(
     state: &mut State,
     orders: &Orders,
     snapshot: &Snapshot,
-    (here, wanted): (&Export, &Configuration),
+    (here, main, wanted): (&Export, &Schema, &Configuration),
 ) -> Result<Step> {
     let changes = plan(&here.configuration, wanted);
     let size = changes.size();
@@ -134,7 +134,8 @@ async fn apply_part<H: Host>(
         return Ok(Step::Waits(until));
     }
     host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
-    host.rehearse(&changes, &here.configuration, wanted).await.inspect_err(|error| {
+    let tried = host.rehearse(&changes, &here.configuration, wanted).await;
+    tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
         }

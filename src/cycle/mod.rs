@@ -158,8 +158,9 @@ pub trait Host {
     /// people.
     async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
 
-    /// Removes the history that a write has set aside. What is left of it, the next write removes.
-    async fn sweep_history(&mut self) -> Result<()>;
+    /// Removes the history that a write has set aside, and the files that one left unfinished that was killed. What
+    /// is left of them, the next write removes.
+    async fn sweep(&mut self) -> Result<()>;
 
     /// Gives the claimed database free again. Harmless if none is claimed.
     fn release(&mut self);

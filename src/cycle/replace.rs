@@ -36,7 +36,7 @@ pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut Sta
         return Err(way_back(host, state, intent.snapshot.as_ref(), &previous, &unit, error).await);
     }
     if intent.start && intent.previous.is_some() {
-        sweep_history(host).await;
+        sweep(host).await;
     }
     host.tell(&Event::Recovered { snapshot: intent.snapshot, started });
     state.intent = None;
@@ -122,7 +122,7 @@ pub(super) async fn replace<H: Host>(
     }
     match bring_up(host, state, &unit).await {
         Ok(()) => {
-            sweep_history(host).await;
+            sweep(host).await;
             Ok(())
         }
         // The system is going down, say, or the bus is gone: nothing is known against the rows. The intent
@@ -177,10 +177,10 @@ async fn bring_up<H: Host>(host: &mut H, state: &State, unit: &str) -> Result<()
     Ok(())
 }
 
-/// Uptime Kuma has come up: nobody goes back to the monitors that were removed.
-async fn sweep_history<H: Host>(host: &mut H) {
-    if let Err(error) = host.sweep_history().await {
-        let text = format!("the history of removed monitors stays until the next apply: {}", error.chain());
+/// Uptime Kuma has come up: nobody goes back to the monitors that were removed, nor to half-written files.
+async fn sweep<H: Host>(host: &mut H) {
+    if let Err(error) = host.sweep().await {
+        let text = format!("what the apply has set aside stays until the next one: {}", error.chain());
         host.tell(&Event::Warning { text });
     }
 }

@@ -88,7 +88,8 @@ pub async fn prepare_restore<H: Host>(
         _ => localise::fitting(&dump.configuration, &here)?,
     };
     let changes = plan(&here, &wanted);
-    host.rehearse(&changes, &here, &wanted).await?;
+    let tried = host.rehearse(&changes, &here, &wanted).await;
+    tried.map_err(|error| decide::unwritable(error, &schema, &dump.manifest.schema))?;
     let source = source.clone();
     Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted, source, schema, previous })
 }

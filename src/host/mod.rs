@@ -307,9 +307,9 @@ impl Host for System {
         self.instance.database().await?.write_live(plan, here, wanted)
     }
 
-    async fn sweep_history(&mut self) -> Result<()> {
+    async fn sweep(&mut self) -> Result<()> {
         notify::extend(SWEEP + STEP);
-        self.instance.database().await?.sweep_history(Instant::now() + SWEEP)
+        self.instance.database().await?.sweep(Instant::now() + SWEEP)
     }
 
     fn release(&mut self) {

@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
@@ -20,6 +20,9 @@ use crate::model::limits::{MAX_FILE, Tally};
 
 /// The mode of an uploaded file, as Uptime Kuma makes it.
 const FILE_MODE: u32 = 0o644;
+
+/// How temporary names begin; no upload has a name like that.
+const TEMPORARY: &str = ".kuma-replicator.";
 
 /// The upload directory of one Uptime Kuma.
 #[derive(Debug, Clone)]
@@ -88,12 +91,23 @@ impl Uploads {
             None => self.make()?,
         };
         let directory = &*staged.directory.insert(directory);
+        sweep(directory).map_err(|error| Error::io(what(""), error.into()))?;
         for file in files.iter().filter(|file| catalog::safe_upload_name(&file.name)) {
-            let temporary = format!(".kuma-replicator.{}", staged.names.len());
+            let temporary = format!("{TEMPORARY}{}", staged.names.len());
             staged.names.push((temporary.clone(), file.name.clone()));
             write(directory, &temporary, &file.content).map_err(|error| Error::io(what(&file.name), error))?;
         }
         Ok(staged)
+    }
+
+    /// Removes the files that a process which was killed left under temporary names.
+    ///
+    /// # Errors
+    /// If there is a directory in which that cannot be done; what is no directory has none of them.
+    pub fn sweep(&self) -> Result<()> {
+        let Ok(Some(directory)) = self.open()? else { return Ok(()) };
+        sweep(&directory)
+            .map_err(|error| Error::io(format!("remove unfinished files from {}", self.path.display()), error.into()))
     }
 
     /// Fails if the directory is there and files cannot be staged in it.
@@ -151,11 +165,17 @@ fn read(directory: &File, name: &str) -> io::Result<Result<Vec<u8>, String>> {
     Ok(Ok(content))
 }
 
-fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
-    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-        Err(error) if error != Errno::NOENT => return Err(error.into()),
-        _ => {}
+fn sweep(directory: &File) -> rustix::io::Result<()> {
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_bytes().starts_with(TEMPORARY.as_bytes()) {
+            rustix::fs::unlinkat(directory, entry.file_name(), AtFlags::empty())?;
+        }
     }
+    Ok(())
+}
+
+fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(FILE_MODE))?);
     file.write_all(content)?;
@@ -166,17 +186,18 @@ fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
 }
 
 impl Staged {
-    /// Gives the files their names.
+    /// Gives the files their names; when this returns, that is on disk.
     ///
     /// # Errors
     /// If a rename fails; the files not yet renamed are removed.
     pub fn put_in_place(mut self) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        while let Some((temporary, name)) = self.names.pop() {
-            rustix::fs::renameat(directory, &temporary, directory, &name)
-                .map_err(|error| Error::io(format!("write {}", self.path.join(&name).display()), error.into()))?;
+        while let Some((temporary, name)) = self.names.last() {
+            rustix::fs::renameat(directory, temporary, directory, name)
+                .map_err(|error| Error::io(format!("write {}", self.path.join(name).display()), error.into()))?;
+            self.names.pop();
         }
-        Ok(())
+        directory.sync_all().map_err(|error| Error::io(format!("write {}", self.path.display()), error))
     }
 }
 

@@ -24,13 +24,27 @@ pub struct Schema {
 pub enum Relation {
     /// They are the same.
     Same,
-    /// The main has all that is here, and more: this host is to be upgraded.
+    /// The main has run all migrations of this host, and more: this host is to be upgraded.
     MainAhead,
-    /// This host has all that the main has, and more: the main is to be upgraded.
-    ReplicaAhead,
+    /// This host has run all migrations of the main, and more: the main is to be upgraded.
+    ReplicaAhead {
+        /// Whether it has all columns of the main, too.
+        superset: bool,
+    },
     /// Each has something that the other lacks.
     Apart,
 }
+
+/// The releases of Uptime Kuma that came with migrations, newest first, each by one of these. Those of 2.x have
+/// names that knex gives them; 1.x has patches.
+const RELEASES: &[(&str, &str)] = &[
+    ("2026-08-18-0000-sqlite-only-drop-analytics-type-check.js", "2.5.1 or newer"),
+    ("2026-03-27-0000-add-ntp-monitor.js", "2.5.0"),
+    ("2026-05-20-0000-add-bearer-token.js", "2.4"),
+    ("2026-02-07-0000-disable-domain-expiry-unsupported-tlds.js", "2.1.1 to 2.3"),
+    ("2025-12-09-0000-add-system-service-monitor.js", "2.1.0"),
+    ("2025-06-13-0000-maintenance-add-last-start.js", "2.0"),
+];
 
 impl Schema {
     /// The identity of this schema.
@@ -50,12 +64,38 @@ impl Schema {
     /// How `main`, the schema of a snapshot, stands to `self`, the schema here.
     pub fn relation_to(&self, main: &Schema) -> Relation {
         let (here, there) = (self.parts(), main.parts());
-        match (here == there, here.is_subset(&there), there.is_subset(&here)) {
-            (true, _, _) => Relation::Same,
-            (_, true, _) => Relation::MainAhead,
-            (_, _, true) => Relation::ReplicaAhead,
-            _ => Relation::Apart,
+        if here == there {
+            Relation::Same
+        } else if here.is_subset(&there) || self.precedes(main) {
+            Relation::MainAhead
+        } else if there.is_subset(&here) {
+            Relation::ReplicaAhead { superset: true }
+        } else if main.precedes(self) {
+            Relation::ReplicaAhead { superset: false }
+        } else {
+            Relation::Apart
         }
+    }
+
+    /// The release that the migrations are those of, if it is known.
+    pub fn release(&self) -> Option<&'static str> {
+        let found = RELEASES.iter().find(|(migration, _)| self.migrations.contains(*migration));
+        found.map(|(_, release)| *release).or_else(|| self.is_of_1().then_some("1.x"))
+    }
+
+    /// Whether `later` has run more migrations than this. Columns do not count: a migration may rename one.
+    fn precedes(&self, later: &Schema) -> bool {
+        let more = self.migrations != later.migrations && self.migrations.is_subset(&later.migrations);
+        // 2.x goes on where the patches of 1.x end, and counts its migrations anew.
+        more || (self.is_of_1() && later.is_of_2())
+    }
+
+    fn is_of_1(&self) -> bool {
+        self.migrations.iter().any(|name| name.starts_with("database_version "))
+    }
+
+    fn is_of_2(&self) -> bool {
+        self.migrations.iter().any(|name| name.ends_with(".js"))
     }
 
     /// Up to three parts that `self` has and `other` lacks, for a message; empty if there are none.

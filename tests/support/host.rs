@@ -476,11 +476,11 @@ impl Host for World {
         Ok(Vec::new())
     }
 
-    async fn sweep_history(&mut self) -> Result<()> {
+    async fn sweep(&mut self) -> Result<()> {
         // Its failure is told, and changes nothing for the cycle.
-        self.enter("sweep_history", None)?;
+        self.enter("sweep", None)?;
         self.history.1.clear();
-        self.leave("sweep_history", None)
+        self.leave("sweep", None)
     }
 
     fn release(&mut self) {

@@ -36,6 +36,8 @@ mod stand_in;
 mod steps;
 mod surroundings;
 mod target;
+mod upgrades;
+mod uploads;
 mod wishes;
 mod world;
 
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         steps::TESTS,
         power::TESTS,
         publish::TESTS,
+        uploads::TESTS,
         again::TESTS,
         replication::TESTS,
         apply::TESTS,
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         silence::TESTS,
         snapshots::TESTS,
         surroundings::TESTS,
+        upgrades::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {

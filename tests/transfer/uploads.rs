@@ -4,7 +4,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
-use crate::program::{digest, dump, exported, exported_again, import_well, library_export};
+use kuma_replicator::host::uploads::Uploads;
+use kuma_replicator::model::configuration::UploadedFile;
+use kuma_replicator::model::limits::MAX_FILE;
+use kuma_replicator::plan::plan;
+
+use crate::program::{digest, dump, exported, exported_again, import, import_well, library_export};
 use crate::support::instance::{Instance, Order, Version};
 
 #[test]
@@ -90,4 +95,83 @@ fn uploads_never_follow_links() {
     assert_eq!(fs::read_to_string(&victim).unwrap(), "secret of the host");
     assert!(fs::symlink_metadata(upload.join("logo1.png")).unwrap().is_file());
     assert_eq!(fs::read(upload.join("logo1.png")).unwrap(), b"\x89PNG\r\n\x1a\n one");
+}
+
+/// Names in the upload directory of an instance, sorted.
+fn names(instance: &Instance) -> Vec<String> {
+    let entries = fs::read_dir(instance.directory().join("upload")).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The files get their names after the commit. Killed in between, the rows are new and the files are not: the next
+/// plan has the files alone, and what lies there under temporary names goes.
+#[test]
+fn files_that_a_crash_after_the_commit_left_out_come_with_the_next_write() {
+    let source = Instance::rich(Version::Two, Order::Fresh);
+    source.execute("UPDATE status_page SET icon='/upload/logo2.png?t=1' WHERE id=2");
+    source.upload("logo2.png", b"two");
+    let wanted = dump(&source);
+    let target = Instance::empty(Version::Two, Order::Fresh);
+    import_well(&exported_again(&wanted), &target);
+
+    // Killed before the first rename, and after it.
+    for (one, two) in [(&b"old"[..], &b"old"[..]), (b"old", b"two")] {
+        target.upload("logo1.png", one);
+        target.upload("logo2.png", two);
+        for name in [".kuma-replicator.0", ".kuma-replicator.1"] {
+            target.upload(name, b"half");
+        }
+        let changes = plan(&library_export(&target).configuration, &wanted.configuration);
+        assert!(changes.tables.is_empty() && !changes.files.is_empty(), "{changes:?}");
+        import_well(&exported_again(&wanted), &target);
+        assert_eq!(names(&target), ["logo1.png", "logo2.png"]);
+        assert_eq!(digest(&target), wanted.manifest.digest);
+    }
+
+    // Killed before the commit, and the main went back since: there is nothing to write any more.
+    let uploads = Uploads::beside(&target.path());
+    target.upload(".kuma-replicator.0", b"half");
+    target.upload(".kuma-replicator", b"not ours");
+    uploads.sweep().unwrap();
+    assert_eq!(names(&target), [".kuma-replicator", "logo1.png", "logo2.png"]);
+    fs::remove_dir_all(target.directory().join("upload")).unwrap();
+    uploads.sweep().unwrap();
+}
+
+/// Staged and dropped, as when the commit fails; and a name that something else holds.
+#[test]
+fn files_that_do_not_get_their_names_leave_nothing_behind() {
+    let target = Instance::empty(Version::Two, Order::Fresh);
+    let uploads = Uploads::beside(&target.path());
+    let file = |name: &str| UploadedFile { name: name.to_owned(), content: name.into() };
+    drop(uploads.stage(&[file("a.png"), file("b.png")]).unwrap());
+    assert!(names(&target).is_empty());
+    fs::create_dir(target.directory().join("upload/a.png")).unwrap();
+    uploads.stage(&[file("a.png"), file("b.png")]).unwrap().put_in_place().unwrap_err();
+    assert_eq!(names(&target), ["a.png", "b.png"]);
+
+    // The rows are there by then: that is told, and no failure.
+    let source = Instance::rich(Version::Two, Order::Fresh);
+    fs::create_dir(target.directory().join("upload/logo1.png")).unwrap();
+    let output = import(&exported(&source), &target);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("upload/logo1.png"), "{text}");
+    assert_eq!(names(&target), ["a.png", "b.png", "logo1.png"]);
+    fs::remove_dir(target.directory().join("upload/logo1.png")).unwrap();
+    import_well(&exported(&source), &target);
+    assert_eq!(digest(&target), digest(&source));
+}
+
+#[test]
+fn an_upload_that_is_too_large_is_left_out_by_name() {
+    let source = Instance::rich(Version::Two, Order::Fresh);
+    for (size, files) in [(MAX_FILE, 1), (MAX_FILE + 1, 0)] {
+        source.upload("logo1.png", &vec![b'x'; size]);
+        let export = library_export(&source);
+        assert_eq!((export.configuration.files.len(), export.warnings.len()), (files, 1 - files));
+        let told = |text: &String| text.contains("logo1.png") && text.contains("4194304 bytes");
+        assert!(export.warnings.iter().all(told), "{:?}", export.warnings);
+    }
 }

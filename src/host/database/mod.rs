@@ -94,15 +94,17 @@ impl Database {
         read::migrating(&self.open()?).map_err(|error| self.failed("read", error))
     }
 
-    /// Removes the history that [`Claim::write`] set aside, while Uptime Kuma runs, until `deadline`.
+    /// Removes the files that a killed [`Claim::write`] left unfinished, and the history that one set aside, while
+    /// Uptime Kuma runs, until `deadline`.
     ///
     /// # Errors
     /// As for [`Database::export`].
-    pub fn sweep_history(&self, deadline: Instant) -> Result<()> {
+    pub fn sweep(&self, deadline: Instant) -> Result<()> {
         let connection = self.open()?;
         history::dependents(&connection)
             .and_then(|dependents| history::sweep(&connection, &dependents, Some(deadline)))
-            .map_err(|error| self.failed("remove history from", error))
+            .map_err(|error| self.failed("remove history from", error))?;
+        self.uploads().sweep()
     }
 
     /// Where SQLite makes its files: beside the database, not beside a link to it.
