@@ -16,7 +16,7 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::{Role, SchemaPolicy, Settings};
-use kuma_replicator::cycle::{self, Orders, Outcome, Promotion};
+use kuma_replicator::cycle::{self, Again, Orders, Outcome, Promotion};
 use kuma_replicator::decide;
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
@@ -175,6 +175,50 @@ fn an_edit_is_told_once_and_overwritten_by_policy() {
     for _ in 0..3 {
         assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::UpToDate)));
         assert_eq!((world.stops, &world.rows), (4, &generation(2)));
+    }
+}
+
+/// What `plan` says before any cycle has found an edit is what the next one does.
+#[test]
+fn what_becomes_of_an_edit_is_known_before_the_cycle() {
+    let foretold = |world: &mut World, settings: &Settings| {
+        let mut found = None;
+        let snapshot = world.repository.last().unwrap().0.clone();
+        let end = world.order(async |world, state| {
+            let again = Again::find(world, settings, &state.replica).await?;
+            found = Some((again.applies(settings, &state.replica, &snapshot)?, again));
+            Ok(())
+        });
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+        assert_eq!((events(world, "drifted"), world.did("fetch")), (0, 0));
+        found.unwrap()
+    };
+    for (wishes, over_edits, over_boots) in [
+        ("", false, false),
+        ("on-drift = \"overwrite\"", true, true),
+        ("apply-on-boot = true", false, true),
+        ("strategy = \"default\"", true, true),
+        ("strategy = \"notifications-insert-merge\"", true, true),
+    ] {
+        let settings = replica(&format!("min-restart-interval = \"0s\"\n{wishes}"));
+        let mut world = World::new(generation(0));
+        world.offer(&generation(1), &main_id('b'), 1, 1);
+        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
+        assert!(matches!(foretold(&mut world, &settings), (false, Again::Nothing(_))));
+        for (boots, expected) in [(false, over_edits), (true, over_boots)] {
+            world.rows = generation(2);
+            if boots {
+                world.booted = world.clock;
+            }
+            let (applies, again) = foretold(&mut world, &settings);
+            let boot = boots && wishes.starts_with("apply-on-boot");
+            assert!(if boot { again == Again::Boot } else { matches!(again, Again::Edits(_)) }, "{wishes}: {again:?}");
+            assert_eq!(applies, expected, "{wishes}");
+            world.cycle(&settings);
+            assert_eq!(world.rows == generation(1), applies, "{wishes}");
+        }
+        let (applies, again) = foretold(&mut world, &replica("paused-types = []"));
+        assert_eq!((applies, again), (true, Again::Wishes));
     }
 }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::cli::Cli;
-use crate::config::{OnDrift, Role, Settings};
-use crate::cycle::{self, Activity, Host as _, Verified};
+use crate::config::{Role, Settings};
+use crate::cycle::{self, Activity, Again, Host as _, Verified};
 use crate::decide::{self, Apply, Publish};
 use crate::error::Result;
 use crate::host::files::Store;
@@ -76,23 +76,29 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     let wishes = &settings.replica.wishes;
     let listing = system.look().await?;
     let step = decide::apply(&listing, &state.replica.with(wishes.digest()))?;
-    let wishes_changed = state.replica.wishes != Some(wishes.digest());
-    let snapshot = match step {
+    let (snapshot, again) = match step {
         Apply::Nothing => return Ok(document("held", "nothing has been published to the repository yet".to_owned())),
-        Apply::UpToDate(snapshot) if state.replica.drift.is_none() && !wishes_changed => {
-            return Ok(
-                document("up to date", format!("snapshot {} is in force", snapshot.id.short())).snapshot(snapshot)
-            );
+        Apply::UpToDate(snapshot) => {
+            let again = Again::find(system, settings, &state.replica).await?;
+            if matches!(again, Again::Nothing(_) | Again::Unknown) {
+                let message = format!("snapshot {} is in force", snapshot.id.short());
+                return Ok(document("up to date", message).snapshot(snapshot));
+            }
+            (snapshot, Some(again))
         }
         Apply::Unreadable(snapshot) => {
             return Ok(
                 document("held", format!("the main writes dump format {}", snapshot.label.format)).snapshot(snapshot)
             );
         }
-        Apply::UpToDate(snapshot) | Apply::Fetch(snapshot) => snapshot,
+        Apply::Fetch(snapshot) => (snapshot, None),
     };
-    let drift = state.replica.drift.as_ref().filter(|_| matches!(step, Apply::UpToDate(_)) && !wishes_changed);
-    let Verified(dump) = cycle::verify(&system.fetch(&snapshot.id).await?, Some(snapshot))?;
+    let applies = again.as_ref().map_or(Ok(true), |again| again.applies(settings, &state.replica, snapshot))?;
+    let bytes = match cycle::kept(system, state, snapshot) {
+        Some(bytes) => bytes,
+        None => system.fetch(&snapshot.id).await?,
+    };
+    let Verified(dump) = cycle::verify(&bytes, Some(snapshot))?;
     let here = system.export().await?;
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         return Ok(document("held", reason).snapshot(snapshot));
@@ -109,18 +115,21 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     }
     let tried = system.rehearse(&changes, &here.configuration, &wanted).await;
     tried.map_err(|error| decide::unwritable(error, &here.schema, &dump.manifest.schema))?;
-    let restart =
-        cycle::needs_restart(&changes, settings.replica.restart) && system.activity().await? == Activity::Running;
-    let (would, message) = match drift {
-        Some(drift) if settings.replica.on_drift == OnDrift::Report => {
+    let restart = applies
+        && cycle::needs_restart(&changes, settings.replica.restart)
+        && system.activity().await? == Activity::Running;
+    let would = if applies { "apply" } else { "up to date" };
+    let takes = if applies { "takes" } else { "would take" };
+    let id = snapshot.id.short();
+    let message = match (&again, &state.replica.drift) {
+        (None, _) => format!("snapshot {id} of host {}", snapshot.host),
+        (Some(Again::Edits(here)), Some(drift)) if drift.digest == here.digest => {
             let since = drift.since.round(jiff::Unit::Second).unwrap_or(drift.since);
-            let id = snapshot.id.short();
-            ("up to date", format!("edited here, found {since}; to be as in snapshot {id} again it would take"))
+            format!("edited here, found {since}; to be as in snapshot {id} again it {takes}")
         }
-        _ if wishes_changed && matches!(step, Apply::UpToDate(_)) => {
-            ("apply", format!("snapshot {} again, as this replica wishes for something else", snapshot.id.short()))
-        }
-        _ => ("apply", format!("snapshot {} of host {}", snapshot.id.short(), snapshot.host)),
+        (Some(Again::Boot), _) => format!("snapshot {id} again, as this host was booted"),
+        (Some(Again::Wishes), _) => format!("snapshot {id} again, as this replica wishes for something else"),
+        (Some(_), _) => format!("edited here; to be as in snapshot {id} again it {takes}"),
     };
-    Ok(document(would, message).snapshot(snapshot).notes(&notes).changes(&changes, restart && would == "apply"))
+    Ok(document(would, message).snapshot(snapshot).notes(&notes).changes(&changes, restart))
 }

@@ -8,51 +8,94 @@ use crate::localise;
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::snapshot::Snapshot;
-use crate::model::state::{Drift, Left, State};
+use crate::model::state::{Drift, Left, ReplicaState, State};
 
 use super::{Event, Export, Host};
+
+/// What speaks for applying the snapshot in force again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// Other wishes than at the last apply.
+    Wishes,
+    /// A boot since then.
+    Boot,
+    /// Somebody's edits: this is here instead of what was left.
+    Edits(Left),
+    /// Nothing: this is here.
+    Nothing(Left),
+    /// It cannot be found out at the moment.
+    Unknown,
+}
+
+impl Again {
+    /// Finds out, and changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Host::export`], but for a database that is busy at the moment.
+    pub async fn find<H: Host>(host: &mut H, settings: &Settings, replica: &ReplicaState) -> Result<Self> {
+        if replica.wishes != Some(settings.replica.wishes.digest()) {
+            return Ok(Self::Wishes);
+        }
+        let applied = replica.applied.as_ref().map(|applied| applied.at);
+        if settings.replica.apply_on_boot && applied.is_none_or(|at| at < host.booted()) {
+            return Ok(Self::Boot);
+        }
+        let Content { digest, schema } = match host.export().await {
+            Ok(export) => content(&export, &settings.replica.wishes),
+            // Uptime Kuma migrates, say: there is time in the next cycle.
+            Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(Self::Unknown),
+            Err(error) => return Err(error),
+        };
+        let here = Left { digest, schema };
+        Ok(match &replica.left {
+            Some(left) if left.schema == schema && left.digest != digest => Self::Edits(here),
+            // The same; or nothing to compare with: an upgrade of Uptime Kuma may have rewritten rows.
+            _ => Self::Nothing(here),
+        })
+    }
+
+    /// Whether a cycle then applies `snapshot`, which is in force, again.
+    ///
+    /// # Errors
+    /// [`SnapshotRefused`](crate::error::Kind::SnapshotRefused) if it was tried with these wishes and taken back.
+    pub fn applies(&self, settings: &Settings, replica: &ReplicaState, snapshot: &Snapshot) -> Result<bool> {
+        let possible = decide::not_refused(&replica.with(settings.replica.wishes.digest()), snapshot);
+        match self {
+            Self::Wishes | Self::Boot => possible.map(|()| true),
+            // What somebody edited here is no reason to try that every minute.
+            Self::Edits(_) => Ok(settings.replica.on_drift == OnDrift::Overwrite && possible.is_ok()),
+            Self::Nothing(_) | Self::Unknown => Ok(false),
+        }
+    }
+}
 
 /// Compares, tells a new difference once, and says whether `snapshot`, which is in force, is to be applied again.
 ///
 /// # Errors
-/// Those of [`Host::export`], but for a database that is busy at the moment; `SnapshotRefused` if it was tried
-/// with these wishes.
+/// Those of [`Again::find`] and [`Again::applies`].
 pub(super) async fn calls_for_apply<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
     snapshot: &Snapshot,
 ) -> Result<bool> {
-    let wishes = settings.replica.wishes.digest();
-    // A snapshot that was taken back when it was applied again is not tried every minute.
-    let refused = decide::not_refused(&state.replica.with(wishes), snapshot);
-    let applied = state.replica.applied.as_ref().map(|applied| applied.at);
-    let booted = settings.replica.apply_on_boot && applied.is_none_or(|at| at < host.booted());
-    if state.replica.wishes != Some(wishes) || booted {
-        return refused.map(|()| true);
-    }
-    let Content { digest, schema } = match host.export().await {
-        Ok(export) => content(&export, &settings.replica.wishes),
-        // Uptime Kuma migrates, say: there is time in the next cycle.
-        Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(false),
-        Err(error) => return Err(error),
-    };
     let replica = &mut state.replica;
-    match &replica.left {
-        Some(left) if left.schema == schema && left.digest != digest => {}
-        // The same; or nothing to compare with: an upgrade of Uptime Kuma may have rewritten rows.
-        _ => {
-            replica.left = Some(Left { digest, schema });
-            replica.drift = None;
-            return Ok(false);
+    let again = Again::find(host, settings, replica).await?;
+    let applies = again.applies(settings, replica, snapshot)?;
+    match again {
+        Again::Edits(Left { digest, .. }) => {
+            if replica.drift.as_ref().is_none_or(|drift| drift.digest != digest) {
+                replica.drift = Some(Drift { digest, since: host.now() });
+                host.tell(&Event::Drifted { digest, overwrite: applies });
+            }
         }
+        Again::Nothing(here) => {
+            replica.left = Some(here);
+            replica.drift = None;
+        }
+        Again::Wishes | Again::Boot | Again::Unknown => {}
     }
-    let overwrite = settings.replica.on_drift == OnDrift::Overwrite && refused.is_ok();
-    if replica.drift.as_ref().is_none_or(|drift| drift.digest != digest) {
-        replica.drift = Some(Drift { digest, since: host.now() });
-        host.tell(&Event::Drifted { digest, overwrite });
-    }
-    Ok(overwrite)
+    Ok(applies)
 }
 
 /// Remembers what an apply has left: what was there before, if it wrote nothing; else what is there once Uptime Kuma

@@ -30,8 +30,10 @@ use crate::plan::Plan;
 
 pub use alerts::{Switched, alerts};
 pub use apply::{Verified, verify};
+pub use drift::Again;
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use live::needs_restart;
+pub use obtain::kept;
 pub use publish::{Prepared, first_state, prepare};
 pub use replace::recover;
 pub use restore::{Restoration, Source, prepare_restore, restore};

@@ -110,7 +110,7 @@ pub(super) fn resting<H: Host>(host: &H, settings: &Settings, state: &State) -> 
 }
 
 /// The dump of `snapshot`, if it is in force, and kept here.
-fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Vec<u8>> {
+pub fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Vec<u8>> {
     state.replica.applied.as_ref().filter(|applied| applied.digest == snapshot.label.digest)?;
     // One that cannot be read, or is damaged, or another's, is fetched: the file is no more than a copy.
     host.applied().ok().flatten().filter(|bytes| verify(bytes, Some(snapshot)).is_ok())

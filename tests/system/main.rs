@@ -21,6 +21,7 @@ mod mains;
 mod news;
 mod operate;
 mod others;
+mod own;
 mod package;
 mod power;
 mod publish;
@@ -34,6 +35,7 @@ mod silence;
 mod snapshots;
 mod stand_in;
 mod steps;
+mod strategies;
 mod surroundings;
 mod target;
 mod upgrades;
@@ -64,7 +66,9 @@ fn main() -> ExitCode {
         again::TESTS,
         replication::TESTS,
         apply::TESTS,
+        strategies::TESTS,
         wishes::TESTS,
+        own::TESTS,
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,

@@ -273,6 +273,26 @@ pub fn fails(machine: &Machine, code: i64, kind: &str, said: &str) -> Result<()>
     Ok(())
 }
 
+/// Lets a replica wish for this: lines of its table `[replica]`, in place of those it got so before.
+pub fn wish(machine: &Machine, lines: &str) -> Result<()> {
+    const HERE: &str = "# wishes\n";
+    let path = machine.root().join("etc/kuma-replicator/config.toml");
+    let text = std::fs::read_to_string(&path)?;
+    let before = text.split(HERE).next().unwrap_or_default();
+    Ok(std::fs::write(path, format!("{before}{HERE}{lines}"))?)
+}
+
+/// What the last cycle of a host planned, part by part: rows to insert, to update and to delete.
+pub fn planned(machine: &Machine) -> Result<Vec<[u64; 3]>> {
+    let entries = machine.journal(&["-t", "kuma-replicator"])?;
+    let last = entries.iter().rev().map(|entry| &entry["KUMA_CYCLE"]).find(|cycle| cycle.is_string());
+    let planned = entries.iter().filter(|entry| entry["KUMA_EVENT"] == "planned" && Some(&entry["KUMA_CYCLE"]) == last);
+    let field = |entry: &Value, name: &str| -> Result<u64> { Ok(entry[name].as_str().ok_or("no size")?.parse()?) };
+    planned
+        .map(|entry| Ok([field(entry, "KUMA_INSERTS")?, field(entry, "KUMA_UPDATES")?, field(entry, "KUMA_DELETES")?]))
+        .collect()
+}
+
 /// The beginning of a shell command that runs restic on a host over the shared repository.
 pub fn restic() -> String {
     let repository = FolderRepository::PATH;
