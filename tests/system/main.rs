@@ -17,6 +17,7 @@ mod disk;
 mod faults;
 mod guards;
 mod kill;
+mod live;
 mod mains;
 mod news;
 mod operate;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         replication::TESTS,
         apply::TESTS,
         strategies::TESTS,
+        live::TESTS,
         wishes::TESTS,
         own::TESTS,
         operate::TESTS,
