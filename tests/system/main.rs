@@ -40,6 +40,7 @@ mod surroundings;
 mod target;
 mod upgrades;
 mod uploads;
+mod voices;
 mod wishes;
 mod world;
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         strategies::TESTS,
         wishes::TESTS,
         own::TESTS,
+        voices::TESTS,
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,
