@@ -4,6 +4,7 @@
 //! never has to know why a row is wanted. What is left alone is wanted as it is here.
 
 mod exclude;
+mod label;
 mod local_entities;
 mod note;
 mod overrides;
@@ -54,6 +55,10 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         notes.push(Note::new(format!("left alone: {}", table.spec.name)));
     }
     references::mend(&mut wanted, here, |table| if alone.contains(table) { here } else { main });
+    // After all that goes by the main's names, and by which monitors are on pages here.
+    if let Some(label) = &wishes.label {
+        label::add(&mut wanted, label, wishes.clean_status_pages, &mut notes);
+    }
     // A page of this host may have a file of the same name.
     let files = scope::without(&wanted, &alone).upload_names();
     wanted.files.retain(|file| files.binary_search(&file.name).is_ok());

@@ -113,6 +113,8 @@ fn what_is_wrong_is_named_with_its_place() {
         // A day is not always as long for a clock.
         ("{base}[main]\nlook-every = \"2d\"", &["line 4, column 14"]),
         ("{base}[replica]\nstrategy = \"newest\"", &["line 4, column 12", "newest", "snapshot"]),
+        ("{base}[replica]\nlabel = \"  \"", &["replica.label", "1 to 40 characters"]),
+        ("{base}[replica]\nclean-status-pages = \"yes\"", &["line 4, column 22"]),
         ("{base}[leader]\nx = 1", &["line 3, column 2", "leader"]),
         ("{base}[restic]\n[restic]", &["line 4, column 2", "duplicate"]),
         ("{base}x = \"ü\"\ny", &["line"]),

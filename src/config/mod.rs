@@ -205,6 +205,7 @@ struct WrittenReplica {
     apply_on_boot: Option<bool>,
     paused_types: Option<Vec<String>>,
     label: Option<String>,
+    clean_status_pages: Option<bool>,
     alerts: Option<Alerts>,
     settings: Option<Vec<String>>,
     restart: Option<Restart>,
@@ -342,6 +343,7 @@ impl WrittenReplica {
             paused_types: self.paused_types.unwrap_or_else(|| PAUSED_TYPES.map(str::to_owned).to_vec()),
             overrides: self.overrides,
             label: self.label.filter(|label| !label.is_empty()),
+            clean_status_pages: self.clean_status_pages.unwrap_or_default(),
             alerts: self.alerts.unwrap_or_default(),
             settings: self.settings.unwrap_or_default(),
         };

@@ -201,6 +201,8 @@ pub struct Wishes {
     pub overrides: Vec<Override>,
     /// What its monitors are called in alerts beside their names.
     pub label: Option<String>,
+    /// Whether monitors on status pages have the main's names all the same.
+    pub clean_status_pages: bool,
     /// Which alerts it sends.
     pub alerts: Alerts,
     /// Keys of settings that are taken over.
@@ -257,6 +259,13 @@ impl Wishes {
             let plain = !label.trim().is_empty() && !label.chars().any(char::is_control);
             if !plain || label.chars().count() > MAX_LABEL {
                 return Err(format!("replica.label must have 1 to {MAX_LABEL} characters, such as \"fra1\""));
+            }
+            if self.excluded().any(|table| table == catalog::MONITOR) {
+                return Err(
+                    "replica.label: the monitors of this host are not the main's, so they are named here; leave \
+                            the label out, or the table \"monitor\" in replica.exclude.tables"
+                        .to_owned(),
+                );
             }
         }
         if self.alerts == Alerts::None && self.own_notifications() {

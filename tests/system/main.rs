@@ -41,6 +41,7 @@ mod surroundings;
 mod target;
 mod upgrades;
 mod uploads;
+mod voices;
 mod wishes;
 mod world;
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         live::TESTS,
         wishes::TESTS,
         own::TESTS,
+        voices::TESTS,
         operate::TESTS,
         mains::TESTS,
         faults::TESTS,
