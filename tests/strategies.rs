@@ -13,8 +13,8 @@ mod support;
 
 use std::path::Path;
 
-use kuma_replicator::config::{Alerts, Settings};
-use kuma_replicator::cycle::{self, Outcome, Switched};
+use kuma_replicator::config::{Alerts, Role, Settings};
+use kuma_replicator::cycle::{self, Outcome, Promotion, Switched};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::configuration::{Configuration, Row, Table};
 use kuma_replicator::model::value::Value;
@@ -287,6 +287,27 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     rename(&mut world.rows, "monitor", 0, "web 1");
     assert!(up_to_date(&world.cycle(&replica(""))));
     assert_eq!(world.state().replica.drift, None, "undone, it is no edit any more");
+}
+
+/// Its monitors tell nobody, and so would those of every host that takes them over.
+#[test]
+fn a_silent_standby_is_not_promoted_as_it_is() {
+    let promote = |world: &mut World, settings: &Settings, as_is| {
+        world.order(async |world, state| {
+            let promotion = Promotion { as_is, confirm_shrink: false };
+            cycle::promote(world, settings, state, promotion).await.map(drop)
+        })
+    };
+    let mut world = standby();
+    assert_eq!(promote(&mut world, &silent(), true).kind(), Some(Kind::Usage));
+    assert_eq!((world.role, world.repository.len()), (None, 1));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert!(matches!(promote(&mut world, &replica(""), true), End::Done(_)));
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
+    // Otherwise it takes what the main had, and speaks.
+    let mut world = standby();
+    assert!(matches!(promote(&mut world, &silent(), false), End::Done(_)));
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
 }
 
 #[test]

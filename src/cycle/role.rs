@@ -1,7 +1,7 @@
 //! Who is the main: promote and demote. Each step leaves a host that the next cycle, or the same command, can go
 //! on from.
 
-use crate::config::{Role, Settings};
+use crate::config::{Alerts, Role, Settings};
 use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::Listing;
@@ -33,7 +33,7 @@ pub struct Promotion {
 /// former main, if it comes back, is fenced by the epoch.
 ///
 /// # Errors
-/// [`Kind::OnHold`], [`Kind::NoUser`]; those of an apply, with nothing promoted; those of a publish, with this
+/// [`Kind::OnHold`], [`Kind::NoUser`], [`Kind::Usage`] for a silent standby as it is; those of an apply, with nothing promoted; those of a publish, with this
 /// host as the main: its next cycle publishes.
 pub async fn promote<H: Host>(
     host: &mut H,
@@ -55,6 +55,7 @@ pub async fn promote<H: Host>(
         }
     }
     let listing = if promotion.as_is {
+        require_voice(settings)?;
         let listing = host.look().await?;
         guard_against(host, listing.newest().first().copied(), settings, &orders).await?;
         listing
@@ -71,6 +72,15 @@ pub async fn promote<H: Host>(
     let settings = Settings { role: Role::Main, ..settings.clone() };
     run(host, &settings, state, &orders).await?;
     Ok(Turn::Turned)
+}
+
+/// A silent standby has no monitor that tells anybody; nor would any host that takes it over.
+fn require_voice(settings: &Settings) -> Result<()> {
+    if settings.role == Role::Replica && settings.replica.wishes.alerts == Alerts::None {
+        let what = "this host is a silent standby: published as it is, it would silence all others";
+        return Err(Error::new(Kind::Usage, what).hint("run kuma-replicator alerts on first"));
+    }
+    Ok(())
 }
 
 /// Takes the newest snapshot over as a replica does, and looks again: the former main may publish meanwhile.
