@@ -142,8 +142,10 @@ impl Host for System {
     }
 
     fn booted(&self) -> Timestamp {
-        // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another.
-        let made = std::fs::metadata("/run/systemd/system").and_then(|directory| directory.modified());
+        // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another. It
+        // is modified whenever somebody makes a unit until the next boot (systemctl mask --runtime).
+        let directory = std::fs::metadata("/run/systemd/system");
+        let made = directory.and_then(|directory| directory.created().or_else(|_| directory.modified()));
         made.ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MIN)
     }
 
