@@ -3,6 +3,8 @@
 //! Whatever is wanted locally is decided here and nowhere else, before the plan is made, so that a plan
 //! never has to know why a row is wanted.
 
+mod settings;
+
 use crate::config::Wishes;
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::{Configuration, Table};
@@ -14,35 +16,37 @@ use crate::model::{catalog, harm};
 /// # Errors
 /// Those of [`fitting`].
 pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Configuration> {
-    let mut wanted = fitting(main, here)?;
+    let mut wanted = fitting(main, here, &wishes.settings)?;
     for table in wanted.tables.iter_mut().filter(|table| table.spec.name == catalog::MONITOR) {
         pause(table, &wishes.paused_types);
     }
     Ok(wanted)
 }
 
-/// `configuration` as it is, if it can be this host's.
+/// `configuration` as it is, but for settings, of which only those with these keys are taken, if it can be this host's.
 ///
 /// # Errors
 /// [`Kind::NoUser`] if nobody could log in, [`Kind::Unwritable`] if Uptime Kuma could not run with it,
 /// [`Kind::SchemaDiffers`] if the rows do not fit the tables
 /// `here` (the schema gate rules that out for a snapshot).
-pub fn fitting(configuration: &Configuration, here: &Configuration) -> Result<Configuration> {
+pub fn fitting(configuration: &Configuration, here: &Configuration, settings: &[String]) -> Result<Configuration> {
     if !configuration.has_user() {
         return Err(Error::new(Kind::NoUser, "the configuration to apply has no user who could log in"));
     }
     if let Some(harm) = harm::find(configuration) {
         return Err(Error::new(Kind::Unwritable, format!("Uptime Kuma could not run with it: {harm}")));
     }
+    let mut wanted = configuration.clone();
+    settings::follow(&mut wanted, here, settings);
     let fits = |table: &Table| {
         let there = here.table(table.spec.name);
         there.is_some_and(|there| table.columns.iter().all(|column| there.position(column).is_some()))
     };
-    if let Some(table) = configuration.tables.iter().find(|table| !fits(table)) {
+    if let Some(table) = wanted.tables.iter().find(|table| !fits(table)) {
         let what = format!("the rows of {} do not fit the tables of this database", table.spec.name);
         return Err(Error::new(Kind::SchemaDiffers, what));
     }
-    Ok(configuration.clone())
+    Ok(wanted)
 }
 
 /// Pauses the monitors of some types, as Uptime Kuma does when somebody pauses them.

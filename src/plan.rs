@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use crate::model::catalog::{self, Class, TableSpec};
+use crate::model::catalog::{self, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
 use crate::model::value::Value;
 
@@ -26,13 +26,13 @@ pub struct TablePlan {
     pub columns: Vec<String>,
     /// Rows to remove, as they are here. A monitor's history goes with it.
     pub deletes: Vec<Row>,
-    /// Entities to change in place.
+    /// Entities and settings to change in place.
     pub updates: Vec<Update>,
     /// Rows to add.
     pub inserts: Vec<Row>,
 }
 
-/// One entity that keeps its id and changes some values.
+/// One row that stays the one it is and changes some values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The row as it is here.
@@ -111,10 +111,7 @@ fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
         updates: Vec::new(),
         inserts: Vec::new(),
     };
-    let id = match wanted.spec.class {
-        Class::Entity | Class::LocalEntity => wanted.position(catalog::ID),
-        Class::Link => None,
-    };
+    let id = wanted.identity();
     let created = if wanted.spec.name == catalog::MONITOR { wanted.position(catalog::CREATED) } else { None };
     let key = |a: &Row, b: &Row| id.map_or_else(|| a.cmp(b), |id| a.get(id).cmp(&b.get(id)));
 

@@ -45,7 +45,7 @@ pub(super) async fn run<H: Host>(
 
     let blames = |error: &Error| matches!(error.kind(), Kind::Unwritable | Kind::NoUser);
     let wanted = if orders.as_main {
-        localise::fitting(&dump.configuration, &here.configuration)
+        localise::fitting(&dump.configuration, &here.configuration, &settings.replica.wishes.settings)
     } else {
         localise::wanted(&dump.configuration, &here.configuration, &settings.replica.wishes)
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
-use crate::program::{digest, dump, exported, exported_again, import_well, library_export};
+use crate::program::{dump, exported, exported_again, import_well, library_export, taken};
 use crate::support::instance::{Instance, Order, Version};
 
 #[test]
@@ -43,7 +43,7 @@ fn uploads_arrive() {
     assert_eq!(upload("logo1.png"), b"two");
     assert_eq!(upload("mine.png"), b"mine");
     assert_eq!(fs::read_dir(target.directory().join("upload")).unwrap().count(), 3);
-    assert_eq!(digest(&target), digest(&source));
+    assert_eq!(taken(&target), taken(&source));
 }
 
 #[test]
