@@ -10,6 +10,7 @@ mod note;
 mod overrides;
 mod references;
 mod scope;
+mod settings;
 
 use crate::config::{Alerts, Wishes};
 use crate::error::{Error, Kind, Result};
@@ -36,6 +37,7 @@ pub struct Localised {
 pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Localised> {
     let alone = scope::left_alone(wishes);
     let mut wanted = main.clone();
+    settings::follow(&mut wanted, here, &wishes.settings);
     let mut notes = Vec::new();
     exclude::monitors(&mut wanted, &wishes.exclude, &mut notes)?;
     references::keep_own(&mut wanted, here, &alone);
@@ -82,15 +84,17 @@ pub fn overridden(here: &Configuration, wishes: &Wishes) -> Result<Configuration
     Ok(overridden)
 }
 
-/// `configuration` as it is, if it can be this host's.
+/// `configuration` as it is, but for settings, of which only those with these keys are taken, if it can be this host's.
 ///
 /// # Errors
 /// [`Kind::NoUser`] if nobody could log in, [`Kind::Unwritable`] if Uptime Kuma could not run with it,
 /// [`Kind::SchemaDiffers`] if the rows do not fit the tables
 /// `here` (the schema gate rules that out for a snapshot).
-pub fn fitting(configuration: &Configuration, here: &Configuration) -> Result<Configuration> {
-    check(configuration, here)?;
-    Ok(configuration.clone())
+pub fn fitting(configuration: &Configuration, here: &Configuration, settings: &[String]) -> Result<Configuration> {
+    let mut wanted = configuration.clone();
+    settings::follow(&mut wanted, here, settings);
+    check(&wanted, here)?;
+    Ok(wanted)
 }
 
 fn check(configuration: &Configuration, here: &Configuration) -> Result<()> {

@@ -26,13 +26,13 @@ pub struct TablePlan {
     pub columns: Vec<String>,
     /// Rows to remove, as they are here. A monitor's history goes with it.
     pub deletes: Vec<Row>,
-    /// Entities to change in place.
+    /// Entities and settings to change in place.
     pub updates: Vec<Update>,
     /// Rows to add.
     pub inserts: Vec<Row>,
 }
 
-/// One entity that keeps its id and changes some values.
+/// One row that stays the one it is and changes some values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The row as it is here.
@@ -62,7 +62,7 @@ impl Plan {
 
     /// The first table with changes that a running server would not take up by itself, if there is one.
     pub fn loaded(&self) -> Option<&'static str> {
-        self.tables.iter().find(|table| table.spec.loaded).map(|table| table.spec.name)
+        self.tables.iter().find(|table| table.spec.loaded || table.has_loaded_settings()).map(|table| table.spec.name)
     }
 
     /// How many rows and files it touches.
@@ -74,6 +74,19 @@ impl Plan {
             size.deletes += table.deletes.len();
         }
         size
+    }
+}
+
+impl TablePlan {
+    /// Whether settings change that a running server does not read again.
+    fn has_loaded_settings(&self) -> bool {
+        let Some(key) = self.columns.iter().position(|column| column == catalog::KEY) else { return false };
+        let loaded = |row: &Row| {
+            let setting = row.get(key).and_then(Value::as_text).and_then(catalog::setting);
+            setting.is_some_and(|setting| setting.loaded)
+        };
+        let rows = self.deletes.iter().chain(&self.inserts).chain(self.updates.iter().map(|update| &update.to));
+        self.spec.class == Class::Setting && rows.into_iter().any(loaded)
     }
 }
 
@@ -125,10 +138,7 @@ fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
         updates: Vec::new(),
         inserts: Vec::new(),
     };
-    let id = match wanted.spec.class {
-        Class::Entity | Class::LocalEntity => wanted.position(catalog::ID),
-        Class::Link => None,
-    };
+    let id = wanted.identity();
     let created = if wanted.spec.name == catalog::MONITOR { wanted.position(catalog::CREATED) } else { None };
     let key = |a: &Row, b: &Row| id.map_or_else(|| a.cmp(b), |id| a.get(id).cmp(&b.get(id)));
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use kuma_replicator::config::{Role, Settings, Strategy, UnitName, without_credentials};
 use kuma_replicator::error::{Error, Kind};
+use kuma_replicator::model::catalog;
 
 const BASE: &str = "role = \"replica\"\nrepository = \"/srv/r\"\n";
 
@@ -115,6 +116,17 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[replica]\nstrategy = \"newest\"", &["line 4, column 12", "newest", "snapshot"]),
         ("{base}[replica]\nlabel = \"  \"", &["replica.label", "1 to 40 characters"]),
         ("{base}[replica]\nclean-status-pages = \"yes\"", &["line 4, column 22"]),
+        ("{base}[replica]\nsettings = [\"jwtSecret\"]", &["replica.settings", "'jwtSecret'", "secret of that host"]),
+        ("{base}[replica]\nsettings = [\"checkBeta\", \"cloudflaredTunnelToken\"]", &["cloudflared", "secret"]),
+        ("{base}[replica]\nsettings = [\"webpushPrivateVapidKey\"]", &["'webpushPrivateVapidKey'", "secret"]),
+        ("{base}[replica]\nsettings = [\"database_version\"]", &["'database_version'", "that database"]),
+        ("{base}[replica]\nsettings = [\"CheckBeta\"]", &["'CheckBeta'", "there are apiKeysEnabled, checkBeta, "]),
+        ("{base}[replica]\nsettings = [\"\"]", &["replica.settings", "''"]),
+        ("{base}[replica.exclude]\ntables = [\"setting\"]", &["replica.exclude.tables", "replica.settings"]),
+        (
+            "{base}[[replica.overrides]]\ntable = \"setting\"\nset = { value = \"1\" }",
+            &["replica.overrides, number 1", "replica.settings"],
+        ),
         ("{base}[leader]\nx = 1", &["line 3, column 2", "leader"]),
         ("{base}[restic]\n[restic]", &["line 4, column 2", "duplicate"]),
         ("{base}x = \"ü\"\ny", &["line"]),
@@ -131,6 +143,30 @@ fn what_is_wrong_is_named_with_its_place() {
         }
         assert!(!chain.contains('\n'), "one line: {chain}");
     }
+}
+
+/// What can be listed is what the manual lists, and no list means none.
+#[test]
+fn settings_that_can_be_taken_over() {
+    assert!(parse(BASE).unwrap().replica.wishes.settings.is_empty());
+    let all: Vec<&str> = catalog::SETTINGS.iter().map(|setting| setting.key).collect();
+    assert!(all.is_sorted());
+    let settings = parse(&format!("{BASE}[replica]\nsettings = {all:?}")).unwrap();
+    assert_eq!(settings.replica.wishes.settings, all);
+    let manual = read("docs/operating.md");
+    let (_, section) = manual.split_once("\n## Settings of Uptime Kuma\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let (rows, rest) = section.split_once("\n\nNever").unwrap();
+    let named = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let listed = rows.lines().filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned()));
+    assert_eq!(listed.collect::<Vec<_>>(), all);
+    let (never, _) = rest.split_once("\n\n").unwrap();
+    let own = named(never);
+    assert!(own.contains(&"jwtSecret".to_owned()));
+    assert_eq!(own.iter().find(|key| catalog::setting_stays(key).is_none()), None, "the program does not know why");
+    let format = read("docs/format.md");
+    let (_, keys) = format.split_once("\nOf `setting` only the rows with these keys travel: ").unwrap();
+    assert_eq!(named(keys.split_once('.').unwrap().0), all);
 }
 
 #[test]

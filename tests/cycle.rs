@@ -19,6 +19,7 @@ use kuma_replicator::cycle::{Orders, Outcome};
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::dump;
+use kuma_replicator::model::manifest::FORMAT;
 use kuma_replicator::model::snapshot::SnapshotId;
 
 use support::generations::generation;
@@ -690,7 +691,7 @@ fn a_replica_refuses_what_is_not_what_it_says() {
     }
     // A format of a newer version in the tags is not even fetched.
     let (mut world, _) = behind(true);
-    world.repository[0].0.label.format = 2;
+    world.repository[0].0.label.format = FORMAT + 1;
     assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Held(_))));
     assert_eq!(world.did("fetch"), 0);
 }

@@ -1,4 +1,4 @@
-//! Promise: dump format 1 never changes its bytes, gives every value back as it was, and nothing that is cut,
+//! Promise: a dump format never changes its bytes, gives every value back as it was, and nothing that is cut,
 //! changed or written otherwise is taken for a dump.
 
 #![allow(
@@ -17,17 +17,36 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump::{self, Fault};
 use kuma_replicator::model::manifest::{Manifest, Place};
 use kuma_replicator::model::schema::Schema;
+use kuma_replicator::model::snapshot::Label;
 use kuma_replicator::model::value::Value;
 use proptest::prelude::*;
 
 use support::arbitrary;
 use support::rows::{dump_of, i, manifest, r, raw, t, table};
 
-/// The bytes of format 1, as they were when it was released. They are never edited.
-const GOLDEN: &[u8] = include_bytes!("golden/format-1.jsonl");
+/// The bytes of each format, as they were when it was released. They are never edited.
+const FORMATS: [&[u8]; 2] = [include_bytes!("golden/format-1.jsonl"), GOLDEN];
+
+/// Those of the format that is written.
+const GOLDEN: &[u8] = include_bytes!("golden/format-2.jsonl");
 
 /// The configuration in them.
 fn golden() -> Configuration {
+    let mut configuration = golden_1();
+    let settings = vec![
+        vec![t("trustProxy"), t("general"), t("false")],
+        vec![t("apiKeysEnabled"), Value::Null, t("true")],
+        vec![t("tlsExpiryNotifyDays"), t("general"), t("[7,14,21]")],
+        vec![t("primaryBaseURL"), t("general"), t("\"https://status.example.com\"")],
+        vec![t("steamAPIKey"), raw(b"\xff"), i(7)],
+        vec![t("entryPage"), t("general"), Value::Null],
+    ];
+    configuration.tables.push(table("setting", &["key", "type", "value"], settings));
+    configuration
+}
+
+/// The one in those of format 1, which has no settings.
+fn golden_1() -> Configuration {
     let monitors = vec![
         vec![i(1), t("first"), t("2026-01-01 00:00:00"), i(1), r(48.0), Value::Null, i(4)],
         vec![
@@ -81,23 +100,49 @@ fn golden() -> Configuration {
 }
 
 fn golden_manifest() -> Manifest {
+    manifest_of(&golden(), 2)
+}
+
+fn manifest_of(configuration: &Configuration, format: u32) -> Manifest {
     let place = Place { main: "0123456789abcdef0123456789abcdef".parse().unwrap(), epoch: 1, sequence: 42 };
-    manifest(&golden(), Some(place))
+    Manifest { format, ..manifest(configuration, Some(place)) }
 }
 
 #[test]
-fn format_1_is_what_it_was() {
-    let rendered = dump::render(&golden_manifest(), &dump::body(&golden()));
-    if rendered != GOLDEN {
-        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/format-1.jsonl");
-        std::fs::write(path, &rendered).unwrap();
-        panic!("format 1 has changed: compare tests/golden/format-1.jsonl with {path}; a change needs format 2");
+fn formats_are_what_they_were() {
+    for ((format, bytes), configuration) in (1..).zip(FORMATS).zip([golden_1(), golden()]) {
+        let manifest = manifest_of(&configuration, format);
+        let rendered = dump::render(&manifest, &dump::body(&configuration));
+        if rendered != bytes {
+            let path = format!("{}/format-{format}.jsonl", env!("CARGO_TARGET_TMPDIR"));
+            std::fs::write(&path, &rendered).unwrap();
+            panic!("format {format} has changed: compare its file in tests/golden with {path}; a change is a new one");
+        }
+        let dump = dump::parse(bytes).unwrap();
+        assert_eq!(dump.manifest, manifest);
+        assert_eq!(dump.configuration, configuration);
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            serde_json::from_slice::<serde_json::Value>(line).expect("each line is JSON for every other reader");
+        }
     }
-    let dump = dump::parse(GOLDEN).unwrap();
-    assert_eq!(dump.manifest, golden_manifest());
-    assert_eq!(dump.configuration, golden());
-    for line in GOLDEN.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        serde_json::from_slice::<serde_json::Value>(line).expect("each line is JSON for every other reader");
+    // Settings make no other schema: agents that write either format agree about it.
+    assert_eq!(golden_manifest().fingerprint, manifest_of(&golden_1(), 1).fingerprint);
+    // One has them, the other has not: nothing can be read as both.
+    let dump = |configuration: &Configuration, format| {
+        dump::parse(&dump::render(&manifest_of(configuration, format), &dump::body(configuration)))
+    };
+    for (configuration, format) in [(golden(), 1), (golden_1(), 2)] {
+        let fault = dump(&configuration, format).expect_err("another format").to_string();
+        assert!(fault.contains("table setting"), "{format}: {fault}");
+    }
+}
+
+/// A label says it as well, so that nothing is fetched in vain.
+#[test]
+fn what_can_be_read_is_known_from_the_label() {
+    for (format, readable) in [(0, false), (1, true), (2, true), (3, false)] {
+        let Manifest { place, digest, fingerprint: schema, .. } = golden_manifest();
+        assert_eq!(Label { format, place: place.unwrap(), digest, schema }.readable(), readable, "{format}");
     }
 }
 
@@ -216,6 +261,9 @@ fn with_body(body: &str, counts: &[(&str, u64)], files: u64) -> Vec<u8> {
             manifest.schema.tables.insert(table.to_owned(), columns);
         }
     }
+    if manifest.schema.tables.remove("setting").is_some() {
+        manifest.format = 2;
+    }
     manifest.fingerprint = manifest.schema.fingerprint();
     manifest.counts = counts.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect();
     manifest.files = files;
@@ -282,8 +330,19 @@ fn a_body_in_any_other_form_is_refused() {
         assert!(matches!(fault, Fault::Damaged(_)), "{name}: {fault}");
     }
     let columns = |name: &str, columns: &str| format!("{{\"table\":\"{name}\",\"columns\":[{columns}]}}");
+    let setting = |rows: &str| format!("{}\n{rows}", columns("setting", r#""key","value""#));
     let mut bodies = vec![
-        ("a table of the instance", columns("setting", "\"id\"")),
+        ("a table of the instance", columns("heartbeat", "\"id\"")),
+        ("the id of a setting", columns("setting", r#""id","key""#)),
+        ("another column of a setting", columns("setting", r#""key","note""#)),
+        ("a setting of the instance", setting(r#"{"key":"jwtSecret","value":"x"}"#)),
+        ("an unknown setting", setting(r#"{"key":"future"}"#)),
+        ("a setting by a key in capitals", setting(r#"{"key":"CHECKBETA"}"#)),
+        ("a setting by a blob", setting(r#"{"key":{"$blob":"Y2hlY2tCZXRh"}}"#)),
+        ("a setting without a key", setting(r#"{"value":"true"}"#)),
+        ("a setting twice", setting("{\"key\":\"checkBeta\"}\n{\"key\":\"checkBeta\",\"value\":\"1\"}")),
+        ("settings in another order", setting("{\"key\":\"checkUpdate\"}\n{\"key\":\"checkBeta\"}")),
+        ("settings before a table", format!("{}\n{TABLE}", columns("setting", "\"key\""))),
         ("an unknown table", columns("better_auth_user", "\"id\"")),
         ("columns in another order", columns("tag", r#""name","id""#)),
         ("a column twice", columns("tag", r#""id","id""#)),
@@ -330,7 +389,7 @@ fn a_body_in_any_other_form_is_refused() {
         // Counts are made to fit wherever they can, so that they are not what is refused.
         let lines = body.lines().count() as u64;
         let files = body.matches("\"file\"").count() as u64;
-        let counts = [("tag", 0), ("monitor", 0), ("user", 0), ("monitor_tag", lines - 1)];
+        let counts = [("tag", 0), ("monitor", 0), ("user", 0), ("setting", lines - 1), ("monitor_tag", lines - 1)];
         for wanted in 0..=counts.len() {
             let fault = dump::parse(&with_body(&body, &counts[..wanted], files)).expect_err(name);
             assert!(matches!(fault, Fault::Damaged(_)), "{name}: {fault} ({tables} tables)");
@@ -357,16 +416,18 @@ fn a_first_or_last_line_that_does_not_fit_is_refused() {
     let other = Digest::of(b"other").to_string();
     let digest = golden_manifest().digest.to_string();
     let cases = [
-        ("format 2", replaced("\"format\":1", "\"format\":2"), Some(2)),
-        ("format 0", replaced("\"format\":1", "\"format\":0"), Some(0)),
-        ("a format of no number", replaced("\"format\":1", "\"format\":\"1\""), None),
-        ("no format", replaced("\"format\":1,", ""), None),
-        ("an unknown key", replaced("\"format\":1", "\"format\":1,\"x\":1"), None),
-        ("a key twice", replaced("\"format\":1", "\"format\":1,\"format\":1"), None),
-        ("a space", replaced("\"format\":1", "\"format\": 1"), None),
+        ("format 3", replaced("\"format\":2", "\"format\":3"), Some(3)),
+        ("format 0", replaced("\"format\":2", "\"format\":0"), Some(0)),
+        ("a format beyond 32 bits", replaced("\"format\":2", "\"format\":4294967297"), Some(4_294_967_297)),
+        ("settings in format 1", replaced("\"format\":2", "\"format\":1"), None),
+        ("a format of no number", replaced("\"format\":2", "\"format\":\"1\""), None),
+        ("no format", replaced("\"format\":2,", ""), None),
+        ("an unknown key", replaced("\"format\":2", "\"format\":2,\"x\":1"), None),
+        ("a key twice", replaced("\"format\":2", "\"format\":2,\"format\":2"), None),
+        ("a space", replaced("\"format\":2", "\"format\": 2"), None),
         (
             "keys in another order",
-            replaced("\"format\":1,\"agent\":\"0.1.0\"", "\"agent\":\"0.1.0\",\"format\":1"),
+            replaced("\"format\":2,\"agent\":\"0.1.0\"", "\"agent\":\"0.1.0\",\"format\":2"),
             None,
         ),
         ("another digest in the first line", replaced(&digest, &other), None),
@@ -392,6 +453,13 @@ fn a_first_or_last_line_that_does_not_fit_is_refused() {
             "a table that is not there",
             with_schema(|schema| {
                 schema.tables.insert("tag".to_owned(), ["id".to_owned()].into());
+            }),
+            None,
+        ),
+        (
+            "settings in the schema",
+            with_schema(|schema| {
+                schema.tables.insert("setting".to_owned(), ["key", "type", "value"].map(str::to_owned).into());
             }),
             None,
         ),

@@ -67,6 +67,22 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
         .collect();
     assert_eq!(needs, ["monitor", "maintenance", "status_page_cname"]);
     assert_eq!(plan(&generation(1), &generation(1)).loaded(), None);
+    // Of settings it depends on which.
+    for setting in catalog::SETTINGS {
+        let with = |value: &str| Configuration {
+            tables: vec![table(
+                "setting",
+                &["key", "type", "value"],
+                vec![vec![t(setting.key), t("general"), t(value)]],
+            )],
+            files: Vec::new(),
+        };
+        let without =
+            Configuration { tables: vec![table("setting", &["key", "type", "value"], vec![])], files: Vec::new() };
+        for changes in [plan(&with("1"), &with("2")), plan(&without, &with("2")), plan(&with("1"), &without)] {
+            assert_eq!(changes.loaded(), setting.loaded.then_some("setting"), "{}", setting.key);
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@
 
 mod support;
 
-use kuma_replicator::model::catalog::{self, Class};
+use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::{Configuration, Table, UploadedFile};
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::{Plan, plan};
@@ -45,7 +45,7 @@ proptest! {
         for change in &changes.tables {
             let (old, new) = (here.table(change.spec.name).unwrap(), wanted.table(change.spec.name).unwrap());
             prop_assert!(!(change.deletes.is_empty() && change.updates.is_empty() && change.inserts.is_empty()));
-            if change.spec.class == Class::Link {
+            let Some(identity) = change.spec.identity() else {
                 // As few removals and additions as a bag of contents allows.
                 for row in change.deletes.iter().chain(&change.inserts) {
                     let count = |rows: &[Vec<Value>]| rows.iter().filter(|other| *other == row).count();
@@ -53,24 +53,24 @@ proptest! {
                     prop_assert_eq!(count(&change.inserts), count(&new.rows).saturating_sub(count(&old.rows)));
                 }
                 continue;
-            }
+            };
             let value = |row: &[Value], column: &str| old.value(row, column).clone();
-            let ids = |table: &Table| table.rows.iter().map(|row| value(row, catalog::ID)).collect::<Vec<_>>();
+            let ids = |table: &Table| table.rows.iter().map(|row| value(row, identity)).collect::<Vec<_>>();
             for update in &change.updates {
-                prop_assert_eq!(value(&update.from, "id"), value(&update.to, "id"));
+                prop_assert_eq!(value(&update.from, identity), value(&update.to, identity));
                 if change.spec.name == catalog::MONITOR {
                     prop_assert_eq!(value(&update.from, catalog::CREATED), value(&update.to, catalog::CREATED));
                 }
             }
             for row in &change.deletes {
-                let id = value(row, "id");
-                let replaced = change.inserts.iter().any(|new| value(new, "id") == id);
+                let id = value(row, identity);
+                let replaced = change.inserts.iter().any(|new| value(new, identity) == id);
                 prop_assert_eq!(replaced, ids(new).contains(&id), "removed only if gone or replaced");
                 prop_assert!(!replaced || change.spec.name == catalog::MONITOR, "only monitors are replaced");
             }
             for row in &change.inserts {
-                let id = value(row, "id");
-                let replaced = change.deletes.iter().any(|old| value(old, "id") == id);
+                let id = value(row, identity);
+                let replaced = change.deletes.iter().any(|old| value(old, identity) == id);
                 prop_assert_eq!(replaced, ids(old).contains(&id));
             }
         }
@@ -86,6 +86,10 @@ fn what_is_planned() {
     let monitors = |rows: Vec<Vec<Value>>| table("monitor", &["id", "name", "created_date"], rows);
     let links = |rows: Vec<Vec<Value>>| table("monitor_tag", &["monitor_id", "tag_id", "value"], rows);
     let users = |rows: Vec<Vec<Value>>| table("user", &["id", "username"], rows);
+    let settings = |rows: &[(&str, &str)]| {
+        let rows = rows.iter().map(|(key, value)| vec![t(key), t("general"), t(value)]).collect();
+        table("setting", &["key", "type", "value"], rows)
+    };
     let m = |id, name: &str, created: &str| vec![i(id), t(name), t(created)];
     let cases = [
         ("another name", monitors(vec![m(1, "a", "x")]), monitors(vec![m(1, "b", "x")]), (0, 1, 0)),
@@ -97,6 +101,8 @@ fn what_is_planned() {
             (1, 0, 1),
         ),
         ("other ids", monitors(vec![m(1, "a", "x")]), monitors(vec![m(2, "a", "x")]), (1, 0, 1)),
+        ("another value", settings(&[("checkBeta", "true")]), settings(&[("checkBeta", "false")]), (0, 1, 0)),
+        ("another key", settings(&[("checkBeta", "true")]), settings(&[("checkUpdate", "true")]), (1, 0, 1)),
         ("emptied", monitors(vec![m(1, "a", "x"), m(2, "a", "x")]), monitors(vec![]), (2, 0, 0)),
         ("filled", monitors(vec![]), monitors(vec![m(1, "a", "x"), m(2, "a", "x")]), (0, 0, 2)),
         ("a user is never replaced", users(vec![vec![i(1), t("a")]]), users(vec![vec![i(1), t("b")]]), (0, 1, 0)),

@@ -221,6 +221,26 @@ fn insert_merge_writes_notifications_and_the_rest_by_themselves() {
     assert_eq!(world.rows, fleet(3));
 }
 
+/// Monitors that wait for a restart keep no notification waiting.
+#[test]
+fn insert_merge_writes_notifications_while_the_rest_waits() {
+    let text = "role = \"replica\"\nrepository = \"/r\"\n[replica]\nstrategy = \"notifications-insert-merge\"\n";
+    let settings = Settings::parse(text, Path::new("config.toml")).unwrap();
+    let mut world = World::new(fleet(0));
+    world.offer(&fleet(1), &main_id('b'), 1, 1);
+    assert!(applied(&world.cycle(&settings)));
+    world.offer(&fleet(2), &main_id('b'), 1, 2);
+    for fetches in [1, 0] {
+        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+        assert_eq!((world.did("fetch"), world.stops), (fetches, 1));
+        assert_eq!(table_of(&world.rows, "notification"), table_of(&fleet(2), "notification"));
+        assert_eq!(table_of(&world.rows, "monitor"), table_of(&fleet(1), "monitor"));
+    }
+    world.clock = world.clock.checked_add(jiff::SignedDuration::from_mins(5)).unwrap();
+    assert!(applied(&world.cycle(&settings)));
+    assert_eq!((&world.rows, world.stops), (&fleet(2), 2));
+}
+
 // ---------------------------------------------------------------------------------------------------
 // Alerts
 

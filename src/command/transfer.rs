@@ -75,7 +75,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         let reason = format!("only the dump has: {missing}; only the database has: {surplus}");
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
-    let wanted = localise::fitting(&dump.configuration, &here.configuration)?;
+    let wanted = localise::fitting(&dump.configuration, &here.configuration, &[])?;
     let changes = plan(&here.configuration, &wanted);
     let message = format!("{} into {}", file.display(), target.path().display());
     print(&PlanDocument::new(Role::Replica, "import", message).changes(&changes, false), false)?;

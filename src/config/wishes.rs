@@ -161,6 +161,13 @@ impl Override {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.table == catalog::SETTING {
+            return Err(
+                "settings are not overridden: list those of the main that count here in replica.settings, and \
+                        set the others in Uptime Kuma"
+                    .to_owned(),
+            );
+        }
         let Some(spec) = catalog::find(&self.table) else {
             return Err(format!("'{}' is not a table that is replicated; {}", self.table, tables()));
         };
@@ -238,6 +245,12 @@ impl Wishes {
 
     /// Says what cannot be wished for.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.settings.iter().try_for_each(|key| check_setting(key))?;
+        if self.exclude.tables.iter().any(|table| table == catalog::SETTING) {
+            return Err(
+                "replica.exclude.tables: nothing of 'setting' is taken over but what replica.settings lists".to_owned()
+            );
+        }
         if let Some(table) = self.exclude.tables.iter().find(|table| catalog::find(table).is_none()) {
             return Err(format!("replica.exclude.tables: '{table}' is not a table that is replicated; {}", tables()));
         }
@@ -279,7 +292,20 @@ impl Wishes {
     }
 }
 
+/// Says why the setting of that key cannot be taken over.
+fn check_setting(key: &str) -> Result<(), String> {
+    if catalog::setting(key).is_some() {
+        return Ok(());
+    }
+    if let Some(why) = catalog::setting_stays(key) {
+        return Err(format!("replica.settings: '{key}' cannot be taken over: {why}"));
+    }
+    let keys: Vec<&str> = catalog::SETTINGS.iter().map(|setting| setting.key).collect();
+    Err(format!("replica.settings: '{key}' is not a setting that can be taken over; there are {}", keys.join(", ")))
+}
+
 fn tables() -> String {
-    let names: Vec<&str> = catalog::TABLES.iter().map(|spec| spec.name).collect();
+    let names: Vec<&str> =
+        catalog::TABLES.iter().map(|spec| spec.name).filter(|name| *name != catalog::SETTING).collect();
     format!("there are {}", names.join(", "))
 }

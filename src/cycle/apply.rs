@@ -51,7 +51,7 @@ pub(super) async fn run<H: Host>(
 
     let wishes = &settings.replica.wishes;
     let wanted = if orders.as_main {
-        localise::fitting(&dump.configuration, &here.configuration)
+        localise::fitting(&dump.configuration, &here.configuration, &settings.replica.wishes.settings)
     } else {
         localise::wanted(&dump.configuration, &here.configuration, wishes).map(|wanted| wanted.configuration)
     };
@@ -64,7 +64,7 @@ pub(super) async fn run<H: Host>(
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
     let parts = if orders.as_main { &[Part::Whole] } else { localise::parts(wishes.strategy) };
-    let (mut here, mut size, mut restarted) = (here, Size::default(), false);
+    let (mut here, mut size, mut restarted, mut waits) = (here, Size::default(), false, None);
     for part in parts {
         if size != Size::default() {
             here = host.export().await?;
@@ -75,11 +75,13 @@ pub(super) async fn run<H: Host>(
                 size += more;
                 restarted |= again;
             }
-            Step::Waits(until) => {
-                state.replica.waiting = Some(snapshot.id.clone());
-                return Ok(deferred(host, state, &snapshot.id, until));
-            }
+            // What needs no restart is written all the same, in a part of its own.
+            Step::Waits(until) => waits = Some(until),
         }
+    }
+    if let Some(until) = waits {
+        state.replica.waiting = Some(snapshot.id.clone());
+        return Ok(deferred(host, state, &snapshot.id, until));
     }
 
     state.intent = None;

@@ -7,7 +7,7 @@ use crate::decide::{self, Content, Publish};
 use crate::error::{Error, Kind, Result};
 use crate::model::digest::Digest;
 use crate::model::dump;
-use crate::model::manifest::{FORMAT, Manifest, Place};
+use crate::model::manifest::{Manifest, Place};
 use crate::model::snapshot::{Label, Snapshot};
 use crate::model::state::{Attempt, Fenced, MainState, Published, State};
 
@@ -46,7 +46,7 @@ impl Prepared {
     /// [`Kind::SnapshotDamaged`] if it would be larger than any reader accepts.
     pub fn dump(&self, host: &str, now: Timestamp, place: Option<Place>) -> Result<Vec<u8>> {
         let manifest = Manifest {
-            format: FORMAT,
+            format: dump::format(&self.export.configuration),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             host: host.to_owned(),
             created: now,
@@ -152,7 +152,7 @@ pub(super) async fn run<H: Host>(
     host.save(state)?;
     let sequence = place.sequence;
     let bytes = prepared.dump(&host.name(), host.now(), Some(place.clone()))?;
-    let label = Label { format: FORMAT, place, digest, schema };
+    let label = Label { format: dump::format(&prepared.export.configuration), place, digest, schema };
     let snapshot = host.publish(&bytes, &label).await?;
 
     let rows = counts.values().sum();

@@ -80,12 +80,12 @@ pub async fn prepare_restore<H: Host>(
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
     let Export { configuration: here, schema, .. } = here;
-    // What was here before has the wishes of this host in it already.
+    // What was here before has the wishes of this host in it already. Its settings stay as they are.
     let wanted = match (settings.role, source) {
         (Role::Replica, Source::Snapshot(_)) => {
             localise::wanted(&dump.configuration, &here, &settings.replica.wishes)?.configuration
         }
-        _ => localise::fitting(&dump.configuration, &here)?,
+        _ => localise::fitting(&dump.configuration, &here, &[])?,
     };
     let changes = plan(&here, &wanted);
     let tried = host.rehearse(&changes, &here, &wanted).await;

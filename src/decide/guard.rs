@@ -15,6 +15,11 @@ fn count(counts: &Counts, table: &str) -> u64 {
     counts.get(table).copied().unwrap_or(0)
 }
 
+/// Settings neither are a loss nor make one smaller.
+fn counted(table: &str) -> bool {
+    table != catalog::SETTING
+}
+
 /// Refuses an export that lost all its monitors or all its users, or more than `max_shrink` of its rows, over all
 /// or in one table that had [`SMALL`] rows or more.
 ///
@@ -24,12 +29,12 @@ pub fn shrink(before: &Counts, now: &Counts, max_shrink: f64) -> Result<()> {
     let lost: Vec<(&str, u64, u64)> = before
         .iter()
         .map(|(table, rows)| (table.as_str(), *rows, count(now, table)))
-        .filter(|(_, before, now)| now < before)
+        .filter(|(table, before, now)| counted(table) && now < before)
         .collect();
     // Row counts are far below 2^52, where a float is exact.
     let too_much = |before: u64, now: u64| before.saturating_sub(now) as f64 > max_shrink * before as f64;
     let emptied = |table: &str| count(before, table) > 0 && count(now, table) == 0;
-    let total: u64 = before.values().sum();
+    let total: u64 = before.iter().filter(|(table, _)| counted(table)).map(|(_, rows)| rows).sum();
     let gone: u64 = lost.iter().map(|(_, before, now)| before - now).sum();
     let in_one_table = lost.iter().any(|(_, before, now)| *before >= SMALL && too_much(*before, *now));
     if !too_much(total, total - gone) && !in_one_table && !emptied(catalog::USER) && !emptied(catalog::MONITOR) {
@@ -72,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_loss_is_measured_over_all_and_by_table() {
-        let before = counts(&[("user", 1), ("monitor", 100), ("notification", 12), ("tag", 9), ("monitor_tag", 300)]);
+        let rows =
+            [("user", 1), ("monitor", 100), ("notification", 12), ("tag", 9), ("monitor_tag", 300), ("setting", 14)];
+        let before = counts(&rows);
         let with = |table: &str, rows: u64| {
             let mut now = before.clone();
             now.insert(table.to_owned(), rows);
@@ -90,6 +97,7 @@ mod tests {
             ("all of a table, if all is allowed", with("notification", 0), 1.0, true),
             ("one row, if none is allowed", with("tag", 8), 0.0, false),
             ("growth", with("monitor", 1000), 0.0, true),
+            ("all settings", with("setting", 0), 0.0, true),
             ("a table that is not there any more", counts(&[("user", 1), ("monitor", 100)]), 0.9, false),
         ];
         for (name, now, max_shrink, good) in cases {
@@ -98,6 +106,9 @@ mod tests {
         let told = shrink(&before, &with("notification", 0), 0.5).expect_err("lost").chain();
         assert!(told.contains("12 of 422 rows") && told.contains("notification 12 → 0"), "{told}");
         assert!(shrink(&Counts::new(), &before, 0.0).is_ok(), "a first publish");
+        // Three of five rows are more than half, however many settings there are.
+        let before = counts(&[("user", 1), ("monitor", 4), ("setting", 14)]);
+        assert!(shrink(&before, &counts(&[("user", 1), ("monitor", 1), ("setting", 14)]), 0.5).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::config::{Strategy, Values, Wishes};
 use crate::model::catalog::{self, Orphan};
 use crate::model::configuration::Configuration;
 
-use super::references;
+use super::{references, settings};
 
 /// The tables whose rows go together with another's: those that the names stand for, without users.
 pub(super) fn left_alone(wishes: &Wishes) -> BTreeSet<&'static str> {
@@ -37,6 +37,7 @@ pub(super) fn without(configuration: &Configuration, tables: &BTreeSet<&str>) ->
 pub fn managed(here: &Configuration, wishes: &Wishes) -> Configuration {
     let alone = left_alone(wishes);
     let mut managed = without(here, &alone);
+    settings::limit(&mut managed, &wishes.settings);
     for table in &mut managed.tables {
         let name = table.spec.name;
         let own =

@@ -3,6 +3,10 @@
 //! Columns are not listed here: they are discovered from the database at hand, so that a column of a
 //! later version travels like the rest. Facts are from Uptime Kuma 1.23 and 2.5 (`db/` and `server/`).
 
+mod settings;
+
+pub use settings::{KEY, SETTING, SETTINGS, Setting, setting, stays as setting_stays};
+
 /// How the rows of a table are replicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -13,6 +17,8 @@ pub enum Class {
     /// Rows that only join others. Uptime Kuma re-creates them with new ids at every save, so their
     /// identity is their content.
     Link,
+    /// Rows that have their key for an identity, only some of which are replicated: [`SETTINGS`].
+    Setting,
 }
 
 /// One replicated table.
@@ -30,7 +36,8 @@ pub struct TableSpec {
     pub upload: Option<&'static str>,
     /// Columns that hold the id of a row of a replicated table, whether the schema declares a foreign key or not.
     pub references: &'static [Reference],
-    /// Whether a running server has the rows in memory, and would not notice a change.
+    /// Whether a running server has the rows in memory, and would not notice a change; of settings, [`SETTINGS`] says it
+    /// by key.
     pub loaded: bool,
 }
 
@@ -194,6 +201,7 @@ pub const TABLES: &[TableSpec] = &[
         loaded: true,
         ..link("status_page_cname", &["status_page_id", "domain"], &[goes("status_page_id", "status_page")])
     },
+    TableSpec { name: SETTING, class: Class::Setting, shown: &[KEY, "type"], ..BASE },
 ];
 
 /// Tables without which a database is not one of a supported Uptime Kuma.
@@ -201,7 +209,6 @@ pub const REQUIRED: &[&str] = &["user", "monitor", "notification", "setting"];
 
 /// Tables of the instance itself: history, caches, bookkeeping. Never replicated.
 pub const LOCAL: &[&str] = &[
-    "setting",
     "heartbeat",
     "stat_minutely",
     "stat_hourly",
@@ -244,10 +251,28 @@ pub fn find(table: &str) -> Option<&'static TableSpec> {
 }
 
 impl TableSpec {
+    /// The column that says which row it is; links have none.
+    pub fn identity(&self) -> Option<&'static str> {
+        match self.class {
+            Class::Entity | Class::LocalEntity => Some(ID),
+            Class::Link => None,
+            Class::Setting => Some(KEY),
+        }
+    }
+
     /// Whether the values of `column` travel.
     pub fn travels(&self, column: &str) -> bool {
-        let own = self.class == Class::Link && column == ID;
-        !own && !self.runtime.contains(&column)
+        match self.class {
+            Class::Entity | Class::LocalEntity => !self.runtime.contains(&column),
+            Class::Link => column != ID && !self.runtime.contains(&column),
+            Class::Setting => settings::COLUMNS.contains(&column),
+        }
+    }
+
+    /// Whether the schema of a database has it in it. Settings are no part of that: which of their columns travel
+    /// is known.
+    pub fn in_schema(&self) -> bool {
+        self.class != Class::Setting
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::{self, Class, TableSpec};
+use super::catalog::{self, TableSpec};
 use super::value::Value;
 
 /// Values of one row, in the order of [`Table::columns`].
@@ -15,7 +15,7 @@ pub struct Table {
     pub spec: &'static TableSpec,
     /// Names of the columns that travel, sorted.
     pub columns: Vec<String>,
-    /// The rows: entities by id, links by content.
+    /// The rows: entities by id, settings by key, links by content.
     pub rows: Vec<Row>,
 }
 
@@ -55,9 +55,9 @@ impl Table {
 
     /// Brings the rows into canonical order.
     pub fn sort(&mut self) {
-        match (self.spec.class, self.position(catalog::ID)) {
-            (Class::Entity | Class::LocalEntity, Some(id)) => self.rows.sort_by(|a, b| a.get(id).cmp(&b.get(id))),
-            _ => self.rows.sort_unstable(),
+        match self.identity() {
+            Some(at) => self.rows.sort_by(|a, b| a.get(at).cmp(&b.get(at))),
+            None => self.rows.sort_unstable(),
         }
     }
 
@@ -72,6 +72,11 @@ impl Table {
             .collect();
         limited.sort();
         limited
+    }
+
+    /// Where the column stands that says which row it is; links have none.
+    pub fn identity(&self) -> Option<usize> {
+        self.position(self.spec.identity()?)
     }
 
     /// Where `column` stands in each row.

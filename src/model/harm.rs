@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::catalog::{self, Class};
+use super::catalog;
 use super::configuration::{Configuration, Table};
 use super::value::Value;
 
@@ -23,7 +23,7 @@ pub fn find(configuration: &Configuration) -> Option<String> {
 
 /// An entity whose id is not a number that Uptime Kuma can count with. To it, 0 is no id at all.
 fn bad_id(table: &Table) -> Option<String> {
-    let at = table.position(catalog::ID).filter(|_| table.spec.class != Class::Link)?;
+    let at = table.identity().filter(|_| table.spec.identity() == Some(catalog::ID))?;
     let good = |value: &Value| matches!(value, Value::Integer(1..=MAX_ID));
     let bad = table.rows.iter().filter_map(|row| row.get(at)).find(|id| !good(id))?;
     let shown = bad.to_string();

@@ -9,8 +9,11 @@ use super::digest::Digest;
 use super::schema::Schema;
 use super::snapshot::MainId;
 
-/// The dump format that this version writes and reads.
-pub const FORMAT: u32 = 1;
+/// The newest dump format: what a server has is written in it.
+pub const FORMAT: u32 = 2;
+
+/// The dump formats that this version reads.
+pub const READABLE: std::ops::RangeInclusive<u32> = 1..=FORMAT;
 
 /// Where a dump stands: snapshots are ordered by (epoch, sequence), never by time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +38,7 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The dump format; [`FORMAT`].
+    /// The dump format.
     pub format: u32,
     /// The version of kuma-replicator that wrote it.
     pub agent: String,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
-use super::manifest::{FORMAT, Place};
+use super::manifest::{Place, READABLE};
 use crate::text::short;
 
 /// The tag that marks the snapshots of this program among others in the same repository.
@@ -177,7 +177,7 @@ impl Label {
 
     /// Whether this program can read the dump.
     pub fn readable(&self) -> bool {
-        self.format == FORMAT
+        READABLE.contains(&self.format)
     }
 }
 

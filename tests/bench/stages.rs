@@ -84,7 +84,7 @@ fn round(main: &Path, before: &str) -> Result<Round> {
 
     let here = round.time("replica: export", || replica.export())?.configuration;
     let Verified(dump) = round.time("replica: parse and verify", || verify(&bytes, None))?;
-    let wanted = round.time("replica: localise", || localise::fitting(&dump.configuration, &here))?;
+    let wanted = round.time("replica: localise", || localise::fitting(&dump.configuration, &here, &[]))?;
     let changes = round.time("replica: plan", || plan(&here, &wanted));
     round.time("replica: rehearse", || database::rehearse(&replica, &changes, &here, &wanted))?;
     let claim = round.time("replica: claim", || runtime.block_on(replica.claim(Duration::ZERO)))?;

@@ -96,13 +96,15 @@ fn common_value() -> impl Strategy<Value = Value> {
 /// The columns of a random table beside its id; some are keywords, some do not look like names at all.
 const COLUMNS: &[&str] = &["name", "default", "group", "value", "x y", "\"", "ü", "table", "size"];
 
-fn shape(spec: &'static TableSpec) -> impl Strategy<Value = Table> {
-    let id = (spec.class != Class::Link).then_some(catalog::ID);
+fn shape(spec: &'static TableSpec) -> BoxedStrategy<Table> {
+    if spec.class == Class::Setting {
+        return Just(Table::new(spec, ["key", "type", "value"].map(str::to_owned).to_vec())).boxed();
+    }
+    let id = spec.identity();
     let created = (spec.name == catalog::MONITOR).then_some(catalog::CREATED);
-    subsequence(COLUMNS, 1..5).prop_map(move |columns| {
-        let columns = columns.into_iter().chain(id).chain(created).map(str::to_owned).collect();
-        Table::new(spec, columns)
-    })
+    let columns = subsequence(COLUMNS, 1..5);
+    let all = move |columns: Vec<&str>| columns.into_iter().chain(id).chain(created).map(str::to_owned).collect();
+    columns.prop_map(move |columns| Table::new(spec, all(columns))).boxed()
 }
 
 fn shapes() -> impl Strategy<Value = Vec<Table>> {
@@ -113,7 +115,8 @@ fn shapes() -> impl Strategy<Value = Vec<Table>> {
 
 fn rows(table: Table, value: BoxedStrategy<Value>, ids: BoxedStrategy<i64>) -> BoxedStrategy<Table> {
     let width = table.columns.len();
-    let id = table.position(catalog::ID).filter(|_| table.spec.class != Class::Link);
+    let id = table.identity();
+    let settings = table.spec.class == Class::Setting;
     let content = vec(value, width);
     let fill = move |rows: Vec<Row>| {
         let mut table = table.clone();
@@ -122,6 +125,17 @@ fn rows(table: Table, value: BoxedStrategy<Value>, ids: BoxedStrategy<i64>) -> B
         table
     };
     match id {
+        Some(at) if settings => btree_map(0..catalog::SETTINGS.len(), content, 0..6)
+            .prop_map(move |rows| {
+                rows.into_iter()
+                    .map(|(number, mut row)| {
+                        row[at] = Value::text(catalog::SETTINGS[number].key);
+                        row
+                    })
+                    .collect()
+            })
+            .prop_map(fill)
+            .boxed(),
         None => vec(content, 0..6).prop_map(fill).boxed(),
         Some(id) => btree_map(ids, content, 0..6)
             .prop_map(move |rows| {

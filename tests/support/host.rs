@@ -15,7 +15,7 @@ use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
-use kuma_replicator::model::manifest::{FORMAT, Place};
+use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
 use kuma_replicator::model::state::State;
@@ -211,7 +211,7 @@ impl World {
         let place = Place { main: main.clone(), epoch, sequence };
         let manifest = rows::manifest(configuration, Some(place.clone()));
         let bytes = dump::render(&manifest, &dump::body(configuration));
-        let label = Label { format: FORMAT, place, digest: manifest.digest, schema: manifest.fingerprint };
+        let label = Label { format: manifest.format, place, digest: manifest.digest, schema: manifest.fingerprint };
         self.store(bytes, label)
     }
 
@@ -372,7 +372,7 @@ impl Host for World {
 
     async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
         self.enter("rehearse", Some(Kind::Unwritable))?;
-        assert_eq!(&rows::carry_out(changes, here), wanted);
+        rows::assert_reached(&rows::carry_out(changes, here), wanted);
         self.leave("rehearse", None)
     }
 
@@ -456,7 +456,7 @@ impl Host for World {
             there.append(aside);
         }
         self.rows = rows::carry_out(plan, &self.rows);
-        assert_eq!(&self.rows, wanted);
+        rows::assert_reached(&self.rows, wanted);
         self.commits += 1;
         self.leave("write", None)?;
         Ok(Vec::new())

@@ -600,6 +600,15 @@ pub(crate) fn fill(connection: &Connection, version: Version) {
         let daemon = [("docker_daemon", t("/var/run/docker.sock")), ("docker_type", t("socket"))];
         insert(connection, "docker_host", &[&[("id", i(id)), ("user_id", i(1))][..], &daemon].concat());
     }
+    let general = t("general");
+    for (key, value, kind) in [
+        ("disableAuth", "false", &general),
+        ("initServerTimezone", "true", &Value::Null),
+        ("apiKeysEnabled", "true", &Value::Null),
+        ("keepDataPeriodDays", "30", &general),
+    ] {
+        insert(connection, "setting", &[("key", t(key)), ("value", t(value)), ("type", kind.clone())]);
+    }
     if two {
         insert(
             connection,

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kuma_replicator::model::catalog::{self, Class};
+use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::{Configuration, Row, Table};
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
-use kuma_replicator::model::manifest::{FORMAT, Manifest, Place};
+use kuma_replicator::model::manifest::{Manifest, Place};
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::Plan;
@@ -57,8 +57,9 @@ pub(crate) fn ids(configuration: &Configuration, table: &str) -> BTreeSet<Value>
 /// The schema that `configuration` would have come from.
 pub(crate) fn schema(configuration: &Configuration, migrations: &[&str]) -> Schema {
     let columns = |table: &Table| table.columns.iter().cloned().collect::<BTreeSet<_>>();
+    let tables = configuration.tables.iter().filter(|table| table.spec.in_schema());
     Schema {
-        tables: configuration.tables.iter().map(|table| (table.spec.name.to_owned(), columns(table))).collect(),
+        tables: tables.map(|table| (table.spec.name.to_owned(), columns(table))).collect(),
         migrations: migrations.iter().map(|&name| name.to_owned()).collect(),
     }
 }
@@ -67,7 +68,7 @@ pub(crate) fn schema(configuration: &Configuration, migrations: &[&str]) -> Sche
 pub(crate) fn manifest(configuration: &Configuration, place: Option<Place>) -> Manifest {
     let schema = schema(configuration, &["2025-01-01-0000-first.js"]);
     Manifest {
-        format: FORMAT,
+        format: dump::format(configuration),
         agent: "0.1.0".to_owned(),
         host: "alpha".to_owned(),
         created: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -80,42 +81,50 @@ pub(crate) fn manifest(configuration: &Configuration, place: Option<Place>) -> M
     }
 }
 
+/// The digest of all of `configuration` but its settings, of which nobody takes any unless he says which.
+pub(crate) fn digest_but_settings(configuration: &Configuration) -> Digest {
+    let mut configuration = configuration.clone();
+    configuration.tables.retain(|table| table.spec.name != catalog::SETTING);
+    Digest::of(&dump::body(&configuration))
+}
+
 /// The whole dump of `configuration`.
 pub(crate) fn dump_of(configuration: &Configuration) -> Vec<u8> {
     dump::render(&manifest(configuration, None), &dump::body(configuration))
 }
 
-/// Carries out `plan` on `here` in the plainest way: entities by id, links as a bag of contents. A change
+/// Carries out `plan` on `here` in the plainest way: entities by id, settings by key, links as a bag of contents. A change
 /// of something that is not there, or an addition of something that is, panics.
 pub(crate) fn carry_out(plan: &Plan, here: &Configuration) -> Configuration {
     let mut result = here.clone();
     for change in &plan.tables {
         let table = result.tables.iter_mut().find(|table| table.spec == change.spec).expect("a table that is here");
         assert_eq!(table.columns, change.columns, "columns of {}", change.spec.name);
-        if change.spec.class == Class::Link {
+        let Some(identity) = change.spec.identity() else {
             assert!(change.updates.is_empty(), "links have no identity to be changed in place");
             for row in &change.deletes {
                 let at = table.rows.iter().position(|other| other == row).expect("a link that is here");
                 table.rows.swap_remove(at);
             }
             table.rows.extend(change.inserts.iter().cloned());
-        } else {
-            let id = table.position(catalog::ID).expect("an id");
-            let mut rows: BTreeMap<Value, Row> = table.rows.drain(..).map(|row| (row[id].clone(), row)).collect();
-            for row in &change.deletes {
-                assert_eq!(rows.remove(&row[id]).as_ref(), Some(row), "a removed row is shown as it is here");
-            }
-            for update in &change.updates {
-                assert_eq!(rows.get(&update.from[id]), Some(&update.from), "a changed row is shown as it is here");
-                assert_eq!(update.from[id], update.to[id], "an id never changes");
-                assert!(update.changed().next().is_some(), "a change changes something");
-                rows.insert(update.to[id].clone(), update.to.clone());
-            }
-            for row in &change.inserts {
-                assert_eq!(rows.insert(row[id].clone(), row.clone()), None, "an added row is not here yet");
-            }
-            table.rows = rows.into_values().collect();
+            table.sort();
+            continue;
+        };
+        let id = table.position(identity).expect("an identity");
+        let mut rows: BTreeMap<Value, Row> = table.rows.drain(..).map(|row| (row[id].clone(), row)).collect();
+        for row in &change.deletes {
+            assert_eq!(rows.remove(&row[id]).as_ref(), Some(row), "a removed row is shown as it is here");
         }
+        for update in &change.updates {
+            assert_eq!(rows.get(&update.from[id]), Some(&update.from), "a changed row is shown as it is here");
+            assert_eq!(update.from[id], update.to[id], "an identity never changes");
+            assert!(update.changed().next().is_some(), "a change changes something");
+            rows.insert(update.to[id].clone(), update.to.clone());
+        }
+        for row in &change.inserts {
+            assert_eq!(rows.insert(row[id].clone(), row.clone()), None, "an added row is not here yet");
+        }
+        table.rows = rows.into_values().collect();
         table.sort();
     }
     for file in &plan.files {
@@ -124,4 +133,11 @@ pub(crate) fn carry_out(plan: &Plan, here: &Configuration) -> Configuration {
     }
     result.files.sort();
     result
+}
+
+/// `reached` is as `wanted`, but for tables of which nothing is wanted.
+pub(crate) fn assert_reached(reached: &Configuration, wanted: &Configuration) {
+    let mut reached = reached.clone();
+    reached.tables.retain(|table| wanted.table(table.spec.name).is_some());
+    assert_eq!(&reached, wanted);
 }

@@ -4,6 +4,7 @@
 use std::thread;
 
 use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::{Manifest, Place};
 use kuma_replicator::model::snapshot::{Label, MainId};
 use serde_json::{Value, json};
@@ -223,7 +224,8 @@ fn forged() -> Result<()> {
 
         // Damaged in every way that somebody can who may publish; the newest each time, and refused by its content.
         let endless = [lines[1], &*b"{}\n".repeat(2_000_000)].concat();
-        let (digest_of_good, digest_of_endless) = (digest(main)?, Digest::of(&endless).to_string());
+        let digest_of_good = dump::parse(&good)?.manifest.digest.to_string();
+        let digest_of_endless = Digest::of(&endless).to_string();
         let sealed =
             |line: &[u8]| String::from_utf8_lossy(line).replace(&digest_of_good, &digest_of_endless).into_bytes();
         let forgeries = [

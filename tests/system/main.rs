@@ -32,6 +32,7 @@ mod repository;
 mod rights;
 mod secrets;
 mod service;
+mod settings;
 mod silence;
 mod snapshots;
 mod stand_in;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         repository::TESTS,
         rights::TESTS,
         service::TESTS,
+        settings::TESTS,
         silence::TESTS,
         snapshots::TESTS,
         surroundings::TESTS,

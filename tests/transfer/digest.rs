@@ -24,7 +24,9 @@ fn only_the_configuration_makes_the_digest() {
             "UPDATE sqlite_sequence SET seq = seq + 1000",
             "DELETE FROM heartbeat",
             "INSERT INTO heartbeat (monitor_id, status, time) VALUES (1, 1, '2026-01-01')",
-            "INSERT INTO setting (key, value) VALUES ('checkUpdate', 'true')",
+            "UPDATE setting SET id = id + 100",
+            "UPDATE setting SET value='other' WHERE key IN ('jwtSecret', 'disableAuth', 'initServerTimezone')",
+            "INSERT INTO setting (key, value) VALUES ('title', 'x'), ('cloudflaredTunnelToken', 'x'), ('nscd', 'x')",
             "CREATE TABLE of_a_plugin (id INTEGER PRIMARY KEY)",
             "VACUUM",
         ];

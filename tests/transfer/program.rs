@@ -11,6 +11,7 @@ use kuma_replicator::model::dump::{self, Dump};
 use kuma_replicator::model::value::Value;
 
 use crate::support::instance::{Instance, Version};
+use crate::support::rows::digest_but_settings;
 
 /// A copy of one of the data directories that real servers made.
 pub(crate) fn fixture(name: &str, version: Version) -> Instance {
@@ -45,6 +46,11 @@ pub(crate) fn exported_again(dump: &Dump) -> Vec<u8> {
 /// By the library, because many tests need many digests; `arrives_whole` proves that the program agrees.
 pub(crate) fn digest(instance: &Instance) -> Digest {
     Prepared::new(library_export(instance)).digest
+}
+
+/// The digest of what an import takes over.
+pub(crate) fn taken(instance: &Instance) -> Digest {
+    digest_but_settings(&library_export(instance).configuration)
 }
 
 pub(crate) fn library_export(instance: &Instance) -> Export {

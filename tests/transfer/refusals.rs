@@ -25,7 +25,7 @@ fn import_refuses_and_changes_nothing() {
         ("cut", good[..good.len() / 2].to_vec(), &["it is cut"]),
         ("cut by one byte", good[..good.len() - 1].to_vec(), &["it is cut"]),
         ("changed", replaced("outer group", "0uter group"), &["its content has digest"]),
-        ("newer format", replaced("\"format\":1", "\"format\":2"), &["format 2", "upgrade kuma-replicator"]),
+        ("newer format", replaced("\"format\":2", "\"format\":3"), &["format 3", "upgrade kuma-replicator"]),
         (
             "of 1.x",
             exported(&Instance::rich(Version::One, Order::Fresh)),

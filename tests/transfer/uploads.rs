@@ -9,7 +9,7 @@ use kuma_replicator::model::configuration::UploadedFile;
 use kuma_replicator::model::limits::MAX_FILE;
 use kuma_replicator::plan::plan;
 
-use crate::program::{digest, dump, exported, exported_again, import, import_well, library_export};
+use crate::program::{digest, dump, exported, exported_again, import, import_well, library_export, taken};
 use crate::support::instance::{Instance, Order, Version};
 
 #[test]
@@ -48,7 +48,7 @@ fn uploads_arrive() {
     assert_eq!(upload("logo1.png"), b"two");
     assert_eq!(upload("mine.png"), b"mine");
     assert_eq!(fs::read_dir(target.directory().join("upload")).unwrap().count(), 3);
-    assert_eq!(digest(&target), digest(&source));
+    assert_eq!(taken(&target), taken(&source));
 }
 
 #[test]

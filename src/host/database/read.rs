@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog::{self, TableSpec};
+use crate::model::catalog::{self, Class, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::limits::{MAX_COLUMNS, Tally};
 use crate::model::schema::Schema;
@@ -109,7 +109,11 @@ fn read_table(
     wanted: &mut dyn FnMut(&Row) -> bool,
 ) -> Sql<Table> {
     let mut table = Table::new(spec, columns.into_iter().filter(|column| spec.travels(column)).collect());
-    let sql = format!("SELECT {} FROM {}", quoted_list(&table.columns), quoted(spec.name));
+    let mut sql = format!("SELECT {} FROM {}", quoted_list(&table.columns), quoted(spec.name));
+    if spec.class == Class::Setting {
+        let keys: Vec<String> = catalog::SETTINGS.iter().map(|setting| format!("'{}'", setting.key)).collect();
+        sql.push_str(&format!(" WHERE {} COLLATE BINARY IN ({})", quoted(catalog::KEY), keys.join(",")));
+    }
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -154,7 +158,7 @@ pub(super) fn unknown_tables(connection: &Connection) -> Sql<Vec<String>> {
 
 fn schema(connection: &Connection, tables: &BTreeSet<String>) -> Sql<Schema> {
     let mut names = BTreeMap::new();
-    for spec in catalog::TABLES.iter().filter(|spec| tables.contains(spec.name)) {
+    for spec in catalog::TABLES.iter().filter(|spec| spec.in_schema() && tables.contains(spec.name)) {
         names.insert(spec.name.to_owned(), columns(connection, spec.name)?.into_iter().collect());
     }
     Ok(Schema { tables: names, migrations: migrations(connection, tables)? })

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 
 use crate::cycle::History;
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog::{self, Class};
+use crate::model::catalog::{self, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
@@ -101,10 +101,10 @@ fn row_failed(doing: &str, table: &TablePlan, row: &Row, error: rusqlite::Error)
 
 /// A row by its table and identity, without any value that may be a secret.
 fn describe(table: &str, columns: &[String], row: &Row) -> String {
-    let spec = catalog::find(table);
-    let keys = columns.iter().zip(row).filter(|(name, _)| match spec.map(|spec| spec.class) {
-        Some(Class::Link) => name.ends_with("_id"),
-        _ => *name == catalog::ID,
+    let identity = catalog::find(table).and_then(TableSpec::identity);
+    let keys = columns.iter().zip(row).filter(|(name, _)| match identity {
+        None => name.ends_with("_id"),
+        Some(identity) => *name == identity,
     });
     let keys: Vec<String> = keys.map(|(name, value)| format!("{name} {value}")).collect();
     format!("{table} row {}", keys.join(", "))
@@ -127,7 +127,7 @@ fn delete(
     history: History,
 ) -> Sql<()> {
     let name = table.spec.name;
-    if table.spec.class == Class::Link {
+    let Some(identity) = table.spec.identity() else {
         // Links have no identity of their own: remove one row with exactly this content.
         let matches: Vec<String> = (1..)
             .zip(&table.columns)
@@ -139,20 +139,28 @@ fn delete(
             matches.join(" AND ")
         );
         return expect_one(execute(connection, &sql, row)?);
-    }
-    let id = id_of(&table.columns, row);
+    };
+    let id = id_of(table, row);
     for dependent in dependents.iter().filter(|dependent| dependent.parent == name) {
         dependent.part_with(connection, id, history)?;
     }
-    expect_one(execute(connection, &format!("DELETE FROM {} WHERE id = ?", quoted(name)), std::slice::from_ref(id))?)
+    let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(name), quoted(identity));
+    expect_one(execute(connection, &sql, std::slice::from_ref(id))?)
 }
 
 fn expect_one(rows: usize) -> Sql<()> {
     if rows == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(rows)) }
 }
 
-fn id_of<'row>(columns: &[String], row: &'row Row) -> &'row Value {
-    columns.iter().position(|name| name == catalog::ID).and_then(|at| row.get(at)).unwrap_or(&Value::Null)
+/// What says which row of `table` it is; NULL, which equals nothing, for a link.
+fn id_of<'row>(table: &TablePlan, row: &'row Row) -> &'row Value {
+    let at = table.spec.identity().and_then(|identity| table.columns.iter().position(|name| name == identity));
+    at.and_then(|at| row.get(at)).unwrap_or(&Value::Null)
+}
+
+/// The identity column of `table`, quoted; links, which are never changed in place, have none.
+fn identity(table: &TablePlan) -> String {
+    quoted(table.spec.identity().unwrap_or(catalog::ID))
 }
 
 fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
@@ -174,9 +182,10 @@ fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
 
 /// Gives up the unique values that a row is about to change, so that two rows can exchange theirs.
 fn park(connection: &Connection, table: &TablePlan, update: &Update, unique: &[String]) -> Sql<()> {
-    let id = id_of(&table.columns, &update.to);
+    let id = id_of(table, &update.to);
     for column in update.changed().filter_map(|at| table.columns.get(at)).filter(|column| unique.contains(column)) {
-        let sql = format!("UPDATE {} SET {} = ? WHERE id = ?", quoted(table.spec.name), quoted(column));
+        let sql =
+            format!("UPDATE {} SET {} = ? WHERE {} = ?", quoted(table.spec.name), quoted(column), identity(table));
         // A blob, because no text equals one, whatever the rows say.
         let parked = Value::Blob(id.to_string().into_bytes());
         expect_one(execute(connection, &sql, &[parked, id.clone()])?)?;
@@ -188,8 +197,8 @@ fn update_row(connection: &Connection, table: &TablePlan, update: &Update, chang
     let sets: Vec<String> =
         changed.iter().filter_map(|at| Some(format!("{} = ?", quoted(table.columns.get(*at)?)))).collect();
     let mut values: Vec<Value> = changed.iter().filter_map(|at| update.to.get(*at).cloned()).collect();
-    values.push(id_of(&table.columns, &update.to).clone());
-    let sql = format!("UPDATE {} SET {} WHERE id = ?", quoted(table.spec.name), sets.join(", "));
+    values.push(id_of(table, &update.to).clone());
+    let sql = format!("UPDATE {} SET {} WHERE {} = ?", quoted(table.spec.name), sets.join(", "), identity(table));
     expect_one(execute(connection, &sql, &values)?)
 }
 
@@ -215,8 +224,8 @@ fn dangling(connection: &Connection) -> Sql<BTreeMap<String, usize>> {
         let mut rows = statement.query([spec.name])?;
         while let Some(row) = rows.next()? {
             let (rowid, parent): (Option<i64>, String) = (row.get(0)?, row.get(1)?);
-            let row = match (spec.class, rowid) {
-                (Class::Link, _) | (_, None) => "a row".to_owned(),
+            let row = match (spec.identity(), rowid) {
+                (None, _) | (_, None) => "a row".to_owned(),
                 (_, Some(rowid)) => format!("row {rowid}"),
             };
             *found.entry(format!("{row} of {} to a missing {parent}", spec.name)).or_default() += 1;

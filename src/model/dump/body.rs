@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::super::catalog;
+use super::super::catalog::{self, Class};
 use super::super::configuration::{Configuration, Row, Table, UploadedFile};
 use super::super::digest::Digest;
 use super::super::limits::{MAX_COLUMNS, MAX_FILE, MAX_MANIFEST, Tally};
@@ -77,6 +77,7 @@ impl Reader {
             self.tally.row(table.columns.len())?;
             let row = row(&table.columns, text)?;
             row.iter().try_for_each(|value| self.tally.value(value))?;
+            check_key(table, &row)?;
             row_line(&mut self.canonical, &self.keys, &row);
             table.rows.push(row);
         }
@@ -220,6 +221,18 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
+/// Refuses a setting that does not travel.
+fn check_key(table: &Table, row: &Row) -> Result<(), String> {
+    if table.spec.class != Class::Setting {
+        return Ok(());
+    }
+    let key = table.value(row, catalog::KEY);
+    match key.as_text().and_then(catalog::setting) {
+        Some(_) => Ok(()),
+        None => Err(format!("setting {} does not travel", short(&key.to_string()))),
+    }
+}
+
 /// Tables in catalog order, rows and files in canonical order, identities unique.
 fn check_order(configuration: &Configuration) -> Result<(), Fault> {
     let rank = |table: &Table| catalog::TABLES.iter().position(|spec| spec.name == table.spec.name);
@@ -227,8 +240,8 @@ fn check_order(configuration: &Configuration) -> Result<(), Fault> {
         return Err(damaged("its tables are not in order"));
     }
     for table in &configuration.tables {
-        let sorted = match table.position(catalog::ID) {
-            Some(id) => table.rows.is_sorted_by(|a, b| a.get(id) < b.get(id)),
+        let sorted = match table.identity() {
+            Some(at) => table.rows.is_sorted_by(|a, b| a.get(at) < b.get(at)),
             None => table.rows.is_sorted(),
         };
         if !sorted {

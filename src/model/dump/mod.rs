@@ -1,4 +1,4 @@
-//! Dump format 1: the canonical bytes of a configuration (`docs/format.md`).
+//! Dump formats 1 and 2: the canonical bytes of a configuration (`docs/format.md`).
 //!
 //! Same content, same bytes, on every machine. The digest covers the body, every line but the first
 //! and the last. A dump is accepted only if writing what was read gives the same bytes again, so no two
@@ -12,10 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::catalog;
 use super::configuration::{Configuration, Row, Table};
 use super::digest::Digest;
 use super::limits::MAX_MANIFEST;
-use super::manifest::{FORMAT, Manifest};
+use super::manifest::{FORMAT, Manifest, READABLE};
 use super::value::Value;
 
 pub use super::limits::{MAX_DUMP, MAX_FILE};
@@ -41,7 +42,7 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Format(format) => write!(f, "it is written in format {format}; this version reads format {FORMAT}"),
+            Self::Format(format) => write!(f, "it is written in format {format}; this version reads up to {FORMAT}"),
             Self::Damaged(reason) => f.write_str(reason),
         }
     }
@@ -74,6 +75,11 @@ struct FileLine {
 struct EndLine {
     end: bool,
     digest: Digest,
+}
+
+/// The format of a dump of `configuration`: format 1 has no settings.
+pub fn format(configuration: &Configuration) -> u32 {
+    if configuration.table(catalog::SETTING).is_some() { FORMAT } else { 1 }
 }
 
 /// The body of a dump: the tables and files of `configuration`, one JSON value a line.
@@ -163,6 +169,9 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
         return Err(damaged("its first or last line is not in canonical form"));
     }
     let configuration = body::parse(body_bytes)?;
+    if manifest.format != format(&configuration) {
+        return Err(damaged(format!("table {} makes it format 2, and its absence format 1", catalog::SETTING)));
+    }
     if !describes(&manifest, &configuration) {
         return Err(damaged("its manifest does not describe its content"));
     }
@@ -170,17 +179,24 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
 }
 
 /// Whether what the manifest says beside the digest is true of `configuration`: the body has all of the
-/// schema's tables, and of each the columns that travel.
+/// schema's tables, and of each the columns that travel. Settings, which no schema has, have their keys at least.
 fn describes(manifest: &Manifest, configuration: &Configuration) -> bool {
     let columns = |table: &Table| -> Option<BTreeSet<String>> {
         let all = manifest.schema.tables.get(table.spec.name)?;
         Some(all.iter().filter(|column| table.spec.travels(column)).cloned().collect())
     };
-    let same_columns = |table: &Table| columns(table).is_some_and(|columns| columns.iter().eq(&table.columns));
+    let same_columns = |table: &Table| {
+        if table.spec.in_schema() {
+            columns(table).is_some_and(|columns| columns.iter().eq(&table.columns))
+        } else {
+            table.identity().is_some()
+        }
+    };
+    let in_schema = configuration.tables.iter().filter(|table| table.spec.in_schema()).count();
     manifest.fingerprint == manifest.schema.fingerprint()
         && manifest.counts == configuration.counts()
         && manifest.files == configuration.files.len() as u64
-        && manifest.schema.tables.len() == configuration.tables.len()
+        && manifest.schema.tables.len() == in_schema
         && configuration.tables.iter().all(same_columns)
 }
 
@@ -195,7 +211,7 @@ fn manifest(line: &[u8]) -> Result<Manifest, Fault> {
         format: u64,
     }
     let any: Any = serde_json::from_slice(line).map_err(|_| damaged("its first line is no manifest"))?;
-    if any.format != u64::from(FORMAT) {
+    if !u32::try_from(any.format).is_ok_and(|format| READABLE.contains(&format)) {
         return Err(Fault::Format(any.format));
     }
     serde_json::from_slice(line).map_err(|error| damaged(format!("its manifest is malformed: {error}")))
