@@ -1,0 +1,123 @@
+//! What only a replica heeds: its wishes, and how it goes about its applies.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::duration;
+use super::overrides::Override;
+use super::wishes::{Alerts, Exclude, LocalEntities, PAUSED_TYPES, Strategy, Wishes};
+
+/// What a replica does about edits that somebody made on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrift {
+    /// It tells, and keeps them until the next snapshot.
+    #[default]
+    Report,
+    /// It tells, and applies the newest snapshot again.
+    Overwrite,
+}
+
+/// When a replica restarts Uptime Kuma for an apply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Only if something changes that a running server does not take up by itself.
+    #[default]
+    WhenNeeded,
+    /// Whenever something changes.
+    Always,
+}
+
+/// Into which schemas a replica writes rows of the main.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaPolicy {
+    /// Only into the same.
+    #[default]
+    Exact,
+    /// Also into one that has all that the main's has, and more.
+    Superset,
+}
+
+/// What only a replica heeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replica {
+    /// What makes its configuration another one than the main's.
+    pub wishes: Wishes,
+    /// Whether the newest snapshot is applied again after each boot, as if somebody had edited its rows.
+    pub apply_on_boot: bool,
+    /// When Uptime Kuma is restarted.
+    pub restart: Restart,
+    /// How long Uptime Kuma is left alone after it was stopped for an apply; zero for not at all.
+    pub min_restart_interval: Duration,
+    /// What is done about local edits.
+    pub on_drift: OnDrift,
+    /// Into which schemas rows are written.
+    pub schema: SchemaPolicy,
+}
+
+/// The keys as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct WrittenReplica {
+    strategy: Option<Strategy>,
+    apply_on_boot: Option<bool>,
+    paused_types: Option<Vec<String>>,
+    label: Option<String>,
+    clean_status_pages: Option<bool>,
+    alerts: Option<Alerts>,
+    settings: Option<Vec<String>>,
+    restart: Option<Restart>,
+    min_restart_interval: Option<SignedDuration>,
+    on_drift: Option<OnDrift>,
+    schema: Option<SchemaPolicy>,
+    #[serde(default)]
+    exclude: Exclude,
+    #[serde(default)]
+    local_entities: LocalEntities,
+    #[serde(default)]
+    overrides: Vec<Override>,
+}
+
+impl WrittenReplica {
+    pub(super) fn check(self) -> Result<Replica, String> {
+        let strategy = self.strategy.unwrap_or_default();
+        let on_drift = match (strategy, self.on_drift) {
+            (Strategy::Snapshot, on_drift) => on_drift.unwrap_or_default(),
+            (_, Some(OnDrift::Report)) => {
+                return Err(
+                    "replica.on-drift: edits stay only with strategy \"snapshot\"; the others overwrite them in \
+                            each cycle"
+                        .to_owned(),
+                );
+            }
+            (_, _) => OnDrift::Overwrite,
+        };
+        let wishes = Wishes {
+            strategy,
+            exclude: self.exclude,
+            local_entities: self.local_entities,
+            paused_types: self.paused_types.unwrap_or_else(|| PAUSED_TYPES.map(str::to_owned).to_vec()),
+            overrides: self.overrides,
+            label: self.label.filter(|label| !label.is_empty()),
+            clean_status_pages: self.clean_status_pages.unwrap_or_default(),
+            alerts: self.alerts.unwrap_or_default(),
+            settings: self.settings.unwrap_or_default(),
+        };
+        wishes.check()?;
+        Ok(Replica {
+            wishes,
+            apply_on_boot: self.apply_on_boot.unwrap_or_default(),
+            restart: self.restart.unwrap_or_default(),
+            min_restart_interval: match self.min_restart_interval {
+                Some(SignedDuration::ZERO) => Duration::ZERO,
+                written => duration("replica.min-restart-interval", written, Duration::from_secs(300))?,
+            },
+            on_drift,
+            schema: self.schema.unwrap_or_default(),
+        })
+    }
+}

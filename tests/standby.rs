@@ -1,0 +1,186 @@
+//! Promise: the alerts of a replica are switched by hand, without the repository and for good, and a silent standby
+//! never becomes a silent fleet.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use kuma_replicator::config::{Alerts, Role, Settings};
+use kuma_replicator::cycle::{self, Outcome, Promotion, Switched};
+use kuma_replicator::error::Kind;
+
+use support::generations::{fleet, rename, table_of};
+use support::host::{End, FAULTS, Fault, World, main_id};
+
+fn replica(wishes: &str) -> Settings {
+    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"\n{wishes}");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
+}
+
+fn applied(end: &End) -> bool {
+    matches!(end, End::Done(Outcome::Applied(_)))
+}
+
+fn up_to_date(end: &End) -> bool {
+    matches!(end, End::Done(Outcome::UpToDate))
+}
+
+fn silent() -> Settings {
+    replica("alerts = \"none\"")
+}
+
+/// A silent standby, up to date.
+fn standby() -> World {
+    let mut world = World::new(fleet(0));
+    world.configuration.push_str("[replica]\nmin-restart-interval = \"0s\"\nalerts = \"none\"\n");
+    world.offer(&fleet(1), &main_id('b'), 1, 1);
+    assert!(applied(&world.cycle(&silent())));
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    assert_eq!(table_of(&world.rows, "notification"), table_of(&fleet(1), "notification"));
+    assert!(up_to_date(&world.cycle(&silent())));
+    world
+}
+
+fn switch(world: &mut World, before: &Settings, alerts: Alerts) -> End {
+    world.order(async |world, state| {
+        assert_eq!(cycle::alerts(world, before, state, alerts).await?, Switched::Now);
+        Ok(())
+    })
+}
+
+#[test]
+fn alerts_are_switched_without_the_repository_and_stay_so() {
+    let mut world = standby();
+    let repository = std::mem::take(&mut world.repository);
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert_eq!((&world.rows, world.did("look"), world.did("fetch")), (&fleet(1), 0, 0));
+    assert!(world.configuration.contains("alerts = \"all\""), "{}", world.configuration);
+    world.repository = repository;
+    assert!(up_to_date(&world.cycle(&replica(""))), "it is what is wished for by now");
+    assert_eq!(world.did("tell drifted"), 0);
+    world.offer(&fleet(2), &main_id('b'), 1, 2);
+    assert!(applied(&world.cycle(&replica(""))));
+    assert_eq!(world.rows, fleet(2));
+
+    assert!(matches!(switch(&mut world, &replica(""), Alerts::None), End::Done(_)));
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    world.offer(&fleet(3), &main_id('b'), 1, 3);
+    assert!(applied(&world.cycle(&silent())));
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    // Ordered again, there is nothing to do.
+    let commits = world.commits;
+    assert!(matches!(switch(&mut world, &silent(), Alerts::None), End::Done(_)));
+    assert_eq!(world.commits, commits);
+}
+
+#[test]
+fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
+    let mut world = standby();
+    rename(&mut world.rows, "monitor", 0, "edited");
+    world.offer(&fleet(2), &main_id('b'), 1, 2);
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    let mut expected = fleet(1);
+    rename(&mut expected, "monitor", 0, "edited");
+    assert_eq!(world.rows, expected);
+    world.repository.pop();
+    assert!(up_to_date(&world.cycle(&replica(""))));
+    assert_eq!(world.did("tell drifted"), 1);
+    rename(&mut world.rows, "monitor", 0, "web 1");
+    assert!(up_to_date(&world.cycle(&replica(""))));
+    assert_eq!(world.state().replica.drift, None, "undone, it is no edit any more");
+}
+
+/// Its monitors tell nobody, and so would those of every host that takes them over.
+#[test]
+fn a_silent_standby_is_not_promoted_as_it_is() {
+    let promote = |world: &mut World, settings: &Settings, as_is| {
+        world.order(async |world, state| {
+            let promotion = Promotion { as_is, confirm_shrink: false };
+            cycle::promote(world, settings, state, promotion).await.map(drop)
+        })
+    };
+    let mut world = standby();
+    assert_eq!(promote(&mut world, &silent(), true).kind(), Some(Kind::Usage));
+    assert_eq!((world.role, world.repository.len()), (None, 1));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert!(matches!(promote(&mut world, &replica(""), true), End::Done(_)));
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
+    // Otherwise it takes what the main had, and speaks.
+    let mut world = standby();
+    assert!(matches!(promote(&mut world, &silent(), false), End::Done(_)));
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
+}
+
+#[test]
+fn alerts_that_cannot_be_switched_say_so() {
+    // The notifications are this host's own.
+    let mut world = World::new(fleet(0));
+    world.configuration.push_str("[replica]\nstrategy = \"default\"\n");
+    let file = world.configuration.clone();
+    let end = switch(&mut world, &replica("strategy = \"default\""), Alerts::None);
+    assert_eq!((end.kind(), &world.configuration), (Some(Kind::Config), &file));
+    // Nothing was applied yet: it counts from then on.
+    let mut world = World::new(fleet(0));
+    let end = world.order(async |world, state| {
+        assert_eq!(cycle::alerts(world, &replica(""), state, Alerts::None).await?, Switched::Later);
+        Ok(())
+    });
+    assert!(matches!(end, End::Done(_)) && world.configuration.contains("alerts = \"none\""), "{end:?}");
+    assert_eq!((&world.rows, world.stops), (&fleet(0), 0));
+    // On hold nothing changes.
+    let mut world = standby();
+    let mut state = world.state();
+    let reason = "upgrade".to_owned();
+    state.hold = Some(kuma_replicator::model::state::Hold { reason, since: world.clock, until: None });
+    world.disk = Some(state.render());
+    let file = world.configuration.clone();
+    assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::OnHold));
+    assert_eq!(world.configuration, file);
+}
+
+/// Whatever happens, the next cycle or the same order ends as ordered.
+#[test]
+fn a_switch_survives_a_fault_at_every_step() {
+    let mut tried = 0;
+    for fault in FAULTS {
+        for at in 0.. {
+            let mut world = standby();
+            world.faults = vec![(at, fault)];
+            let end = switch(&mut world, &silent(), Alerts::All);
+            if world.count <= at {
+                break;
+            }
+            if world.fired == 0 {
+                continue;
+            }
+            tried += 1;
+            let context = format!("{fault:?} at {at}, {:?}, {end:?}", world.calls.last());
+            let file = world.configuration.clone();
+            let settings = Settings::parse(&file, Path::new("config.toml")).unwrap();
+            if matches!(fault, Fault::KillBefore | Fault::KillAfter) || matches!(end, End::Failed(_)) {
+                let turned = settings.replica.wishes.alerts == Alerts::All;
+                for _ in 0..3 {
+                    let next = world.cycle(&settings);
+                    assert!(turned || up_to_date(&next) || applied(&next), "{context}: {next:?}");
+                    world.clock = world.clock.checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
+                }
+                let links = &table_of(&world.rows, "monitor_notification").rows;
+                assert_eq!(links.is_empty(), !turned, "{context}");
+            }
+            assert!(world.running, "{context}");
+            let settings = Settings::parse(&world.configuration, Path::new("config.toml")).unwrap();
+            assert!(matches!(switch(&mut world, &settings, Alerts::All), End::Done(_)), "{context}");
+            assert_eq!(world.rows, fleet(1), "{context}");
+            assert!(up_to_date(&world.cycle(&replica(""))), "{context}");
+        }
+    }
+    assert!(tried > 40, "{tried} faults");
+}
