@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use kuma_replicator::config::Wishes;
 use kuma_replicator::cycle::{History, Prepared, Verified, verify};
 use kuma_replicator::host::database::{self, Database};
 use kuma_replicator::localise;
@@ -50,7 +51,32 @@ pub(crate) fn print(main: &Path, monitors: usize) -> Result<()> {
         println!("{name:34}{}", cells.collect::<String>());
     }
     println!("The dump has {} kB.", columns[0][0].bytes / 1000);
+    let rounds = (0..ROUNDS).map(|_| live(main)).collect::<Result<Vec<_>>>()?;
+    let times = rounds.iter().map(|(_, time)| time.as_secs_f64() * 1e3).collect();
+    println!(
+        "Written while Uptime Kuma runs: {} rows in {:.1} ms, which its own writes wait.",
+        rounds[0].0,
+        median(times)
+    );
     Ok(())
+}
+
+/// All tags have other names, and no monitor has a notification: how many rows that is, and how long putting it right
+/// in a live database takes.
+fn live(main: &Path) -> Result<(usize, Duration)> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("kuma.db");
+    fs::copy(main, &path)?;
+    let kuma = Connection::open(&path)?;
+    kuma.execute_batch("PRAGMA journal_mode = WAL; UPDATE tag SET name = 'Before'; DELETE FROM monitor_notification")?;
+    let wishes = Wishes::default();
+    let (wanted, replica) = (Database::new(main).export()?.configuration, Database::new(&path));
+    let here = replica.export()?;
+    let wanted = localise::wanted(&wanted, &here.configuration, &wishes)?.configuration;
+    let changes = plan(&here.configuration, &wanted);
+    let since = Instant::now();
+    replica.write_live(&changes, &here, &wanted)?;
+    Ok((changes.size().inserts + changes.size().updates, since.elapsed()))
 }
 
 struct Round {
@@ -84,7 +110,9 @@ fn round(main: &Path, before: &str) -> Result<Round> {
 
     let here = round.time("replica: export", || replica.export())?.configuration;
     let Verified(dump) = round.time("replica: parse and verify", || verify(&bytes, None))?;
-    let wanted = round.time("replica: localise", || localise::fitting(&dump.configuration, &here, &[]))?;
+    let wanted =
+        round.time("replica: localise", || localise::wanted(&dump.configuration, &here, &Wishes::default()))?;
+    let wanted = wanted.configuration;
     let changes = round.time("replica: plan", || plan(&here, &wanted));
     round.time("replica: rehearse", || database::rehearse(&replica, &changes, &here, &wanted))?;
     let claim = round.time("replica: claim", || runtime.block_on(replica.claim(Duration::ZERO)))?;
