@@ -1,13 +1,10 @@
 //! The replica's sequence: obtain, verify, plan, replace, record. What comes before there is a dump is in
 //! `obtain`, what lies between the stop and the healthy start in `replace`.
 
-use jiff::Timestamp;
-
 use crate::config::{SchemaPolicy, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise::{self, Part};
-use crate::model::configuration::Configuration;
 use crate::model::dump::{self, Dump, Fault};
 use crate::model::schema::Schema;
 use crate::model::snapshot::Snapshot;
@@ -63,6 +60,9 @@ pub(super) async fn run<H: Host>(
     if state.replica.applied.is_none() && !orders.confirm_shrink {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
+    // The parts of one snapshot do not wait for each other.
+    let patient = !orders.retry && !orders.at_once;
+    let until = resting(host, settings, state).filter(|_| patient);
     let parts = if orders.as_main { &[Part::Whole] } else { localise::parts(wishes.strategy) };
     let (mut here, mut size, mut restarted, mut waits) = (here, Size::default(), false, None);
     for part in parts {
@@ -70,21 +70,21 @@ pub(super) async fn run<H: Host>(
             here = host.export().await?;
         }
         let wanted = part.of(&wanted, &here.configuration);
-        match apply_part(host, settings, state, orders, &snapshot, (&here, &dump.manifest.schema, &wanted)).await? {
-            Step::Done { size: more, restarted: again } => {
-                size += more;
-                restarted |= again;
-            }
+        let changes = plan(&here.configuration, &wanted);
+        if until.is_some() && needs_restart(&changes, settings.replica.restart) {
             // What needs no restart is written all the same, in a part of its own.
-            Step::Waits(until) => waits = Some(until),
+            waits = until;
+            continue;
         }
+        let goal = Goal { wanted: &wanted, changes: &changes, schema: &here.schema };
+        restarted |= apply_part(host, settings, state, orders, &snapshot, (&here, &dump.manifest.schema, goal)).await?;
+        size += changes.size();
     }
     if let Some(until) = waits {
         state.replica.waiting = Some(snapshot.id.clone());
         return Ok(deferred(host, state, &snapshot.id, until));
     }
 
-    state.intent = None;
     state.replica.held = None;
     state.replica.refused = None;
     state.replica.setback = None;
@@ -108,35 +108,21 @@ pub(super) async fn run<H: Host>(
     }
 }
 
-/// What became of a part of a snapshot.
-enum Step {
-    /// It is in force, by so many changes.
-    Done { size: Size, restarted: bool },
-    /// It needs a restart, and waits for it.
-    Waits(Timestamp),
-}
-
-/// Puts a part of the snapshot in force, if it is not yet.
+/// Puts a part of the snapshot in force, if it is not yet. Returns whether Uptime Kuma was restarted for it.
 async fn apply_part<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
     orders: &Orders,
     snapshot: &Snapshot,
-    (here, main, wanted): (&Export, &Schema, &Configuration),
-) -> Result<Step> {
-    let changes = plan(&here.configuration, wanted);
-    let size = changes.size();
+    (here, main, goal): (&Export, &Schema, Goal<'_>),
+) -> Result<bool> {
+    let Goal { wanted, changes, .. } = goal;
     if changes.is_empty() {
-        return Ok(Step::Done { size, restarted: false });
+        return Ok(false);
     }
-    let restart = settings.replica.restart;
-    let patient = !orders.retry && !orders.at_once && needs_restart(&changes, restart);
-    if let Some(until) = resting(host, settings, state).filter(|_| patient) {
-        return Ok(Step::Waits(until));
-    }
-    host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
-    let tried = host.rehearse(&changes, &here.configuration, wanted).await;
+    host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size: changes.size() });
+    let tried = host.rehearse(changes, &here.configuration, wanted).await;
     tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
@@ -144,15 +130,19 @@ async fn apply_part<H: Host>(
     })?;
     // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
     let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
-    let goal = Goal { wanted, changes: &changes, schema: &here.schema };
     let stopped = state.replica.stopped;
+    let restart = settings.replica.restart;
     let replaced = put_in_force(host, settings, state, Some(&snapshot.id), here, goal, restart).await;
     let State { intent, replica, .. } = state;
-    if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
-        // It failed before anything was stopped.
-        replica.refused = refused;
+    match &replaced {
+        Ok(()) => *intent = None,
+        Err(_) if intent.is_none() && replica.refused.is_none() && replica.setback == setback => {
+            // It failed before anything was stopped.
+            replica.refused = refused;
+        }
+        Err(_) => {}
     }
-    replaced.map(|()| Step::Done { size, restarted: state.replica.stopped != stopped })
+    replaced.map(|()| replica.stopped != stopped)
 }
 
 /// Whether an error is the fault of what was to be applied.

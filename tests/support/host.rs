@@ -58,6 +58,16 @@ pub(crate) enum End {
 }
 
 impl End {
+    /// Whether rows were written, as designed.
+    pub(crate) fn applied(&self) -> bool {
+        matches!(self, Self::Done(Outcome::Applied(_)))
+    }
+
+    /// Whether there was nothing to do.
+    pub(crate) fn up_to_date(&self) -> bool {
+        matches!(self, Self::Done(Outcome::UpToDate))
+    }
+
     /// The kind of the failure.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
@@ -282,6 +292,17 @@ impl World {
 pub(crate) fn settings(role: impl Display) -> Settings {
     let text = format!("role = \"{role}\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"");
     Settings::parse(&text, Path::new("config.toml")).unwrap()
+}
+
+/// What a replica with these keys is configured to do.
+pub(crate) fn replica(keys: &str) -> Settings {
+    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\n{keys}");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
+}
+
+/// The same without patience between two restarts.
+pub(crate) fn eager(keys: &str) -> Settings {
+    replica(&format!("min-restart-interval = \"0s\"\n{keys}"))
 }
 
 /// A main id of one letter.
