@@ -141,6 +141,22 @@ fn default_overwrites_edits_in_each_cycle_and_leaves_notifications_alone() {
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
 }
 
+/// What is this host's own is not written back as it was when the changes were planned.
+#[test]
+fn what_is_saved_here_until_the_stop_stays_if_it_is_this_hosts_own() {
+    let settings = eager("strategy = \"default\"");
+    let mut world = World::new(fleet(0));
+    world.offer(&fleet(1), &main_id('b'), 1, 1);
+    let mut saved = fleet(0);
+    rename(&mut saved, "notification", 0, "saved at the last moment");
+    rename(&mut saved, "monitor", 0, "this too");
+    world.at_stop = Some(saved.clone());
+    assert!(world.cycle(&settings).applied());
+    assert_eq!(table_of(&world.rows, "notification"), table_of(&saved, "notification"));
+    assert_eq!(table_of(&world.rows, "monitor"), table_of(&fleet(1), "monitor"));
+    assert!(world.cycle(&settings).up_to_date());
+}
+
 #[test]
 fn insert_merge_writes_notifications_and_the_rest_by_themselves() {
     let settings = eager("strategy = \"notifications-insert-merge\"");

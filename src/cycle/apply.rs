@@ -5,11 +5,12 @@ use crate::config::{SchemaPolicy, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise::{self, Part};
+use crate::model::configuration::Configuration;
 use crate::model::dump::{self, Dump, Fault};
 use crate::model::schema::Schema;
 use crate::model::snapshot::Snapshot;
 use crate::model::state::{Applied, Held, State};
-use crate::plan::{Size, plan};
+use crate::plan::{Plan, Size, plan};
 
 use super::live::{needs_restart, put_in_force};
 use super::obtain::{Obtained, obtain, resting, up_to_date};
@@ -47,12 +48,11 @@ pub(super) async fn run<H: Host>(
     }
 
     let wishes = &settings.replica.wishes;
-    let wanted = if orders.as_main {
-        localise::fitting(&dump.configuration, &here.configuration, &settings.replica.wishes.settings)
-    } else {
-        localise::wanted(&dump.configuration, &here.configuration, wishes).map(|wanted| wanted.configuration)
+    let localised = |here: &Configuration| match orders.as_main {
+        true => localise::fitting(&dump.configuration, here, &wishes.settings),
+        false => localise::wanted(&dump.configuration, here, wishes).map(|wanted| wanted.configuration),
     };
-    let wanted = wanted.inspect_err(|error| {
+    let wanted = localised(&here.configuration).inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
         }
@@ -69,15 +69,20 @@ pub(super) async fn run<H: Host>(
         if size != Size::default() {
             here = host.export().await?;
         }
+        let anew = |here: &Configuration| localised(here).map(|wanted| part.of(&wanted, here));
         let wanted = part.of(&wanted, &here.configuration);
         let changes = plan(&here.configuration, &wanted);
+        if changes.is_empty() {
+            continue;
+        }
         if until.is_some() && needs_restart(&changes, settings.replica.restart) {
             // What needs no restart is written all the same, in a part of its own.
             waits = until;
             continue;
         }
-        let goal = Goal { wanted: &wanted, changes: &changes, schema: &here.schema };
-        restarted |= apply_part(host, settings, state, orders, &snapshot, (&here, &dump.manifest.schema, goal)).await?;
+        try_out(host, state, &snapshot, &changes, (&here, &wanted), &dump.manifest.schema).await?;
+        let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
+        restarted |= apply_part(host, settings, state, orders, &snapshot, &here, goal).await?;
         size += changes.size();
     }
     if let Some(until) = waits {
@@ -108,26 +113,34 @@ pub(super) async fn run<H: Host>(
     }
 }
 
-/// Puts a part of the snapshot in force, if it is not yet. Returns whether Uptime Kuma was restarted for it.
-async fn apply_part<H: Host>(
+/// Tries the changes of a part of the snapshot on a copy.
+async fn try_out<H: Host>(
     host: &mut H,
-    settings: &Settings,
     state: &mut State,
-    orders: &Orders,
     snapshot: &Snapshot,
-    (here, main, goal): (&Export, &Schema, Goal<'_>),
-) -> Result<bool> {
-    let Goal { wanted, changes, .. } = goal;
-    if changes.is_empty() {
-        return Ok(false);
-    }
+    changes: &Plan,
+    (here, wanted): (&Export, &Configuration),
+    main: &Schema,
+) -> Result<()> {
     host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size: changes.size() });
     let tried = host.rehearse(changes, &here.configuration, wanted).await;
     tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
         }
-    })?;
+    })
+}
+
+/// Puts a part of the snapshot in force. Returns whether Uptime Kuma was restarted for it.
+async fn apply_part<H: Host>(
+    host: &mut H,
+    settings: &Settings,
+    state: &mut State,
+    orders: &Orders,
+    snapshot: &Snapshot,
+    here: &Export,
+    goal: Goal<'_>,
+) -> Result<bool> {
     // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
     let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
     let stopped = state.replica.stopped;

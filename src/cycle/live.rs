@@ -40,6 +40,7 @@ pub(super) async fn put_in_force<H: Host>(
     host.check_stoppable().await?;
     let dependents = host.dependents().await?;
     host.check_interrupted()?;
+    let wanted = (goal.wanted)(&here.configuration)?;
     let previous = Prepared::new(here.clone());
     let dump = previous.dump(&host.name(), host.now(), None)?;
     host.keep_previous(&dump)?;
@@ -49,7 +50,7 @@ pub(super) async fn put_in_force<H: Host>(
     host.save(state)?;
 
     let since = Instant::now();
-    let warnings = host.write_live(goal.changes, here, goal.wanted).await.inspect_err(|_| state.intent = None)?;
+    let warnings = host.write_live(goal.changes, here, &wanted).await.inspect_err(|_| state.intent = None)?;
     for text in warnings {
         host.tell(&Event::Warning { text });
     }

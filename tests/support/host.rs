@@ -90,6 +90,8 @@ pub(crate) struct World {
     pub(crate) warnings: Vec<String>,
     /// Whether the service runs.
     pub(crate) running: bool,
+    /// What the rows are when it is stopped next, because somebody saved something until then.
+    pub(crate) at_stop: Option<Configuration>,
     /// Rows with which Uptime Kuma runs but does not answer.
     pub(crate) poison: Option<Configuration>,
     /// What the repository holds.
@@ -142,6 +144,7 @@ impl World {
             rows,
             warnings: Vec::new(),
             running: true,
+            at_stop: None,
             poison: None,
             repository: Vec::new(),
             left_locks: 0,
@@ -430,6 +433,7 @@ impl Host for World {
         self.enter("stop", Some(Kind::StopFailed))?;
         let intent = self.state().intent;
         assert!(intent.is_some_and(|intent| intent.start), "stopped without an intent on disk");
+        self.rows = self.at_stop.take().unwrap_or_else(|| self.rows.clone());
         self.running = false;
         self.stops += 1;
         self.leave("stop", Some(Kind::StopFailed))
