@@ -51,9 +51,10 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         }
         notes.push(format!("left alone: {}", table.spec.name));
     }
-    references::mend(&mut wanted, here, |table| if alone.contains(table) { here } else { main });
+    references::mend(&mut wanted, main, here, |table| alone.contains(table));
     // A page of this host may have a file of the same name.
-    let files = scope::without(&wanted, &alone).upload_names();
+    let pages = wanted.tables.iter().filter(|it| it.spec.upload.is_some() && !alone.contains(it.spec.name)).cloned();
+    let files = Configuration { tables: pages.collect(), files: Vec::new() }.upload_names();
     wanted.files.retain(|file| files.binary_search(&file.name).is_ok());
     for table in &mut wanted.tables {
         table.sort();

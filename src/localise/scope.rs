@@ -27,21 +27,16 @@ pub(super) fn own_users(wishes: &Wishes) -> bool {
     wishes.local_entities.user == Values::Keep || wishes.excluded().any(|table| table == catalog::USER)
 }
 
-/// `configuration` without some tables.
-pub(super) fn without(configuration: &Configuration, tables: &BTreeSet<&str>) -> Configuration {
-    let kept = configuration.tables.iter().filter(|table| !tables.contains(table.spec.name));
-    Configuration { tables: kept.cloned().collect(), files: configuration.files.clone() }
-}
-
 /// What of the configuration here would be overwritten: only a change in it is an edit that matters.
 pub fn managed(here: &Configuration, wishes: &Wishes) -> Configuration {
     let alone = left_alone(wishes);
-    let mut managed = without(here, &alone);
+    let taken = here.tables.iter().filter(|table| !alone.contains(table.spec.name));
+    let mut managed = Configuration { tables: taken.cloned().collect(), files: here.files.clone() };
     for table in &mut managed.tables {
         let name = table.spec.name;
         let own =
             if name == catalog::USER { own_users(wishes) } else { wishes.local_entities.values(name) == Values::Keep };
-        let own_columns = references::own_columns(table.spec, &alone);
+        let own_columns: Vec<&str> = references::own_columns(table.spec, &alone).collect();
         if own {
             *table = table.limited_to(&[catalog::ID.to_owned()]);
         } else if !own_columns.is_empty() {
@@ -93,7 +88,7 @@ pub fn only(wanted: &Configuration, here: &Configuration, some: impl Fn(&str) ->
     let source = |table: &str| if some(table) { wanted } else { here };
     let tables = wanted.tables.iter().filter_map(|table| source(table.spec.name).table(table.spec.name));
     let mut mixed = Configuration { tables: tables.cloned().collect(), files: wanted.files.clone() };
-    references::mend(&mut mixed, here, source);
+    references::mend(&mut mixed, wanted, here, |table| !some(table));
     let pages = mixed.tables.iter().filter(|table| table.spec.upload.is_some());
     if !pages.into_iter().all(|table| some(table.spec.name)) {
         mixed.files.clone_from(&here.files);
