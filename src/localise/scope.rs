@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::{Strategy, Values, Wishes};
+use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, Orphan};
 use crate::model::configuration::Configuration;
 
@@ -20,6 +21,34 @@ pub(super) fn left_alone(wishes: &Wishes) -> BTreeSet<&'static str> {
     // Everything belongs to users, so there are always some with the main's ids.
     found.remove(catalog::USER);
     found
+}
+
+/// Refuses wishes for rows and columns that are left alone.
+///
+/// # Errors
+/// [`Kind::Config`], naming the wish.
+pub(super) fn check(wishes: &Wishes, alone: &BTreeSet<&str>) -> Result<()> {
+    let fail = |what: String, hint: &str| Err(Error::new(Kind::Config, what).hint(hint));
+    if alone.contains(catalog::MONITOR) && wishes.exclude.monitors() {
+        let what = "replica.exclude names monitors, while the table \"monitor\" is excluded altogether".to_owned();
+        return fail(what, "take out either of them: the monitors of this host are left alone");
+    }
+    for (number, one) in (1..).zip(&wishes.overrides) {
+        let which = format!("replica.overrides, number {number}: ");
+        if alone.contains(one.table.as_str()) {
+            return fail(
+                format!("{which}{} is left alone here", one.table),
+                "edit the row in Uptime Kuma on this host",
+            );
+        }
+        let Some(spec) = catalog::find(&one.table) else { continue };
+        // Once set, such a value would no longer be found.
+        if let Some(column) = references::own_columns(spec, alone).find(|column| one.matching.contains_key(*column)) {
+            let what = format!("{which}{column} in where has the values of this host, not those of the main");
+            return fail(what, "name the rows by other columns");
+        }
+    }
+    Ok(())
 }
 
 /// Whether log-ins are this host's own.
