@@ -53,7 +53,7 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         }
         notes.push(format!("left alone: {}", table.spec.name));
     }
-    local_entities::keep(&mut wanted, here, wishes, &mut notes)?;
+    local_entities::keep(&mut wanted, here, wishes, &alone, &mut notes)?;
     overrides::check(&wanted, &wishes.overrides)?;
     references::mend(&mut wanted, main, here, |table| alone.contains(table));
     // A page of this host may have a file of the same name.

@@ -187,6 +187,16 @@ fn users_have_the_ids_of_the_main_and_the_log_ins_of_this_host() {
             assert_eq!(wanted.table("notification"), with(main).table("notification"), "{here:?}");
         }
     }
+    // The notifications that are left alone go on to belong to whom they belong to.
+    let wanted = want(
+        &with(&[(1, "main")]),
+        &with(&[(7, "here")]),
+        "strategy = \"default\"\n[replica.local-entities]\nuser = \"keep\"",
+    );
+    assert_eq!(
+        (values(&wanted, "notification", "id"), values(&wanted, "notification", "user_id")),
+        (vec![i(7)], vec![i(1)])
+    );
 }
 
 #[test]
