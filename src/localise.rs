@@ -36,12 +36,15 @@ pub struct Localised {
 /// [`Kind::Config`] if the wishes do not fit what the main has, and those of [`fitting`].
 pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Localised> {
     let alone = scope::left_alone(wishes);
+    scope::check(wishes, &alone)?;
     let mut wanted = main.clone();
     settings::follow(&mut wanted, here, &wishes.settings);
     let mut notes = Vec::new();
     exclude::monitors(&mut wanted, &wishes.exclude, &mut notes)?;
     references::keep_own(&mut wanted, here, &alone);
-    pause(&mut wanted, &wishes.paused_types, &mut notes);
+    if !alone.contains(catalog::MONITOR) {
+        pause(&mut wanted, &wishes.paused_types, &mut notes);
+    }
     overrides::set(&mut wanted, &wishes.overrides, &mut notes)?;
     if wishes.alerts == Alerts::None
         && let Some(links) = wanted.table_mut(catalog::MONITOR_NOTIFICATION)
@@ -49,33 +52,43 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         links.rows.clear();
         notes.push(Note::new("alerts: none"));
     }
-    local_entities::keep(&mut wanted, here, wishes, &mut notes)?;
     for table in wanted.tables.iter_mut().filter(|table| alone.contains(table.spec.name)) {
         if let Some(own) = here.table(table.spec.name) {
             table.clone_from(own);
         }
         notes.push(Note::new(format!("left alone: {}", table.spec.name)));
     }
-    references::mend(&mut wanted, here, |table| if alone.contains(table) { here } else { main });
+    local_entities::keep(&mut wanted, here, wishes, &alone, &mut notes)?;
+    overrides::check(&wanted, &wishes.overrides)?;
+    references::mend(&mut wanted, main, here, |table| alone.contains(table));
     // After all that goes by the main's names, and by which monitors are on pages here.
     if let Some(label) = &wishes.label {
         label::add(&mut wanted, label, wishes.clean_status_pages, &mut notes);
     }
     // A page of this host may have a file of the same name.
-    let files = scope::without(&wanted, &alone).upload_names();
+    let pages = wanted.tables.iter().filter(|it| it.spec.upload.is_some() && !alone.contains(it.spec.name)).cloned();
+    let files = Configuration { tables: pages.collect(), files: Vec::new() }.upload_names();
     wanted.files.retain(|file| files.binary_search(&file.name).is_ok());
     for table in &mut wanted.tables {
         table.sort();
     }
-    check(&wanted, here)?;
+    check(&wanted, here).map_err(|error| match error.kind() {
+        // The snapshot is not to be refused for it.
+        Kind::NoUser | Kind::Unwritable if check(main, here).is_ok() => {
+            let hint = "look at overrides and local-entities in the configuration, and at the users of this host";
+            Error::new(Kind::Config, "what this replica wishes for cannot be applied").because(error).hint(hint)
+        }
+        _ => error,
+    })?;
     Ok(Localised { configuration: wanted, notes })
 }
 
 /// What is here with the overrides in it, to find out whether the database would take them.
 ///
 /// # Errors
-/// [`Kind::Config`] if there is no such table or column.
+/// [`Kind::Config`] if there is no such table or column, or if it is not for this replica to change.
 pub fn overridden(here: &Configuration, wishes: &Wishes) -> Result<Configuration> {
+    scope::check(wishes, &scope::left_alone(wishes))?;
     let mut overridden = here.clone();
     overrides::set(&mut overridden, &wishes.overrides, &mut Vec::new())?;
     for table in &mut overridden.tables {

@@ -32,20 +32,21 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
     for tag in &exclude.monitor_tags {
         add(format!("tag {tag}"), tagged(wanted, tag));
     }
-    let text = |row: &[Value], column: &str| table.value(row, column).as_text().unwrap_or_default().to_owned();
-    let ids = |fits: &dyn Fn(&[Value]) -> bool| -> Vec<Value> {
-        table.rows.iter().filter(|row| fits(row)).map(|row| table.value(row, catalog::ID).clone()).collect()
+    let (name, kind) = (table.position(NAME), table.position(catalog::TYPE));
+    let ids = |fits: &dyn Fn(&str, &str) -> bool| -> Vec<Value> {
+        let fitting = table.rows.iter().filter(|row| fits(text(row, name), text(row, kind)));
+        fitting.map(|row| table.value(row, catalog::ID).clone()).collect()
     };
     for pattern in &exclude.monitor_names {
         let matching = WildMatch::new(pattern);
-        add(format!("name {pattern}"), ids(&|row| matching.matches(&text(row, NAME))));
+        add(format!("name {pattern}"), ids(&|name, _| matching.matches(name)));
     }
-    for kind in &exclude.monitor_types {
-        add(format!("type {kind}"), ids(&|row| text(row, catalog::TYPE) == *kind));
+    for excluded in &exclude.monitor_types {
+        add(format!("type {excluded}"), ids(&|_, kind| kind == excluded));
     }
     for pattern in &exclude.monitor_groups {
         let matching = WildMatch::new(pattern);
-        let found = ids(&|row| text(row, catalog::TYPE) == GROUP && matching.matches(&text(row, NAME)));
+        let found = ids(&|name, kind| kind == GROUP && matching.matches(name));
         add(format!("group {pattern}"), within(table, found));
     }
     let excluded = within(table, excluded.into_iter().collect());
@@ -64,6 +65,11 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
     Ok(())
 }
 
+/// The text in a row, if it has any there.
+fn text(row: &[Value], at: Option<usize>) -> &str {
+    at.and_then(|at| row.get(at)).and_then(Value::as_text).unwrap_or_default()
+}
+
 /// The column with what people call a row.
 const NAME: &str = "name";
 
@@ -78,13 +84,14 @@ fn tagged(main: &Configuration, tag: &str) -> Vec<Value> {
 
 /// These monitors, and all in the groups among them.
 fn within(monitors: &Table, mut found: Vec<Value>) -> Vec<Value> {
+    let (Some(id), Some(parent)) = (monitors.position(catalog::ID), monitors.position(catalog::PARENT)) else {
+        return found;
+    };
     let mut known: BTreeSet<Value> = found.iter().cloned().collect();
     loop {
-        let inside = |row: &&Vec<Value>| {
-            known.contains(monitors.value(row, catalog::PARENT)) && !known.contains(monitors.value(row, catalog::ID))
-        };
-        let more: Vec<Value> =
-            monitors.rows.iter().filter(inside).map(|row| monitors.value(row, catalog::ID).clone()).collect();
+        let inside = monitors.rows.iter().filter_map(|row| Some((row.get(id)?, row.get(parent)?)));
+        let inside = inside.filter(|(id, parent)| known.contains(parent) && !known.contains(id));
+        let more: Vec<Value> = inside.map(|(id, _)| id.clone()).collect();
         if more.is_empty() {
             return found;
         }

@@ -18,13 +18,20 @@ pub(super) fn keep(
     wanted: &mut Configuration,
     here: &Configuration,
     wishes: &Wishes,
+    alone: &BTreeSet<&str>,
     notes: &mut Vec<Note>,
 ) -> Result<()> {
+    let mut moved = Vec::new();
+    // Users come first.
     for table in &mut wanted.tables {
         let Some(own) = here.table(table.spec.name) else { continue };
-        if table.spec.name == catalog::USER {
+        if alone.contains(table.spec.name) {
+            for row in table.rows.iter_mut().filter(|_| !moved.is_empty()) {
+                follow(&moved, &table.columns, row);
+            }
+        } else if table.spec.name == catalog::USER {
             if scope::own_users(wishes) {
-                users(table, own)?;
+                moved = users(table, own)?;
                 notes.push(Note::new("users: this host's own"));
             }
         } else if wishes.local_entities.values(table.spec.name) == Values::Keep {
@@ -33,7 +40,8 @@ pub(super) fn keep(
             for at in 0..table.rows.len() {
                 let Some(row) = table.rows.get(at) else { continue };
                 if let Some(row) = rows.get(table.value(row, catalog::ID)) {
-                    let kept = projected(own, row, &table.columns);
+                    let mut kept = projected(own, row, &table.columns);
+                    follow(&moved, &table.columns, &mut kept);
                     table.rows.splice(at..=at, [kept]);
                     count += 1;
                 }
@@ -44,9 +52,13 @@ pub(super) fn keep(
     Ok(())
 }
 
+/// An id that a user of this host has, and the one of the main that it takes over.
+type Moved = (Value, Value);
+
 /// Users with the main's ids, as everything belongs to those, and this host's log-ins. Who has an id that the main
 /// does not have takes over one that nobody here has; who is left stays.
-fn users(table: &mut Table, own: &Table) -> Result<()> {
+fn users(table: &mut Table, own: &Table) -> Result<Vec<Moved>> {
+    let mut moved = Vec::new();
     let rows = by_id(own);
     let ids: BTreeSet<Value> = table.rows.iter().map(|row| table.value(row, catalog::ID).clone()).collect();
     let mut strangers = own
@@ -63,7 +75,7 @@ fn users(table: &mut Table, own: &Table) -> Result<()> {
             None => match strangers.next() {
                 Some(mut mine) => {
                     if let Some(at) = at.and_then(|at| mine.get_mut(at)) {
-                        *at = id.clone();
+                        moved.push((std::mem::replace(at, id.clone()), id.clone()));
                     }
                     mine
                 }
@@ -78,7 +90,17 @@ fn users(table: &mut Table, own: &Table) -> Result<()> {
         return Err(Error::new(Kind::Config, what).hint("rename one of them in Uptime Kuma"));
     }
     table.rows = users;
-    Ok(())
+    Ok(moved)
+}
+
+/// What belongs to a user of this host goes on to belong to it.
+fn follow(moved: &[Moved], columns: &[String], row: &mut Row) {
+    let at = columns.iter().position(|column| column == "user_id").and_then(|at| row.get_mut(at));
+    if let Some(owner) = at
+        && let Some((_, new)) = moved.iter().find(|(old, _)| old == owner)
+    {
+        *owner = new.clone();
+    }
 }
 
 fn by_id(table: &Table) -> BTreeMap<&Value, &Row> {

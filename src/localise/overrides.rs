@@ -2,6 +2,7 @@
 
 use crate::config::Override;
 use crate::error::{Error, Kind, Result};
+use crate::model::catalog;
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
@@ -15,7 +16,8 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
     for (number, one) in (1..).zip(overrides) {
         let fail = |what: String| Error::new(Kind::Config, format!("replica.overrides, number {number}: {what}"));
         let Some(table) = wanted.table_mut(&one.table) else {
-            return Err(fail(format!("this version of Uptime Kuma has no table {}", one.table)));
+            let what = format!("this version of Uptime Kuma has no table {}", one.table);
+            return Err(fail(what).hint("take it out until the main runs a version that has it"));
         };
         if let Some(column) = one.columns().find(|column| table.position(column).is_none()) {
             let hint = format!("there are {}", table.columns.join(", "));
@@ -24,6 +26,26 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
         }
         let rows = set_one(table, one);
         notes.push(Note::matched(format!("override {number}"), rows, format!("rows of {}", one.table)));
+    }
+    Ok(())
+}
+
+/// Refuses values that lead nowhere in what is `wanted`.
+///
+/// # Errors
+/// [`Kind::Config`], naming the row that is missing.
+pub(super) fn check(wanted: &Configuration, overrides: &[Override]) -> Result<()> {
+    for (number, one) in (1..).zip(overrides) {
+        let Some(table) = wanted.table(&one.table) else { continue };
+        for (column, value) in one.values().filter(|(_, value)| *value != Value::Null) {
+            let Some(reference) = table.spec.references.iter().find(|it| it.column == column) else { continue };
+            let Some(parent) = wanted.table(reference.parent) else { continue };
+            let used = table.rows.iter().any(|row| equal(table.value(row, column), &value));
+            if used && !parent.rows.iter().any(|row| equal(parent.value(row, catalog::ID), &value)) {
+                let what = format!("replica.overrides, number {number}: there is no {} {value} here", reference.parent);
+                return Err(Error::new(Kind::Config, what).hint("set an id that is there, or clear the column"));
+            }
+        }
     }
     Ok(())
 }
@@ -52,6 +74,7 @@ fn equal(a: &Value, b: &Value) -> bool {
         (Value::Integer(number), real @ Value::Real(_)) | (real @ Value::Real(_), Value::Integer(number)) => {
             whole(real) == Some(*number)
         }
+        (Value::Real(a), Value::Real(b)) => a == b,
         _ => a == b,
     }
 }

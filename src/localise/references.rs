@@ -1,99 +1,100 @@
 //! What refers to rows that are not there: nothing is to lead nowhere that led somewhere where it comes from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::model::catalog::{self, Orphan, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
 /// The columns of a table that refer to rows of tables that are left alone, and may refer to nothing.
-pub(super) fn own_columns(spec: &TableSpec, alone: &BTreeSet<&str>) -> Vec<&'static str> {
-    if alone.contains(spec.name) {
-        return Vec::new();
-    }
-    let own = spec.references.iter().filter(|it| it.orphan == Orphan::Stays && alone.contains(it.parent));
-    own.map(|it| it.column).collect()
+pub(super) fn own_columns(spec: &TableSpec, alone: &BTreeSet<&str>) -> impl Iterator<Item = &'static str> {
+    let taken = !alone.contains(spec.name);
+    let own = spec.references.iter().filter(move |it| taken && it.orphan == Orphan::Stays && alone.contains(it.parent));
+    own.map(|it| it.column)
 }
 
 /// Gives those columns the values they have here, as the main's numbers mean other rows.
 pub(super) fn keep_own(wanted: &mut Configuration, here: &Configuration, alone: &BTreeSet<&str>) {
     for table in &mut wanted.tables {
         let Some(own) = here.table(table.spec.name) else { continue };
-        let rows = by_identity(own);
+        let (identity, own_identity) = (Identity::of(table), Identity::of(own));
         for column in own_columns(table.spec, alone) {
-            let Some(at) = table.position(column) else { continue };
-            let identities: Vec<Vec<Value>> = table.rows.iter().map(|row| identity(table, row)).collect();
-            for (row, identity) in table.rows.iter_mut().zip(identities) {
-                if let Some(value) = row.get_mut(at) {
-                    *value = rows.get(&identity).map_or(Value::Null, |row| own.value(row, column).clone());
+            let (Some(at), Some(own_at)) = (table.position(column), own.position(column)) else { continue };
+            let values: HashMap<Key<'_>, &Value> =
+                own.rows.iter().filter_map(|row| Some((own_identity.key(row), row.get(own_at)?))).collect();
+            for row in &mut table.rows {
+                let value = values.get(&identity.key(row)).copied().unwrap_or(&Value::Null).clone();
+                if let Some(old) = row.get_mut(at) {
+                    *old = value;
                 }
             }
         }
     }
 }
 
-/// Does to what refers to a missing row what Uptime Kuma does when that row goes, if it is not missing in the
-/// `source` of the table that refers to it. Tables that are not in `wanted` are as they are `here`.
-pub(super) fn mend<'a>(
+/// Does to what refers to a missing row what Uptime Kuma does when that row goes, if it is not missing where the
+/// table that refers to it comes from: from the `main`, or from `here`. Tables that are not in `wanted` are as they
+/// are here.
+pub(super) fn mend(
     wanted: &mut Configuration,
-    here: &'a Configuration,
-    source: impl Fn(&str) -> &'a Configuration,
+    main: &Configuration,
+    here: &Configuration,
+    from_here: impl Fn(&str) -> bool,
 ) {
-    loop {
-        let present: BTreeMap<&str, BTreeSet<Vec<Value>>> = catalog::TABLES
-            .iter()
-            .filter_map(|spec| wanted.table(spec.name).or_else(|| here.table(spec.name)))
-            .map(|table| (table.spec.name, identities(table)))
-            .collect();
-        let mut again = false;
-        for table in &mut wanted.tables {
-            for reference in table.spec.references {
-                let (Some(present), Some(parents)) =
-                    (present.get(reference.parent), source(table.spec.name).table(reference.parent))
-                else {
-                    continue;
-                };
-                let Some(at) = table.position(reference.column) else { continue };
-                let gone: BTreeSet<&Value> = parents
-                    .rows
-                    .iter()
-                    .filter(|row| !present.contains(&identity(parents, row)))
-                    .map(|row| parents.value(row, catalog::ID))
-                    .collect();
-                let lost = |row: &Row| row.get(at).is_some_and(|value| gone.contains(value));
-                if gone.is_empty() || !table.rows.iter().any(lost) {
-                    continue;
-                }
-                match reference.orphan {
-                    Orphan::Goes => {
-                        table.rows.retain(|row| !lost(row));
-                        again = true;
-                    }
-                    Orphan::Stays => {
-                        for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(at)) {
-                            *value = Value::Null;
-                        }
+    let mut known: HashMap<(&str, bool), HashSet<Value>> = HashMap::new();
+    // Parents stand before their children: what has become of them is known by then.
+    for at in 0..wanted.tables.len() {
+        let Some(spec) = wanted.tables.get(at).map(|table| table.spec) else { continue };
+        let from_here = from_here(spec.name);
+        for reference in spec.references {
+            let gone = known.entry((reference.parent, from_here)).or_insert_with(|| {
+                let source = if from_here { here } else { main };
+                let there = wanted.table(reference.parent).or_else(|| here.table(reference.parent));
+                source
+                    .table(reference.parent)
+                    .zip(there)
+                    .map_or_else(HashSet::new, |(source, there)| gone(source, there))
+            });
+            let Some(table) = wanted.tables.get_mut(at).filter(|_| !gone.is_empty()) else { continue };
+            let Some(column) = table.position(reference.column) else { continue };
+            let lost = |row: &Row| row.get(column).is_some_and(|value| gone.contains(value));
+            match reference.orphan {
+                Orphan::Goes => table.rows.retain(|row| !lost(row)),
+                Orphan::Stays => {
+                    for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(column)) {
+                        *value = Value::Null;
                     }
                 }
             }
         }
-        if !again {
-            return;
-        }
     }
 }
 
-/// What makes a row the one it is: its id, and of a monitor when it was made, too.
-fn identity(table: &Table, row: &[Value]) -> Vec<Value> {
-    let columns =
-        if table.spec.name == catalog::MONITOR { &[catalog::ID, catalog::CREATED][..] } else { &[catalog::ID] };
-    columns.iter().map(|column| table.value(row, column).clone()).collect()
+/// The ids of the rows of a table that are no longer there.
+fn gone(before: &Table, there: &Table) -> HashSet<Value> {
+    let (identity, old_identity) = (Identity::of(there), Identity::of(before));
+    let there: HashSet<Key<'_>> = there.rows.iter().map(|row| identity.key(row)).collect();
+    let gone = before.rows.iter().map(|row| old_identity.key(row)).filter(|key| !there.contains(key));
+    gone.map(|(id, _)| id.clone()).collect()
 }
 
-fn identities(table: &Table) -> BTreeSet<Vec<Value>> {
-    table.rows.iter().map(|row| identity(table, row)).collect()
+/// What makes a row of a table the one it is: its id, and of a monitor when it was made, too.
+struct Identity {
+    id: Option<usize>,
+    created: Option<usize>,
 }
 
-fn by_identity(table: &Table) -> BTreeMap<Vec<Value>, &Row> {
-    table.rows.iter().map(|row| (identity(table, row), row)).collect()
+/// The values of those columns.
+type Key<'row> = (&'row Value, &'row Value);
+
+impl Identity {
+    fn of(table: &Table) -> Self {
+        let created = if table.spec.name == catalog::MONITOR { table.position(catalog::CREATED) } else { None };
+        Self { id: table.position(catalog::ID), created }
+    }
+
+    fn key<'row>(&self, row: &'row Row) -> Key<'row> {
+        let value = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or(&Value::Null);
+        (value(self.id), value(self.created))
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::{Strategy, Values, Wishes};
+use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, Orphan};
 use crate::model::configuration::Configuration;
 
@@ -22,27 +23,50 @@ pub(super) fn left_alone(wishes: &Wishes) -> BTreeSet<&'static str> {
     found
 }
 
+/// Refuses wishes for rows and columns that are left alone.
+///
+/// # Errors
+/// [`Kind::Config`], naming the wish.
+pub(super) fn check(wishes: &Wishes, alone: &BTreeSet<&str>) -> Result<()> {
+    let fail = |what: String, hint: &str| Err(Error::new(Kind::Config, what).hint(hint));
+    if alone.contains(catalog::MONITOR) && wishes.exclude.monitors() {
+        let what = "replica.exclude names monitors, while the table \"monitor\" is excluded altogether".to_owned();
+        return fail(what, "take out either of them: the monitors of this host are left alone");
+    }
+    for (number, one) in (1..).zip(&wishes.overrides) {
+        let which = format!("replica.overrides, number {number}: ");
+        if alone.contains(one.table.as_str()) {
+            return fail(
+                format!("{which}{} is left alone here", one.table),
+                "edit the row in Uptime Kuma on this host",
+            );
+        }
+        let Some(spec) = catalog::find(&one.table) else { continue };
+        // Once set, such a value would no longer be found.
+        if let Some(column) = references::own_columns(spec, alone).find(|column| one.matching.contains_key(*column)) {
+            let what = format!("{which}{column} in where has the values of this host, not those of the main");
+            return fail(what, "name the rows by other columns");
+        }
+    }
+    Ok(())
+}
+
 /// Whether log-ins are this host's own.
 pub(super) fn own_users(wishes: &Wishes) -> bool {
     wishes.local_entities.user == Values::Keep || wishes.excluded().any(|table| table == catalog::USER)
 }
 
-/// `configuration` without some tables.
-pub(super) fn without(configuration: &Configuration, tables: &BTreeSet<&str>) -> Configuration {
-    let kept = configuration.tables.iter().filter(|table| !tables.contains(table.spec.name));
-    Configuration { tables: kept.cloned().collect(), files: configuration.files.clone() }
-}
-
 /// What of the configuration here would be overwritten: only a change in it is an edit that matters.
 pub fn managed(here: &Configuration, wishes: &Wishes) -> Configuration {
     let alone = left_alone(wishes);
-    let mut managed = without(here, &alone);
+    let taken = here.tables.iter().filter(|table| !alone.contains(table.spec.name));
+    let mut managed = Configuration { tables: taken.cloned().collect(), files: here.files.clone() };
     settings::limit(&mut managed, &wishes.settings);
     for table in &mut managed.tables {
         let name = table.spec.name;
         let own =
             if name == catalog::USER { own_users(wishes) } else { wishes.local_entities.values(name) == Values::Keep };
-        let own_columns = references::own_columns(table.spec, &alone);
+        let own_columns: Vec<&str> = references::own_columns(table.spec, &alone).collect();
         if own {
             *table = table.limited_to(&[catalog::ID.to_owned()]);
         } else if !own_columns.is_empty() {
@@ -94,7 +118,7 @@ pub fn only(wanted: &Configuration, here: &Configuration, some: impl Fn(&str) ->
     let source = |table: &str| if some(table) { wanted } else { here };
     let tables = wanted.tables.iter().filter_map(|table| source(table.spec.name).table(table.spec.name));
     let mut mixed = Configuration { tables: tables.cloned().collect(), files: wanted.files.clone() };
-    references::mend(&mut mixed, here, source);
+    references::mend(&mut mixed, wanted, here, |table| !some(table));
     let pages = mixed.tables.iter().filter(|table| table.spec.upload.is_some());
     if !pages.into_iter().all(|table| some(table.spec.name)) {
         mixed.files.clone_from(&here.files);

@@ -65,11 +65,9 @@ impl Table {
     #[must_use]
     pub fn limited_to(&self, columns: &[String]) -> Self {
         let mut limited = Self::new(self.spec, columns.to_vec());
-        limited.rows = self
-            .rows
-            .iter()
-            .map(|row| limited.columns.iter().map(|column| self.value(row, column).clone()).collect())
-            .collect();
+        let places: Vec<Option<usize>> = limited.columns.iter().map(|column| self.position(column)).collect();
+        let value = |row: &Row, at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or(&Value::Null).clone();
+        limited.rows = self.rows.iter().map(|row| places.iter().map(|at| value(row, *at)).collect()).collect();
         limited.sort();
         limited
     }
