@@ -65,7 +65,14 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
         })
         .map(|spec| spec.name)
         .collect();
-    assert_eq!(needs, ["monitor", "maintenance", "status_page_cname"]);
+    assert_eq!(needs, ["user", "monitor", "maintenance", "status_page_cname"]);
+    // The domains of a page are in memory with its slug; another title is read.
+    let page = |column: &str, value: &str| Configuration {
+        tables: vec![table("status_page", &["id", column], vec![vec![i(1), t(value)]])],
+        files: Vec::new(),
+    };
+    assert_eq!(plan(&page("slug", "a"), &page("slug", "b")).loaded(), Some("status_page"));
+    assert_eq!(plan(&page("title", "a"), &page("title", "b")).loaded(), None);
     assert_eq!(plan(&generation(1), &generation(1)).loaded(), None);
     // Of settings it depends on which.
     for setting in catalog::SETTINGS {
