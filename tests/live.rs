@@ -166,6 +166,47 @@ fn an_edit_at_the_same_moment_costs_a_cycle_and_nothing_else() {
     assert_eq!((&world.rows, world.stops), (&renamed(1, "live"), 1));
 }
 
+/// With "notifications-insert-merge" a part of a snapshot is written while another waits for its restart: nothing is
+/// under way between the two.
+#[test]
+fn a_part_that_is_in_force_leaves_nothing_to_recover() {
+    let with = |generation: i64, name: &str| {
+        let mut configuration = self::generation(generation);
+        configuration.tables.push(table("notification", &["id", "name"], vec![vec![i(1), t(name)]]));
+        configuration.tables.sort_by_key(|table| catalog::TABLES.iter().position(|spec| spec == table.spec));
+        configuration
+    };
+    let settings = replica("strategy = \"notifications-insert-merge\"");
+    let behind = || {
+        let mut world = World::new(with(0, "old"));
+        world.offer(&with(1, "old"), &main_id('b'), 1, 1);
+        assert!(applied(&world.cycle(&settings)));
+        world.offer(&with(2, "new"), &main_id('b'), 1, 2);
+        world
+    };
+    let mut world = behind();
+    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+    assert_eq!((world.did("write_live"), &world.rows), (1, &with(1, "new")));
+    assert_eq!(world.state().intent, None);
+    // Stopped by the administrator meanwhile, it stays so.
+    world.running = false;
+    world.cycle(&settings);
+    assert!(!world.running);
+
+    // What fails in the second part is no reason to go back behind the first.
+    let mut world = behind();
+    world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
+    let at = {
+        let mut probe = world.clone();
+        probe.cycle(&settings);
+        let calls: Vec<_> = probe.calls.iter().filter(|call| *call != "release").collect();
+        calls.iter().rposition(|call| *call == "check_stoppable").unwrap()
+    };
+    world.faults = vec![(at, support::host::Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&settings).kind(), Some(Kind::ServiceBusy));
+    assert_eq!((world.state().intent, &world.rows), (None, &with(2, "old")));
+}
+
 /// Whatever fails, and wherever it is killed: old or new, it runs, and the next cycles end it.
 #[test]
 fn a_live_write_survives_a_fault_at_every_step() {

@@ -84,7 +84,6 @@ pub(super) async fn run<H: Host>(
         return Ok(deferred(host, state, &snapshot.id, until));
     }
 
-    state.intent = None;
     state.replica.held = None;
     state.replica.refused = None;
     state.replica.setback = None;
@@ -152,7 +151,10 @@ async fn apply_part<H: Host>(
         // It failed before anything was stopped.
         replica.refused = refused;
     }
-    replaced.map(|()| Step::Done { size, restarted: state.replica.stopped != stopped })
+    replaced?;
+    // This part is in force, and Uptime Kuma answers: what becomes of another one is not its to recover from.
+    state.intent = None;
+    Ok(Step::Done { size, restarted: state.replica.stopped != stopped })
 }
 
 /// Whether an error is the fault of what was to be applied.
