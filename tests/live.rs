@@ -98,7 +98,7 @@ fn a_live_write_takes_its_steps_in_this_order() {
     let end = world.cycle(&replica(""));
     assert!(applied(&end), "{end:?}");
     let steps = "look, export, fetch, tell fetched, tell planned, rehearse, activity, check_intact, check_writable, \
-                 check_stoppable, dependents, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
+                 check_stoppable, dependents, export, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
                  tell applied, save";
     assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
     assert_eq!((&world.rows, world.stops, world.running), (&renamed(1, "live"), 1, true));
@@ -164,6 +164,16 @@ fn an_edit_at_the_same_moment_costs_a_cycle_and_nothing_else() {
     assert_eq!((&world.rows, world.stops), (&generation(1), 1));
     assert!(applied(&world.cycle(&replica(""))));
     assert_eq!((&world.rows, world.stops), (&renamed(1, "live"), 1));
+}
+
+/// An edit in a table that the write does not touch is not written over, nor taken for what the apply left.
+#[test]
+fn an_edit_during_the_fetch_is_still_an_edit() {
+    let mut world = behind();
+    world.edited = Some(generation(2));
+    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!((&world.rows, world.stops, world.did("write_live")), (&generation(2), 1, 0));
+    assert!(world.state().intent.is_none());
 }
 
 /// With "notifications-insert-merge" a part of a snapshot is written while another waits for its restart: nothing is

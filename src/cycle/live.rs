@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::config::{Restart, Settings};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::SnapshotId;
 use crate::model::state::{Intent, State};
 use crate::plan::Plan;
@@ -40,7 +40,13 @@ pub(super) async fn put_in_force<H: Host>(
     host.check_stoppable().await?;
     let dependents = host.dependents().await?;
     host.check_interrupted()?;
-    let previous = Prepared::new(here.clone());
+    // Fetching and trying took their time. An edit since then is found as one in the next cycle, in whatever table it is;
+    // of those of the plan, the write proves it once more.
+    let previous = Prepared::new(host.export().await?);
+    if previous.export != *here {
+        let what = "the configuration was edited while the changes were planned";
+        return Err(Error::new(Kind::DatabaseBusy, what).hint("the next cycle plans anew"));
+    }
     let dump = previous.dump(&host.name(), host.now(), None)?;
     host.keep_previous(&dump)?;
     // Not that it would be stopped: were this killed after the commit, somebody has to see whether it answers.
