@@ -66,7 +66,7 @@ pub enum History {
     Remove,
     /// It is set aside, where a way back finds it and nobody else.
     SetAside,
-    /// It goes with them, and what was set aside comes back.
+    /// It goes with them, and what was set aside of monitors that are added comes back.
     BringBack,
     /// Nothing: no monitors are removed.
     Untouched,

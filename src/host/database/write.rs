@@ -45,7 +45,9 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
         }
     }
     if history == History::BringBack {
-        bring_back(connection, &dependents).map_err(|error| failed("bring history back", error))?;
+        let monitors = plan.tables.iter().filter(|table| table.spec.name == catalog::MONITOR);
+        let ids: Vec<&Value> = monitors.flat_map(|table| table.inserts.iter().map(|row| id_of(table, row))).collect();
+        bring_back(connection, &dependents, &ids).map_err(|error| failed("bring history back", error))?;
     }
     for table in &plan.tables {
         change(connection, table)?;
