@@ -100,6 +100,13 @@ impl TablePlan {
     }
 }
 
+impl Size {
+    /// Rows of any kind.
+    pub fn rows(&self) -> usize {
+        self.inserts + self.updates + self.deletes
+    }
+}
+
 impl std::ops::AddAssign for Size {
     fn add_assign(&mut self, other: Self) {
         self.inserts += other.inserts;

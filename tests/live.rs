@@ -15,7 +15,7 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Settings;
-use kuma_replicator::cycle::Outcome;
+use kuma_replicator::cycle::{MAX_LIVE_ROWS, Outcome};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::Configuration;
@@ -121,6 +121,22 @@ fn what_is_stopped_or_always_restarted_is_written_as_ever() {
     let mut world = behind();
     assert!(applied(&world.cycle(&replica("restart = \"always\"\nmin-restart-interval = \"0s\""))));
     assert_eq!((world.did("write_live"), world.did("write"), world.running, world.stops), (0, 1, true, 2));
+}
+
+/// Uptime Kuma waits for the lock no longer than a second.
+#[test]
+fn more_rows_than_can_be_written_in_a_moment_restart() {
+    for (rows, live) in [(MAX_LIVE_ROWS, 1), (MAX_LIVE_ROWS + 1, 0)] {
+        let mut world = behind();
+        let mut many = generation(1);
+        let tags =
+            (1..=i64::try_from(rows).unwrap() + 2).map(|id| vec![i(id), t(["prod", "test"][usize::from(id == 2)])]);
+        *many.table_mut("tag").unwrap() = table("tag", &["id", "name"], tags.collect());
+        world.offer(&many, &main_id('b'), 1, 3);
+        world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
+        assert!(applied(&world.cycle(&replica(""))));
+        assert_eq!((world.did("write_live"), world.did("stop"), &world.rows), (live, 1 - live, &many));
+    }
 }
 
 /// A live change does not wait for the last restart, and does not count as one.
