@@ -19,13 +19,8 @@ use kuma_replicator::localise;
 use kuma_replicator::model::configuration::{Configuration, Table};
 use kuma_replicator::model::value::Value;
 
-use support::host::{End, World, main_id};
+use support::host::{End, World, eager, main_id};
 use support::rows::{self, i, raw, t, table};
-
-fn replica(wishes: &str) -> Settings {
-    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"\n{wishes}");
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
-}
 
 /// Monitors with these names, the first one on a status page.
 fn monitors(names: &[Value]) -> Configuration {
@@ -46,7 +41,7 @@ fn names(configuration: &Configuration) -> Vec<Value> {
 }
 
 fn wanted(main: &Configuration, wishes: &str) -> Configuration {
-    localise::wanted(main, main, &replica(wishes).replica.wishes).unwrap().configuration
+    localise::wanted(main, main, &eager(wishes).replica.wishes).unwrap().configuration
 }
 
 #[test]
@@ -65,7 +60,7 @@ fn every_name_has_the_label_once_and_nothing_else_has_it() {
     ];
     assert_eq!(names(&labelled), expected);
     // What is here already has no say in it.
-    let wishes = replica("label = \"fra1\"").replica.wishes;
+    let wishes = eager("label = \"fra1\"").replica.wishes;
     assert_eq!(localise::wanted(&main, &labelled, &wishes).unwrap().configuration, labelled);
     let mut rest = labelled;
     for (row, name) in rest.table_mut("monitor").unwrap().rows.iter_mut().zip(&named) {
@@ -86,7 +81,7 @@ fn pages_stay_clean_if_they_are_to() {
     let links: &mut Table = here.table_mut("monitor_group").unwrap();
     let at = links.position("monitor_id").unwrap();
     links.rows[0][at] = i(2);
-    let own = replica(&format!("{}\n[replica.exclude]\ntables = [\"status_page\"]", wishes(true))).replica.wishes;
+    let own = eager(&format!("{}\n[replica.exclude]\ntables = [\"status_page\"]", wishes(true))).replica.wishes;
     let wanted = localise::wanted(&main, &here, &own).unwrap().configuration;
     assert_eq!(names(&wanted), [t("web (fra1)"), t("db")]);
 }
@@ -114,7 +109,7 @@ fn a_label_is_this_replicas_own() {
     let mut world = World::new(main.clone());
     world.offer(&main, &main_id('b'), 1, 1);
     for label in ["fra1", "ams2"] {
-        let settings = replica(&format!("label = \"{label}\""));
+        let settings = eager(&format!("label = \"{label}\""));
         let end = world.cycle(&settings);
         assert!(matches!(end, End::Done(Outcome::Applied(_))), "{label}: {end:?}");
         assert_eq!(names(&world.rows), [t(&format!("web ({label})")), t(&format!("db ({label})"))]);
@@ -124,7 +119,7 @@ fn a_label_is_this_replicas_own() {
         }
     }
     assert_eq!(world.stops, 2);
-    let settings = replica("label = \"ams2\"");
+    let settings = eager("label = \"ams2\"");
     let end =
         world.order(async |world, state| cycle::promote(world, &settings, state, Promotion::default()).await.map(drop));
     assert!(matches!(end, End::Done(_)), "{end:?}");

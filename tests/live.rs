@@ -11,10 +11,7 @@
 
 mod support;
 
-use std::path::Path;
-
 use jiff::SignedDuration;
-use kuma_replicator::config::Settings;
 use kuma_replicator::cycle::{MAX_LIVE_ROWS, Outcome};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::catalog;
@@ -23,17 +20,8 @@ use kuma_replicator::model::dump;
 use kuma_replicator::plan::plan;
 
 use support::generations::generation;
-use support::host::{End, FAULTS, World, main_id};
+use support::host::{End, FAULTS, World, main_id, replica};
 use support::rows::{i, t, table};
-
-fn replica(keys: &str) -> Settings {
-    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\n{keys}");
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
-}
-
-fn applied(end: &End) -> bool {
-    matches!(end, End::Done(Outcome::Applied(_)))
-}
 
 /// `generation` with its tags renamed: a running server takes that up.
 fn renamed(generation: i64, name: &str) -> Configuration {
@@ -47,7 +35,7 @@ fn renamed(generation: i64, name: &str) -> Configuration {
 fn behind() -> World {
     let mut world = World::new(generation(0));
     world.offer(&generation(1), &main_id('b'), 1, 1);
-    assert!(applied(&world.cycle(&replica(""))));
+    assert!(world.cycle(&replica("")).applied());
     world.offer(&renamed(1, "live"), &main_id('b'), 1, 2);
     world
 }
@@ -96,7 +84,7 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
 fn a_live_write_takes_its_steps_in_this_order() {
     let mut world = behind();
     let end = world.cycle(&replica(""));
-    assert!(applied(&end), "{end:?}");
+    assert!(end.applied(), "{end:?}");
     let steps = "look, export, fetch, tell fetched, tell planned, rehearse, activity, check_intact, check_writable, \
                  check_stoppable, dependents, export, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
                  tell applied, save";
@@ -107,7 +95,7 @@ fn a_live_write_takes_its_steps_in_this_order() {
     // The next monitor restarts once.
     world.offer(&generation(2), &main_id('b'), 1, 3);
     world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
-    assert!(applied(&world.cycle(&replica(""))));
+    assert!(world.cycle(&replica("")).applied());
     assert_eq!((world.stops, world.did("write_live"), world.did("write")), (2, 0, 1));
 }
 
@@ -115,11 +103,11 @@ fn a_live_write_takes_its_steps_in_this_order() {
 fn what_is_stopped_or_always_restarted_is_written_as_ever() {
     let mut world = behind();
     world.running = false;
-    assert!(applied(&world.cycle(&replica(""))));
+    assert!(world.cycle(&replica("")).applied());
     assert_eq!((world.did("write_live"), world.did("write"), world.running, world.stops), (0, 1, false, 1));
 
     let mut world = behind();
-    assert!(applied(&world.cycle(&replica("restart = \"always\"\nmin-restart-interval = \"0s\""))));
+    assert!(world.cycle(&replica("restart = \"always\"\nmin-restart-interval = \"0s\"")).applied());
     assert_eq!((world.did("write_live"), world.did("write"), world.running, world.stops), (0, 1, true, 2));
 }
 
@@ -134,7 +122,7 @@ fn more_rows_than_can_be_written_in_a_moment_restart() {
         *many.table_mut("tag").unwrap() = table("tag", &["id", "name"], tags.collect());
         world.offer(&many, &main_id('b'), 1, 3);
         world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
-        assert!(applied(&world.cycle(&replica(""))));
+        assert!(world.cycle(&replica("")).applied());
         assert_eq!((world.did("write_live"), world.did("stop"), &world.rows), (live, 1 - live, &many));
     }
 }
@@ -144,7 +132,7 @@ fn more_rows_than_can_be_written_in_a_moment_restart() {
 fn what_needs_no_restart_does_not_wait() {
     let settings = replica("");
     let mut world = behind();
-    assert!(applied(&world.cycle(&settings)), "a minute after a restart");
+    assert!(world.cycle(&settings).applied(), "a minute after a restart");
     // With a monitor beside it, it waits, and nothing of it is written before.
     world.offer(&renamed(2, "waits"), &main_id('b'), 1, 3);
     for fetches in [1, 0] {
@@ -153,11 +141,11 @@ fn what_needs_no_restart_does_not_wait() {
     }
     // Something newer that needs none is not kept waiting by it.
     world.offer(&renamed(1, "newer"), &main_id('b'), 1, 4);
-    assert!(applied(&world.cycle(&settings)));
+    assert!(world.cycle(&settings).applied());
     assert_eq!((world.stops, world.state().replica.waiting), (1, None));
     world.offer(&renamed(2, "last"), &main_id('b'), 1, 5);
     world.clock = world.clock.checked_add(SignedDuration::from_mins(5)).unwrap();
-    assert!(applied(&world.cycle(&settings)));
+    assert!(world.cycle(&settings).applied());
     assert_eq!((&world.rows, world.stops), (&renamed(2, "last"), 2));
 }
 
@@ -178,7 +166,7 @@ fn an_edit_at_the_same_moment_costs_a_cycle_and_nothing_else() {
     world.named = vec![("write_live", support::host::Fault::ErrorBefore)];
     assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::DatabaseBusy));
     assert_eq!((&world.rows, world.stops), (&generation(1), 1));
-    assert!(applied(&world.cycle(&replica(""))));
+    assert!(world.cycle(&replica("")).applied());
     assert_eq!((&world.rows, world.stops), (&renamed(1, "live"), 1));
 }
 
@@ -206,7 +194,7 @@ fn a_part_that_is_in_force_leaves_nothing_to_recover() {
     let behind = || {
         let mut world = World::new(with(0, "old"));
         world.offer(&with(1, "old"), &main_id('b'), 1, 1);
-        assert!(applied(&world.cycle(&settings)));
+        assert!(world.cycle(&settings).applied());
         world.offer(&with(2, "new"), &main_id('b'), 1, 2);
         world
     };

@@ -11,8 +11,6 @@
 
 mod support;
 
-use std::path::Path;
-
 use kuma_replicator::config::{Role, Settings};
 use kuma_replicator::cycle::{self, Outcome, Promotion, Source};
 use kuma_replicator::localise;
@@ -22,14 +20,11 @@ use kuma_replicator::plan::plan;
 use kuma_replicator::report::PlanDocument;
 
 use support::generations::generation;
-use support::host::{End, World, main_id};
+use support::host::{End, World, eager, main_id};
 use support::rows::{t, table};
 
 fn replica(settings: &[&str]) -> Settings {
-    let text = format!(
-        "role = \"replica\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"\nsettings = {settings:?}"
-    );
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
+    eager(&format!("settings = {settings:?}"))
 }
 
 /// A configuration of this generation, with these settings.

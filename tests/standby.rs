@@ -14,27 +14,14 @@ mod support;
 use std::path::Path;
 
 use kuma_replicator::config::{Alerts, Role, Settings};
-use kuma_replicator::cycle::{self, Outcome, Promotion, Switched};
+use kuma_replicator::cycle::{self, Promotion, Switched};
 use kuma_replicator::error::Kind;
 
 use support::generations::{fleet, rename, table_of};
-use support::host::{End, FAULTS, Fault, World, main_id};
-
-fn replica(wishes: &str) -> Settings {
-    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\nmin-restart-interval = \"0s\"\n{wishes}");
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
-}
-
-fn applied(end: &End) -> bool {
-    matches!(end, End::Done(Outcome::Applied(_)))
-}
-
-fn up_to_date(end: &End) -> bool {
-    matches!(end, End::Done(Outcome::UpToDate))
-}
+use support::host::{End, FAULTS, Fault, World, eager, main_id};
 
 fn silent() -> Settings {
-    replica("alerts = \"none\"")
+    eager("alerts = \"none\"")
 }
 
 /// A silent standby, up to date.
@@ -42,10 +29,10 @@ fn standby() -> World {
     let mut world = World::new(fleet(0));
     world.configuration.push_str("[replica]\nmin-restart-interval = \"0s\"\nalerts = \"none\"\n");
     world.offer(&fleet(1), &main_id('b'), 1, 1);
-    assert!(applied(&world.cycle(&silent())));
+    assert!(world.cycle(&silent()).applied());
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
     assert_eq!(table_of(&world.rows, "notification"), table_of(&fleet(1), "notification"));
-    assert!(up_to_date(&world.cycle(&silent())));
+    assert!(world.cycle(&silent()).up_to_date());
     world
 }
 
@@ -64,16 +51,16 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     assert_eq!((&world.rows, world.did("look"), world.did("fetch")), (&fleet(1), 0, 0));
     assert!(world.configuration.contains("alerts = \"all\""), "{}", world.configuration);
     world.repository = repository;
-    assert!(up_to_date(&world.cycle(&replica(""))), "it is what is wished for by now");
+    assert!(world.cycle(&eager("")).up_to_date(), "it is what is wished for by now");
     assert_eq!(world.did("tell drifted"), 0);
     world.offer(&fleet(2), &main_id('b'), 1, 2);
-    assert!(applied(&world.cycle(&replica(""))));
+    assert!(world.cycle(&eager("")).applied());
     assert_eq!(world.rows, fleet(2));
 
-    assert!(matches!(switch(&mut world, &replica(""), Alerts::None), End::Done(_)));
+    assert!(matches!(switch(&mut world, &eager(""), Alerts::None), End::Done(_)));
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
     world.offer(&fleet(3), &main_id('b'), 1, 3);
-    assert!(applied(&world.cycle(&silent())));
+    assert!(world.cycle(&silent()).applied());
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
     // Ordered again, there is nothing to do.
     let commits = world.commits;
@@ -89,7 +76,7 @@ fn a_failed_switch_leaves_nothing_to_recover() {
     assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::DatabaseBusy));
     assert_eq!(world.state().intent, None);
     world.running = false;
-    world.cycle(&replica(""));
+    world.cycle(&eager(""));
     assert!(!world.running, "the administrator stopped it");
 }
 
@@ -103,10 +90,10 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     rename(&mut expected, "monitor", 0, "edited");
     assert_eq!(world.rows, expected);
     world.repository.pop();
-    assert!(up_to_date(&world.cycle(&replica(""))));
+    assert!(world.cycle(&eager("")).up_to_date());
     assert_eq!(world.did("tell drifted"), 1);
     rename(&mut world.rows, "monitor", 0, "web 1");
-    assert!(up_to_date(&world.cycle(&replica(""))));
+    assert!(world.cycle(&eager("")).up_to_date());
     assert_eq!(world.state().replica.drift, None, "undone, it is no edit any more");
 }
 
@@ -123,7 +110,7 @@ fn a_silent_standby_is_not_promoted_as_it_is() {
     assert_eq!(promote(&mut world, &silent(), true).kind(), Some(Kind::Usage));
     assert_eq!((world.role, world.repository.len()), (None, 1));
     assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
-    assert!(matches!(promote(&mut world, &replica(""), true), End::Done(_)));
+    assert!(matches!(promote(&mut world, &eager(""), true), End::Done(_)));
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
     // Otherwise it takes what the main had, and speaks.
     let mut world = standby();
@@ -137,12 +124,12 @@ fn alerts_that_cannot_be_switched_say_so() {
     let mut world = World::new(fleet(0));
     world.configuration.push_str("[replica]\nstrategy = \"default\"\n");
     let file = world.configuration.clone();
-    let end = switch(&mut world, &replica("strategy = \"default\""), Alerts::None);
+    let end = switch(&mut world, &eager("strategy = \"default\""), Alerts::None);
     assert_eq!((end.kind(), &world.configuration), (Some(Kind::Config), &file));
     // Nothing was applied yet: it counts from then on.
     let mut world = World::new(fleet(0));
     let end = world.order(async |world, state| {
-        assert_eq!(cycle::alerts(world, &replica(""), state, Alerts::None).await?, Switched::Later);
+        assert_eq!(cycle::alerts(world, &eager(""), state, Alerts::None).await?, Switched::Later);
         Ok(())
     });
     assert!(matches!(end, End::Done(_)) && world.configuration.contains("alerts = \"none\""), "{end:?}");
@@ -181,7 +168,7 @@ fn a_switch_survives_a_fault_at_every_step() {
                 let turned = settings.replica.wishes.alerts == Alerts::All;
                 for _ in 0..3 {
                     let next = world.cycle(&settings);
-                    assert!(turned || up_to_date(&next) || applied(&next), "{context}: {next:?}");
+                    assert!(turned || next.up_to_date() || next.applied(), "{context}: {next:?}");
                     world.clock = world.clock.checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
                 }
                 let links = &table_of(&world.rows, "monitor_notification").rows;
@@ -191,7 +178,7 @@ fn a_switch_survives_a_fault_at_every_step() {
             let settings = Settings::parse(&world.configuration, Path::new("config.toml")).unwrap();
             assert!(matches!(switch(&mut world, &settings, Alerts::All), End::Done(_)), "{context}");
             assert_eq!(world.rows, fleet(1), "{context}");
-            assert!(up_to_date(&world.cycle(&replica(""))), "{context}");
+            assert!(world.cycle(&eager("")).up_to_date(), "{context}");
         }
     }
     assert!(tried > 40, "{tried} faults");

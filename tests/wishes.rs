@@ -12,7 +12,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::{Role, SchemaPolicy, Settings};
@@ -24,13 +23,8 @@ use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
 
 use support::generations::generation;
-use support::host::{End, World, main_id};
+use support::host::{End, World, main_id, replica};
 use support::rows::{self, i, t, table};
-
-fn replica(wishes: &str) -> Settings {
-    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\n{wishes}");
-    Settings::parse(&text, Path::new("config.toml")).unwrap()
-}
 
 fn events(world: &World, name: &str) -> usize {
     world.did(&format!("tell {name}"))

@@ -6,6 +6,7 @@ use crate::decide::{self, Content};
 use crate::error::{Error, Kind, Result};
 use crate::localise;
 use crate::model::catalog;
+use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::state::{Applied, Left, State};
@@ -42,12 +43,15 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
         let what = "the alerts are switched in the configuration file, and not in Uptime Kuma yet";
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
-    let wanted = localise::wanted(&dump.configuration, &here.configuration, wishes)?.configuration;
-    let switched = localise::only(&wanted, &here.configuration, |table| table == catalog::MONITOR_NOTIFICATION);
+    let anew = |here: &Configuration| {
+        let wanted = localise::wanted(&dump.configuration, here, wishes)?.configuration;
+        Ok(localise::only(&wanted, here, |table| table == catalog::MONITOR_NOTIFICATION))
+    };
+    let switched = anew(&here.configuration)?;
     let changes = plan(&here.configuration, &switched);
     if !changes.is_empty() {
         host.rehearse(&changes, &here.configuration, &switched).await?;
-        let goal = Goal { wanted: &switched, changes: &changes, schema: &here.schema };
+        let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
         if let Err(error) = put_in_force(host, &settings, state, None, &here, goal, Restart::WhenNeeded).await {
             // What is not under way any more is not to be recovered from. Not saved, it is, and that does no harm.
             if let Err(second) = host.save(state) {
@@ -60,7 +64,11 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
     // What was edited here by now is still an edit, and what this changed is none.
     let Content { digest, schema } = drift::content(&here, wishes);
     let untouched = state.replica.left.as_ref().is_none_or(|left| left.digest == digest && left.schema == schema);
-    let left = localise::managed(if untouched { &switched } else { &wanted }, wishes);
+    let left = match untouched {
+        true => switched,
+        false => localise::wanted(&dump.configuration, &here.configuration, wishes)?.configuration,
+    };
+    let left = localise::managed(&left, wishes);
     state.replica.left = Some(Left { digest: Digest::of(&dump::body(&left)), schema });
     if state.replica.wishes == Some(before) {
         state.replica.wishes = Some(wishes.digest());

@@ -1,8 +1,6 @@
 //! The replica's sequence: obtain, verify, plan, replace, record. What comes before there is a dump is in
 //! `obtain`, what lies between the stop and the healthy start in `replace`.
 
-use jiff::Timestamp;
-
 use crate::config::{SchemaPolicy, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
@@ -12,7 +10,7 @@ use crate::model::dump::{self, Dump, Fault};
 use crate::model::schema::Schema;
 use crate::model::snapshot::Snapshot;
 use crate::model::state::{Applied, Held, State};
-use crate::plan::{Size, plan};
+use crate::plan::{Plan, Size, plan};
 
 use super::live::{needs_restart, put_in_force};
 use super::obtain::{Obtained, obtain, resting, up_to_date};
@@ -50,12 +48,11 @@ pub(super) async fn run<H: Host>(
     }
 
     let wishes = &settings.replica.wishes;
-    let wanted = if orders.as_main {
-        localise::fitting(&dump.configuration, &here.configuration, &settings.replica.wishes.settings)
-    } else {
-        localise::wanted(&dump.configuration, &here.configuration, wishes).map(|wanted| wanted.configuration)
+    let localised = |here: &Configuration| match orders.as_main {
+        true => localise::fitting(&dump.configuration, here, &wishes.settings),
+        false => localise::wanted(&dump.configuration, here, wishes).map(|wanted| wanted.configuration),
     };
-    let wanted = wanted.inspect_err(|error| {
+    let wanted = localised(&here.configuration).inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
         }
@@ -63,21 +60,30 @@ pub(super) async fn run<H: Host>(
     if state.replica.applied.is_none() && !orders.confirm_shrink {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
+    // The parts of one snapshot do not wait for each other.
+    let patient = !orders.retry && !orders.at_once;
+    let until = resting(host, settings, state).filter(|_| patient);
     let parts = if orders.as_main { &[Part::Whole] } else { localise::parts(wishes.strategy) };
     let (mut here, mut size, mut restarted, mut waits) = (here, Size::default(), false, None);
     for part in parts {
         if size != Size::default() {
             here = host.export().await?;
         }
+        let anew = |here: &Configuration| localised(here).map(|wanted| part.of(&wanted, here));
         let wanted = part.of(&wanted, &here.configuration);
-        match apply_part(host, settings, state, orders, &snapshot, (&here, &dump.manifest.schema, &wanted)).await? {
-            Step::Done { size: more, restarted: again } => {
-                size += more;
-                restarted |= again;
-            }
-            // What needs no restart is written all the same, in a part of its own.
-            Step::Waits(until) => waits = Some(until),
+        let changes = plan(&here.configuration, &wanted);
+        if changes.is_empty() {
+            continue;
         }
+        if until.is_some() && needs_restart(&changes, settings.replica.restart) {
+            // What needs no restart is written all the same, in a part of its own.
+            waits = until;
+            continue;
+        }
+        try_out(host, state, &snapshot, &changes, (&here, &wanted), &dump.manifest.schema).await?;
+        let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
+        restarted |= apply_part(host, settings, state, orders, &snapshot, &here, goal).await?;
+        size += changes.size();
     }
     if let Some(until) = waits {
         state.replica.waiting = Some(snapshot.id.clone());
@@ -107,54 +113,49 @@ pub(super) async fn run<H: Host>(
     }
 }
 
-/// What became of a part of a snapshot.
-enum Step {
-    /// It is in force, by so many changes.
-    Done { size: Size, restarted: bool },
-    /// It needs a restart, and waits for it.
-    Waits(Timestamp),
+/// Tries the changes of a part of the snapshot on a copy.
+async fn try_out<H: Host>(
+    host: &mut H,
+    state: &mut State,
+    snapshot: &Snapshot,
+    changes: &Plan,
+    (here, wanted): (&Export, &Configuration),
+    main: &Schema,
+) -> Result<()> {
+    host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size: changes.size() });
+    let tried = host.rehearse(changes, &here.configuration, wanted).await;
+    tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
+        if blames(error) {
+            refuse(host, state, Some(&snapshot.id), error);
+        }
+    })
 }
 
-/// Puts a part of the snapshot in force, if it is not yet.
+/// Puts a part of the snapshot in force. Returns whether Uptime Kuma was restarted for it.
 async fn apply_part<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
     orders: &Orders,
     snapshot: &Snapshot,
-    (here, main, wanted): (&Export, &Schema, &Configuration),
-) -> Result<Step> {
-    let changes = plan(&here.configuration, wanted);
-    let size = changes.size();
-    if changes.is_empty() {
-        return Ok(Step::Done { size, restarted: false });
-    }
-    let restart = settings.replica.restart;
-    let patient = !orders.retry && !orders.at_once && needs_restart(&changes, restart);
-    if let Some(until) = resting(host, settings, state).filter(|_| patient) {
-        return Ok(Step::Waits(until));
-    }
-    host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size });
-    let tried = host.rehearse(&changes, &here.configuration, wanted).await;
-    tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
-        if blames(error) {
-            refuse(host, state, Some(&snapshot.id), error);
-        }
-    })?;
+    here: &Export,
+    goal: Goal<'_>,
+) -> Result<bool> {
     // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
     let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
-    let goal = Goal { wanted, changes: &changes, schema: &here.schema };
     let stopped = state.replica.stopped;
+    let restart = settings.replica.restart;
     let replaced = put_in_force(host, settings, state, Some(&snapshot.id), here, goal, restart).await;
     let State { intent, replica, .. } = state;
-    if replaced.is_err() && intent.is_none() && replica.refused.is_none() && replica.setback == setback {
-        // It failed before anything was stopped.
-        replica.refused = refused;
+    match &replaced {
+        Ok(()) => *intent = None,
+        Err(_) if intent.is_none() && replica.refused.is_none() && replica.setback == setback => {
+            // It failed before anything was stopped.
+            replica.refused = refused;
+        }
+        Err(_) => {}
     }
-    replaced?;
-    // This part is in force, and Uptime Kuma answers: what becomes of another one is not its to recover from.
-    state.intent = None;
-    Ok(Step::Done { size, restarted: state.replica.stopped != stopped })
+    replaced.map(|()| replica.stopped != stopped)
 }
 
 /// Whether an error is the fault of what was to be applied.

@@ -51,6 +51,7 @@ pub(super) async fn put_in_force<H: Host>(
         let what = "the configuration was edited while the changes were planned";
         return Err(Error::new(Kind::DatabaseBusy, what).hint("the next cycle plans anew"));
     }
+    let wanted = (goal.wanted)(&here.configuration)?;
     let dump = previous.dump(&host.name(), host.now(), None)?;
     host.keep_previous(&dump)?;
     // Not that it would be stopped: were this killed after the commit, somebody has to see whether it answers.
@@ -59,7 +60,7 @@ pub(super) async fn put_in_force<H: Host>(
     host.save(state)?;
 
     let since = Instant::now();
-    let warnings = host.write_live(goal.changes, here, goal.wanted).await.inspect_err(|_| state.intent = None)?;
+    let warnings = host.write_live(goal.changes, here, &wanted).await.inspect_err(|_| state.intent = None)?;
     for text in warnings {
         host.tell(&Event::Warning { text });
     }

@@ -63,10 +63,10 @@ async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Confi
 }
 
 /// What is to be in force.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Goal<'a> {
-    /// The rows wanted.
-    pub(super) wanted: &'a Configuration,
+    /// The rows wanted, by what is there: what is this host's own may be edited until Uptime Kuma is stopped.
+    pub(super) wanted: &'a dyn Fn(&Configuration) -> Result<Configuration>,
     /// The plan against the live rows; on the stopped database it is made anew.
     pub(super) changes: &'a Plan,
     /// The schema for which all of it was made.
@@ -132,19 +132,21 @@ pub(super) async fn replace<H: Host>(
     }
 }
 
-/// Writes `wanted` into the stopped database. Returns the configuration that was there, and what changed.
+/// Writes what is `wanted`, by what is there, into the stopped database. Returns the configuration that was there, and
+/// what changed.
 /// The first time, the schema must still be the one that was planned for, and what was there becomes the way
 /// back, as the intent in the state then says.
 async fn write<H: Host>(
     host: &mut H,
-    wanted: &Configuration,
+    wanted: &dyn Fn(&Configuration) -> Result<Configuration>,
     history: History,
     first: Option<(&mut State, &Schema)>,
 ) -> Result<(Configuration, Size)> {
     host.claim().await?;
     // Planned anew: the rows may have changed between the first plan and the stop.
     let previous = Prepared::new(host.export().await?);
-    let changes = plan(&previous.export.configuration, wanted);
+    let wanted = wanted(&previous.export.configuration)?;
+    let changes = plan(&previous.export.configuration, &wanted);
     if let Some((state, schema)) = first {
         if previous.export.schema != *schema {
             let what = "the database was exchanged or upgraded while Uptime Kuma was being stopped";
@@ -157,7 +159,7 @@ async fn write<H: Host>(
         }
         host.save(state)?;
     }
-    for text in host.write(&changes, wanted, history).await? {
+    for text in host.write(&changes, &wanted, history).await? {
         host.tell(&Event::Warning { text });
     }
     Ok((previous.export.configuration, changes.size()))
@@ -251,7 +253,7 @@ pub(super) async fn way_back<H: Host>(
     if let Err(second) = host.stop().await {
         host.tell(&Event::Warning { text: second.chain() });
     }
-    let written = write(host, previous, History::BringBack, None).await;
+    let written = write(host, &|_| Ok(previous.clone()), History::BringBack, None).await;
     host.release();
     let restored = match written {
         Ok(_) => bring_up(host, state, unit).await.inspect_err(|second| {

@@ -32,7 +32,7 @@ pub struct Restoration {
     /// The row changes.
     pub changes: Plan,
     digest: Digest,
-    wanted: Configuration,
+    dump: Configuration,
     source: Source,
     schema: Schema,
     /// The way back as it is now: the replacement overwrites it.
@@ -80,18 +80,24 @@ pub async fn prepare_restore<H: Host>(
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
     let Export { configuration: here, schema, .. } = here;
-    // What was here before has the wishes of this host in it already. Its settings stay as they are.
-    let wanted = match (settings.role, source) {
-        (Role::Replica, Source::Snapshot(_)) => {
-            localise::wanted(&dump.configuration, &here, &settings.replica.wishes)?.configuration
-        }
-        _ => localise::fitting(&dump.configuration, &here, &[])?,
-    };
+    let (digest, main, dump) = (dump.manifest.digest, dump.manifest.schema, dump.configuration);
+    let wanted = wanted(settings, source, &dump, &here)?;
     let changes = plan(&here, &wanted);
     let tried = host.rehearse(&changes, &here, &wanted).await;
-    tried.map_err(|error| decide::unwritable(error, &schema, &dump.manifest.schema))?;
+    tried.map_err(|error| decide::unwritable(error, &schema, &main))?;
     let source = source.clone();
-    Ok(Restoration { name, changes, digest: dump.manifest.digest, wanted, source, schema, previous })
+    Ok(Restoration { name, changes, digest, dump, source, schema, previous })
+}
+
+/// What of `dump` is put in force on a host that has the rows `here`.
+fn wanted(settings: &Settings, source: &Source, dump: &Configuration, here: &Configuration) -> Result<Configuration> {
+    match (settings.role, source) {
+        (Role::Replica, Source::Snapshot(_)) => {
+            localise::wanted(dump, here, &settings.replica.wishes).map(|wanted| wanted.configuration)
+        }
+        // What was here before has the wishes of this host in it already. Its settings stay as they are.
+        _ => localise::fitting(dump, here, &[]),
+    }
 }
 
 /// Carries it out, and holds the cycles of this host from then on.
@@ -104,12 +110,13 @@ pub async fn restore<H: Host>(
     state: &mut State,
     restoration: Restoration,
 ) -> Result<()> {
-    let Restoration { name, changes, digest, wanted, source, schema, previous } = restoration;
+    let Restoration { name, changes, digest, dump, source, schema, previous } = restoration;
     let size = changes.size();
     // Before the deed: if this is killed, no cycle undoes what it has done.
     let hold = Hold { reason: format!("restore of {name}"), since: host.now(), until: None };
     let before = (state.hold.replace(hold), state.replica.restored.replace(digest));
     host.save(state)?;
+    let wanted = |here: &Configuration| wanted(settings, &source, &dump, here);
     let goal = Goal { wanted: &wanted, changes: &changes, schema: &schema };
     if !changes.is_empty()
         && let Err(error) = replace(host, settings, state, None, goal).await

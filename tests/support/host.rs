@@ -58,6 +58,16 @@ pub(crate) enum End {
 }
 
 impl End {
+    /// Whether rows were written, as designed.
+    pub(crate) fn applied(&self) -> bool {
+        matches!(self, Self::Done(Outcome::Applied(_)))
+    }
+
+    /// Whether there was nothing to do.
+    pub(crate) fn up_to_date(&self) -> bool {
+        matches!(self, Self::Done(Outcome::UpToDate))
+    }
+
     /// The kind of the failure.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
@@ -82,6 +92,8 @@ pub(crate) struct World {
     pub(crate) running: bool,
     /// What somebody makes of the rows while a snapshot is fetched.
     pub(crate) edited: Option<Configuration>,
+    /// What the rows are when it is stopped next, because somebody saved something until then.
+    pub(crate) at_stop: Option<Configuration>,
     /// Rows with which Uptime Kuma runs but does not answer.
     pub(crate) poison: Option<Configuration>,
     /// What the repository holds.
@@ -135,6 +147,7 @@ impl World {
             warnings: Vec::new(),
             running: true,
             edited: None,
+            at_stop: None,
             poison: None,
             repository: Vec::new(),
             left_locks: 0,
@@ -287,6 +300,17 @@ pub(crate) fn settings(role: impl Display) -> Settings {
     Settings::parse(&text, Path::new("config.toml")).unwrap()
 }
 
+/// What a replica with these keys is configured to do.
+pub(crate) fn replica(keys: &str) -> Settings {
+    let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\n{keys}");
+    Settings::parse(&text, Path::new("config.toml")).unwrap()
+}
+
+/// The same without patience between two restarts.
+pub(crate) fn eager(keys: &str) -> Settings {
+    replica(&format!("min-restart-interval = \"0s\"\n{keys}"))
+}
+
 /// A main id of one letter.
 pub(crate) fn main_id(letter: char) -> MainId {
     letter.to_string().repeat(32).parse().unwrap()
@@ -415,6 +439,7 @@ impl Host for World {
         self.enter("stop", Some(Kind::StopFailed))?;
         let intent = self.state().intent;
         assert!(intent.is_some_and(|intent| intent.start), "stopped without an intent on disk");
+        self.rows = self.at_stop.take().unwrap_or_else(|| self.rows.clone());
         self.running = false;
         self.stops += 1;
         self.leave("stop", Some(Kind::StopFailed))
