@@ -62,7 +62,9 @@ impl Plan {
 
     /// The first table with changes that a running server would not take up by itself, if there is one.
     pub fn loaded(&self) -> Option<&'static str> {
-        self.tables.iter().find(|table| table.spec.loaded || table.has_loaded_settings()).map(|table| table.spec.name)
+        let loaded =
+            |table: &&TablePlan| table.spec.loaded || table.has_loaded_columns() || table.has_loaded_settings();
+        self.tables.iter().find(loaded).map(|table| table.spec.name)
     }
 
     /// How many rows and files it touches.
@@ -78,6 +80,14 @@ impl Plan {
 }
 
 impl TablePlan {
+    /// Whether values change that a running server does not read again, though it does the rest of the row.
+    fn has_loaded_columns(&self) -> bool {
+        let loaded = |at: usize| {
+            self.columns.get(at).map(String::as_str).is_some_and(|name| self.spec.loaded_columns.contains(&name))
+        };
+        self.updates.iter().any(|update| update.changed().any(loaded))
+    }
+
     /// Whether settings change that a running server does not read again.
     fn has_loaded_settings(&self) -> bool {
         let Some(key) = self.columns.iter().position(|column| column == catalog::KEY) else { return false };
@@ -87,6 +97,13 @@ impl TablePlan {
         };
         let rows = self.deletes.iter().chain(&self.inserts).chain(self.updates.iter().map(|update| &update.to));
         self.spec.class == Class::Setting && rows.into_iter().any(loaded)
+    }
+}
+
+impl Size {
+    /// Rows of any kind.
+    pub fn rows(&self) -> usize {
+        self.inserts + self.updates + self.deletes
     }
 }
 

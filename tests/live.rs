@@ -12,7 +12,7 @@
 mod support;
 
 use jiff::SignedDuration;
-use kuma_replicator::cycle::Outcome;
+use kuma_replicator::cycle::{MAX_LIVE_ROWS, Outcome};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::Configuration;
@@ -53,7 +53,14 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
         })
         .map(|spec| spec.name)
         .collect();
-    assert_eq!(needs, ["monitor", "maintenance", "status_page_cname"]);
+    assert_eq!(needs, ["user", "monitor", "maintenance", "status_page_cname"]);
+    // The domains of a page are in memory with its slug; another title is read.
+    let page = |column: &str, value: &str| Configuration {
+        tables: vec![table("status_page", &["id", column], vec![vec![i(1), t(value)]])],
+        files: Vec::new(),
+    };
+    assert_eq!(plan(&page("slug", "a"), &page("slug", "b")).loaded(), Some("status_page"));
+    assert_eq!(plan(&page("title", "a"), &page("title", "b")).loaded(), None);
     assert_eq!(plan(&generation(1), &generation(1)).loaded(), None);
     // Of settings it depends on which.
     for setting in catalog::SETTINGS {
@@ -79,7 +86,7 @@ fn a_live_write_takes_its_steps_in_this_order() {
     let end = world.cycle(&replica(""));
     assert!(end.applied(), "{end:?}");
     let steps = "look, export, fetch, tell fetched, tell planned, rehearse, activity, check_intact, check_writable, \
-                 check_stoppable, dependents, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
+                 check_stoppable, dependents, export, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
                  tell applied, save";
     assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
     assert_eq!((&world.rows, world.stops, world.running), (&renamed(1, "live"), 1, true));
@@ -102,6 +109,22 @@ fn what_is_stopped_or_always_restarted_is_written_as_ever() {
     let mut world = behind();
     assert!(world.cycle(&replica("restart = \"always\"\nmin-restart-interval = \"0s\"")).applied());
     assert_eq!((world.did("write_live"), world.did("write"), world.running, world.stops), (0, 1, true, 2));
+}
+
+/// Uptime Kuma waits for the lock no longer than a second.
+#[test]
+fn more_rows_than_can_be_written_in_a_moment_restart() {
+    for (rows, live) in [(MAX_LIVE_ROWS, 1), (MAX_LIVE_ROWS + 1, 0)] {
+        let mut world = behind();
+        let mut many = generation(1);
+        let tags =
+            (1..=i64::try_from(rows).unwrap() + 2).map(|id| vec![i(id), t(["prod", "test"][usize::from(id == 2)])]);
+        *many.table_mut("tag").unwrap() = table("tag", &["id", "name"], tags.collect());
+        world.offer(&many, &main_id('b'), 1, 3);
+        world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
+        assert!(world.cycle(&replica("")).applied());
+        assert_eq!((world.did("write_live"), world.did("stop"), &world.rows), (live, 1 - live, &many));
+    }
 }
 
 /// A live change does not wait for the last restart, and does not count as one.
@@ -145,6 +168,57 @@ fn an_edit_at_the_same_moment_costs_a_cycle_and_nothing_else() {
     assert_eq!((&world.rows, world.stops), (&generation(1), 1));
     assert!(world.cycle(&replica("")).applied());
     assert_eq!((&world.rows, world.stops), (&renamed(1, "live"), 1));
+}
+
+/// An edit in a table that the write does not touch is not written over, nor taken for what the apply left.
+#[test]
+fn an_edit_during_the_fetch_is_still_an_edit() {
+    let mut world = behind();
+    world.edited = Some(generation(2));
+    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!((&world.rows, world.stops, world.did("write_live")), (&generation(2), 1, 0));
+    assert!(world.state().intent.is_none());
+}
+
+/// With "notifications-insert-merge" a part of a snapshot is written while another waits for its restart: nothing is
+/// under way between the two.
+#[test]
+fn a_part_that_is_in_force_leaves_nothing_to_recover() {
+    let with = |generation: i64, name: &str| {
+        let mut configuration = self::generation(generation);
+        configuration.tables.push(table("notification", &["id", "name"], vec![vec![i(1), t(name)]]));
+        configuration.tables.sort_by_key(|table| catalog::TABLES.iter().position(|spec| spec == table.spec));
+        configuration
+    };
+    let settings = replica("strategy = \"notifications-insert-merge\"");
+    let behind = || {
+        let mut world = World::new(with(0, "old"));
+        world.offer(&with(1, "old"), &main_id('b'), 1, 1);
+        assert!(world.cycle(&settings).applied());
+        world.offer(&with(2, "new"), &main_id('b'), 1, 2);
+        world
+    };
+    let mut world = behind();
+    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+    assert_eq!((world.did("write_live"), &world.rows), (1, &with(1, "new")));
+    assert_eq!(world.state().intent, None);
+    // Stopped by the administrator meanwhile, it stays so.
+    world.running = false;
+    world.cycle(&settings);
+    assert!(!world.running);
+
+    // What fails in the second part is no reason to go back behind the first.
+    let mut world = behind();
+    world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
+    let at = {
+        let mut probe = world.clone();
+        probe.cycle(&settings);
+        let calls: Vec<_> = probe.calls.iter().filter(|call| *call != "release").collect();
+        calls.iter().rposition(|call| *call == "check_stoppable").unwrap()
+    };
+    world.faults = vec![(at, support::host::Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&settings).kind(), Some(Kind::ServiceBusy));
+    assert_eq!((world.state().intent, &world.rows), (None, &with(2, "old")));
 }
 
 /// Whatever fails, and wherever it is killed: old or new, it runs, and the next cycles end it.

@@ -68,6 +68,18 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     assert_eq!(world.commits, commits);
 }
 
+/// An order that could not be carried out is over: nothing is started or taken back for it later.
+#[test]
+fn a_failed_switch_leaves_nothing_to_recover() {
+    let mut world = standby();
+    world.named = vec![("write_live", Fault::ErrorBefore)];
+    assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!(world.state().intent, None);
+    world.running = false;
+    world.cycle(&eager(""));
+    assert!(!world.running, "the administrator stopped it");
+}
+
 #[test]
 fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     let mut world = standby();

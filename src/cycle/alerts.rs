@@ -52,7 +52,13 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
     if !changes.is_empty() {
         host.rehearse(&changes, &here.configuration, &switched).await?;
         let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
-        put_in_force(host, &settings, state, None, &here, goal, Restart::WhenNeeded).await?;
+        if let Err(error) = put_in_force(host, &settings, state, None, &here, goal, Restart::WhenNeeded).await {
+            // What is not under way any more is not to be recovered from. Not saved, it is, and that does no harm.
+            if let Err(second) = host.save(state) {
+                host.tell(&Event::Warning { text: second.chain() });
+            }
+            return Err(error);
+        }
         state.intent = None;
     }
     // What was edited here by now is still an edit, and what this changed is none.

@@ -32,7 +32,7 @@ pub use alerts::{Switched, alerts};
 pub use apply::{Verified, verify};
 pub use drift::Again;
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
-pub use live::needs_restart;
+pub use live::{MAX_LIVE_ROWS, needs_restart};
 pub use obtain::kept;
 pub use publish::{Prepared, first_state, prepare};
 pub use replace::recover;
@@ -66,7 +66,7 @@ pub enum History {
     Remove,
     /// It is set aside, where a way back finds it and nobody else.
     SetAside,
-    /// It goes with them, and what was set aside comes back.
+    /// It goes with them, and what was set aside of monitors that are added comes back.
     BringBack,
     /// Nothing: no monitors are removed.
     Untouched,

@@ -39,6 +39,8 @@ pub struct TableSpec {
     /// Whether a running server has the rows in memory, and would not notice a change; of settings, [`SETTINGS`] says it
     /// by key.
     pub loaded: bool,
+    /// The columns that it has in memory of a table whose other columns it reads when it needs them.
+    pub loaded_columns: &'static [&'static str],
 }
 
 /// A column that refers to a row of another table by its id.
@@ -77,6 +79,7 @@ const BASE: TableSpec = TableSpec {
     upload: None,
     references: &[],
     loaded: false,
+    loaded_columns: &[],
 };
 
 const fn entity(name: &'static str, shown: &'static [&'static str], references: &'static [Reference]) -> TableSpec {
@@ -104,8 +107,10 @@ pub const ACTIVE: &str = "active";
 /// Some columns named `user_id` are no reference to Uptime Kuma, which declares no foreign key for them and never
 /// removes a user: of those, only ids are compared.
 pub const TABLES: &[TableSpec] = &[
+    // Without a user at its start it shows its set-up page until the next one, and whoever is logged in stays so.
     TableSpec {
         runtime: &["twofa_last_token"],
+        loaded: true,
         ..entity(USER, &["id", "username", "active", "timezone", "twofa_status"], &[])
     },
     entity("api_key", &["id", "name", "user_id", "created_date", "active", "expires"], &[goes("user_id", USER)]),
@@ -116,6 +121,8 @@ pub const TABLES: &[TableSpec] = &[
     entity(NOTIFICATION, &["id", "name", "active", "user_id", "is_default"], &[]),
     TableSpec {
         upload: Some("icon"),
+        // With the domains that lead to it, `status_page_cname` below.
+        loaded_columns: &["slug"],
         ..entity(
             "status_page",
             &["id", "slug", "title", "icon", "theme", "published", "modified_date", "show_tags"],

@@ -110,6 +110,13 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
         assert_ne!(count("< 0"), none);
         write(&before, History::SetAside);
         assert_eq!(count("< 0"), none, "{version:?}");
+        // A way back that brings no monitor back, as after a live write, leaves alone what a sweep has yet to get at.
+        history(&instance.open(), version, 60);
+        write(&wanted, History::SetAside);
+        let aside = count("< 0");
+        assert_ne!(aside, none);
+        write(&wanted, History::BringBack);
+        assert_eq!((count("< 0"), count("IN (9, 60)")), (aside, none.clone()), "{version:?}");
     }
 }
 

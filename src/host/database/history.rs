@@ -72,11 +72,15 @@ pub(super) fn dependents(connection: &Connection) -> Sql<Vec<Dependent>> {
     Ok(found)
 }
 
-/// Gives the history that was set aside back to its monitors.
-pub(super) fn bring_back(connection: &Connection, dependents: &[Dependent]) -> Sql<()> {
+/// Gives the history that was set aside back to these `monitors`. What another write has set aside, and no sweep got at
+/// yet, is of monitors that are gone for good.
+pub(super) fn bring_back(connection: &Connection, dependents: &[Dependent], monitors: &[&Value]) -> Sql<()> {
     for dependent in dependents.iter().filter(|dependent| dependent.can_be_aside()) {
         let (table, column) = (quoted(&dependent.table), quoted(&dependent.column));
-        execute(connection, &format!("UPDATE {table} SET {column} = -{column} WHERE {column} < 0"), &[])?;
+        let sql = format!("UPDATE {table} SET {column} = -{column} WHERE {column} = -?");
+        for id in monitors {
+            execute(connection, &sql, std::slice::from_ref(*id))?;
+        }
     }
     Ok(())
 }

@@ -131,6 +131,18 @@ fn read_table(
     Ok(table)
 }
 
+/// The rowid of each row of `table`, and its values in `columns`.
+pub(super) fn rowids(connection: &Connection, table: &str, columns: &[String]) -> Sql<Vec<(Value, Row)>> {
+    let sql = format!("SELECT rowid, {} FROM {}", quoted_list(columns), quoted(table));
+    connection
+        .prepare(&sql)?
+        .query_map([], |row| {
+            let values = (1..=columns.len()).map(|at| Ok(value(row.get_ref(at)?)));
+            Ok((value(row.get_ref(0)?), values.collect::<Sql<_>>()?))
+        })?
+        .collect()
+}
+
 fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,

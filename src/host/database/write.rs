@@ -15,7 +15,7 @@ use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
 use super::history::{Dependent, bring_back, dependents, sweep};
-use super::read::{quoted, quoted_list, table_names, tables_like};
+use super::read::{quoted, quoted_list, rowids, table_names, tables_like};
 use super::{Sql, kind};
 
 impl ToSql for Value {
@@ -39,13 +39,12 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
     }
     // Children before parents, and before anything claims a unique value that a removed row still holds.
     for table in plan.tables.iter().rev() {
-        for row in &table.deletes {
-            delete(connection, table, row, &dependents, history)
-                .map_err(|error| row_failed("remove", table, row, error))?;
-        }
+        delete(connection, table, &dependents, history)?;
     }
     if history == History::BringBack {
-        bring_back(connection, &dependents).map_err(|error| failed("bring history back", error))?;
+        let monitors = plan.tables.iter().filter(|table| table.spec.name == catalog::MONITOR);
+        let ids: Vec<&Value> = monitors.flat_map(|table| table.inserts.iter().map(|row| id_of(table, row))).collect();
+        bring_back(connection, &dependents, &ids).map_err(|error| failed("bring history back", error))?;
     }
     for table in &plan.tables {
         change(connection, table)?;
@@ -119,33 +118,45 @@ fn insert_sql(table: &str, columns: &[String]) -> String {
     format!("INSERT INTO {} ({}) VALUES ({holes})", quoted(table), quoted_list(columns))
 }
 
-fn delete(
-    connection: &Connection,
-    table: &TablePlan,
-    row: &Row,
-    dependents: &[Dependent],
-    history: History,
-) -> Sql<()> {
+fn delete(connection: &Connection, table: &TablePlan, dependents: &[Dependent], history: History) -> Result<()> {
     let name = table.spec.name;
-    let Some(identity) = table.spec.identity() else {
-        // Links have no identity of their own: remove one row with exactly this content.
-        let matches: Vec<String> = (1..)
-            .zip(&table.columns)
-            .map(|(at, column)| format!("{0} IS ?{at} AND typeof({0}) = typeof(?{at})", quoted(column)))
-            .collect();
-        let table = quoted(name);
-        let sql = format!(
-            "DELETE FROM {table} WHERE rowid = (SELECT rowid FROM {table} WHERE {} LIMIT 1)",
-            matches.join(" AND ")
-        );
-        return expect_one(execute(connection, &sql, row)?);
-    };
-    let id = id_of(table, row);
-    for dependent in dependents.iter().filter(|dependent| dependent.parent == name) {
-        dependent.part_with(connection, id, history)?;
-    }
+    let Some(identity) = table.spec.identity() else { return delete_links(connection, table) };
     let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(name), quoted(identity));
-    expect_one(execute(connection, &sql, std::slice::from_ref(id))?)
+    for row in &table.deletes {
+        let id = id_of(table, row);
+        let mut hangs = dependents.iter().filter(|dependent| dependent.parent == name);
+        hangs
+            .try_for_each(|dependent| dependent.part_with(connection, id, history))
+            .and_then(|()| expect_one(execute(connection, &sql, std::slice::from_ref(id))?))
+            .map_err(|error| row_failed("remove", table, row, error))?;
+    }
+    Ok(())
+}
+
+/// Links have no identity of their own: of those with the content of a row to remove, as many go as there are such rows.
+/// One pass finds them all; a search for each would go through the table thousands of times.
+fn delete_links(connection: &Connection, table: &TablePlan) -> Result<()> {
+    if table.deletes.is_empty() {
+        return Ok(());
+    }
+    let mut wanted: BTreeMap<&Row, usize> = BTreeMap::new();
+    for row in &table.deletes {
+        *wanted.entry(row).or_default() += 1;
+    }
+    let rows = rowids(connection, table.spec.name, &table.columns);
+    let rows = rows.map_err(|error| failed(&format!("find links in {}", table.spec.name), error))?;
+    let sql = format!("DELETE FROM {} WHERE rowid = ?", quoted(table.spec.name));
+    for (id, row) in &rows {
+        let Some(count) = wanted.get_mut(row).filter(|count| **count > 0) else { continue };
+        *count -= 1;
+        execute(connection, &sql, std::slice::from_ref(id))
+            .and_then(expect_one)
+            .map_err(|error| row_failed("remove", table, row, error))?;
+    }
+    match wanted.into_iter().find(|(_, count)| *count > 0) {
+        Some((row, _)) => Err(row_failed("remove", table, row, rusqlite::Error::StatementChangedRows(0))),
+        None => Ok(()),
+    }
 }
 
 fn expect_one(rows: usize) -> Sql<()> {
