@@ -43,7 +43,10 @@ fn settings() -> Result<()> {
         // Its first page of settings is the main's user's, who comes with the first snapshot.
         pair.replicate()?;
         expect(&other, 0, "applied")?;
-        save(replica, &json!({ "checkBeta": false, "primaryBaseURL": "https://replica.example.com" }))?;
+        // The server has its entry page from what is saved, as its settings are saved all together.
+        let own_values = json!({ "checkBeta": false, "primaryBaseURL": "https://replica.example.com",
+            "entryPage": "statusPage-public" });
+        save(replica, &own_values)?;
         let (secret, before) = (sql(replica, "SELECT value FROM setting WHERE key = 'jwtSecret'")?, own(replica)?);
         let foreign = sql(&other, "SELECT * FROM setting ORDER BY id")?;
         assert!(!foreign.contains("steamAPIKey"), "{foreign}");

@@ -118,10 +118,10 @@ pub fn started(target: &mut Target<'_>) -> Result<Pid> {
     Ok(agent)
 }
 
-/// Uptime Kuma answers, and the state that says so is being written.
+/// Uptime Kuma answers, the snapshot in force is being kept, and the state that says so is written next.
 fn recording(target: &mut Target<'_>) -> Result<Pid> {
     let agent = started(target)?;
-    let new = target.replica.root().join("var/lib/kuma-replicator/state.json.new");
+    let new = target.replica.root().join("var/lib/kuma-replicator/applied.dump.new");
     open(target.replica, "answer");
     // Looked for without a pause, as it is there for a moment only; on a busy machine it may be missed: see `held`.
     while !(0..1000).any(|_| new.exists()) && target.replica.process(CYCLE).is_some() {}

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::Test;
 use crate::testbed::{Machine, Result, wait_for};
 use crate::world::{
-    Pair, SLOW_STOP, SOON, Setup, cycle, digest, drop_in, end_wait, events, expect, fails, footing, invocation,
-    logged_in, restic, says, set_state, sql, state,
+    Pair, SLOW_STOP, SOON, Setup, cycle, digest, digest_in, drop_in, end_wait, events, expect, fails, footing,
+    invocation, logged_in, restic, says, set_state, sql, state,
 };
 
 pub const TESTS: &[Test] = &[
@@ -77,9 +77,7 @@ fn no_bus_no_journal() -> Result<()> {
 
 /// The digest of a host's configuration, without asking systemd where it lies.
 fn digest_of_stopped(machine: &Machine) -> Result<String> {
-    let dump = machine.run(&["kuma-replicator", "export", "--database", "/var/lib/uptime-kuma/kuma.db"])?;
-    let end: Value = serde_json::from_str(dump.lines().last().unwrap_or_default())?;
-    Ok(end["digest"].as_str().ok_or("no digest")?.to_owned())
+    digest_in(&machine.run(&["kuma-replicator", "export", "--database", "/var/lib/uptime-kuma/kuma.db"])?)
 }
 
 fn damaged_state() -> Result<()> {
@@ -95,7 +93,7 @@ fn damaged_state() -> Result<()> {
         assert_eq!(footing(replica)?, before);
 
         let good = std::fs::read(path(replica))?;
-        let newer = json!({ "version": 2, "intent": { "start": true, "since": "2026-01-01T00:00:00Z" } });
+        let newer = json!({ "version": 3, "intent": { "start": true, "since": "2026-01-01T00:00:00Z" } });
         let newer = serde_json::to_vec(&newer)?;
         sql(main, "UPDATE monitor SET name = 'renamed'")?;
         expect(main, 0, "published")?;
@@ -103,7 +101,7 @@ fn damaged_state() -> Result<()> {
             (&good[..good.len() / 2], "it is damaged"),
             (b"", "it is damaged"),
             (b"\0\0\0\0", "it is damaged"),
-            (&newer, "it has version 2"),
+            (&newer, "it has version 3"),
         ] {
             std::fs::write(path(replica), bad)?;
             fails(replica, 4, "state-damaged", said)?;
@@ -111,7 +109,7 @@ fn damaged_state() -> Result<()> {
         }
         // It cannot be applied with it, but what it says of a stop is heeded, and the file kept.
         replica.run(&["systemctl", "stop", "uptime-kuma"])?;
-        fails(replica, 4, "state-damaged", "it has version 2")?;
+        fails(replica, 4, "state-damaged", "it has version 3")?;
         assert_eq!((active()?.as_str(), std::fs::read(path(replica))?), ("active", newer));
         replica.kuma()?;
         // If it says nothing, a person may have stopped it.

@@ -336,7 +336,12 @@ pub fn open_database(machine: &Machine, statements: &[&str]) -> Result<()> {
 /// The digest of a host's configuration, by `export` of the live database; without settings, of which nobody takes
 /// any unless he says which.
 pub fn digest(machine: &Machine) -> Result<String> {
-    let mut configuration = dump::parse(machine.run(&["kuma-replicator", "export"])?.as_bytes())?.configuration;
+    digest_in(&machine.run(&["kuma-replicator", "export"])?)
+}
+
+/// The same of a dump.
+pub fn digest_in(dump: &str) -> Result<String> {
+    let mut configuration = dump::parse(dump.as_bytes())?.configuration;
     configuration.tables.retain(|table| table.spec.name != catalog::SETTING);
     Ok(Digest::of(&dump::body(&configuration)).to_string())
 }
