@@ -74,7 +74,7 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
     }
     check(&wanted, here).map_err(|error| match error.kind() {
         // The snapshot is not to be refused for it.
-        Kind::NoUser | Kind::Unwritable if check(main, here).is_ok() => {
+        Kind::NoUser | Kind::Unwritable if fitting(main, here, &[]).is_ok() => {
             let hint = "look at overrides and local-entities in the configuration, and at the users of this host";
             Error::new(Kind::Config, "what this replica wishes for cannot be applied").because(error).hint(hint)
         }

@@ -35,7 +35,7 @@ fn hold<S: proptest::strategy::Strategy + Clone>(cases: u32, extra: S, test: imp
 /// The same on a server that has what is here.
 fn hold_there<S: proptest::strategy::Strategy + Clone>(extra: S, test: impl Fn(&Server, &Fleet, S::Value)) {
     let servers = BOTH.map(Server::new);
-    hold(80, extra, |fleet, extra| {
+    hold(40, extra, |fleet, extra| {
         let server = &servers[usize::from(fleet.version == Version::Two)];
         server.fill(&fleet.here);
         test(server, fleet, extra);

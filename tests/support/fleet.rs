@@ -45,9 +45,11 @@ impl Server {
         Self { instance, database }
     }
 
-    /// What is there.
+    /// What is there, but for settings: these fleets have none in common.
     pub(crate) fn export(&self) -> Configuration {
-        self.database.export().unwrap().configuration
+        let mut configuration = self.database.export().unwrap().configuration;
+        configuration.tables.retain(|table| table.spec.name != catalog::SETTING);
+        configuration
     }
 
     /// Writes a plan, as an apply does while Uptime Kuma is stopped.
