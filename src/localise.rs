@@ -14,7 +14,7 @@ mod settings;
 
 use crate::config::{Alerts, Wishes};
 use crate::error::{Error, Kind, Result};
-use crate::model::configuration::{Configuration, Table};
+use crate::model::configuration::{Configuration, Table, upload_names};
 use crate::model::value::Value;
 use crate::model::{catalog, harm};
 
@@ -66,8 +66,7 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         label::add(&mut wanted, label, wishes.clean_status_pages, &mut notes);
     }
     // A page of this host may have a file of the same name.
-    let pages = wanted.tables.iter().filter(|it| it.spec.upload.is_some() && !alone.contains(it.spec.name)).cloned();
-    let files = Configuration { tables: pages.collect(), files: Vec::new() }.upload_names();
+    let files = upload_names(wanted.tables.iter().filter(|table| !alone.contains(table.spec.name)));
     wanted.files.retain(|file| files.binary_search(&file.name).is_ok());
     for table in &mut wanted.tables {
         table.sort();

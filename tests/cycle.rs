@@ -23,7 +23,7 @@ use kuma_replicator::model::manifest::FORMAT;
 use kuma_replicator::model::snapshot::SnapshotId;
 
 use support::generations::generation;
-use support::host::{End, FAULTS, Fault, World, main_id, settings};
+use support::host::{End, FAULTS, Fault, World, at_every_call, main_id, settings};
 use support::rows;
 
 fn replica() -> Settings {
@@ -148,26 +148,18 @@ fn check_after(world: &World, end: &End, ran: bool, id: &SnapshotId, context: &s
 fn an_apply_survives_a_fault_at_every_step() {
     let mut tried = 0;
     for ran in [true, false] {
-        for fault in FAULTS {
-            for at in 0.. {
-                let (mut world, id) = behind(ran);
-                world.faults = vec![(at, fault)];
-                let end = world.cycle(&replica());
-                if world.count <= at {
-                    break;
-                }
-                if world.fired == 0 {
-                    continue;
-                }
-                tried += 1;
-                let call = world.calls.last().cloned().unwrap_or_default();
-                let context = format!("{fault:?} at call {at}, ran {ran}, last call {call}, {end:?}");
+        let (ready, id) = behind(ran);
+        tried += at_every_call(
+            || ready.clone(),
+            |world| world.cycle(&replica()),
+            |mut world, end, _, context| {
+                let (id, context) = (id.clone(), format!("ran {ran}, {context}"));
                 if matches!(end, End::Done(_)) {
                     // What failed only helps later cycles: to see edits, and to do without the repository.
                     assert_eq!((applied(&world), &world.rows), (Some(id), &generation(1)), "{context}");
                     let forgot = world.state().replica.left.is_none();
                     assert_eq!(world.did("tell warning"), usize::from(!forgot), "{context}");
-                    continue;
+                    return;
                 }
                 assert!(!matches!(end, End::Done(_)), "{context}");
                 check_after(&world, &end, ran, &id, &context);
@@ -196,8 +188,8 @@ fn an_apply_survives_a_fault_at_every_step() {
                 let state = world.state();
                 assert_eq!((world.running, &world.rows, state.intent), (ran, &generation(1), None), "{context}");
                 assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "{context}");
-            }
-        }
+            },
+        );
     }
     assert!(tried > 100, "{tried} faults were tried");
 }

@@ -20,7 +20,7 @@ use kuma_replicator::model::dump;
 use kuma_replicator::plan::plan;
 
 use support::generations::generation;
-use support::host::{End, FAULTS, World, main_id, replica};
+use support::host::{End, World, at_every_call, main_id, replica};
 use support::rows::{i, t, table};
 
 /// `generation` with its tags renamed: a running server takes that up.
@@ -226,20 +226,16 @@ fn a_part_that_is_in_force_leaves_nothing_to_recover() {
 fn a_live_write_survives_a_fault_at_every_step() {
     let mut tried = 0;
     for poisoned in [false, true] {
-        for fault in FAULTS {
-            for at in 0.. {
-                let mut world = behind();
-                world.poison = poisoned.then(|| renamed(1, "live"));
-                world.faults = vec![(at, fault)];
-                let end = world.cycle(&replica(""));
-                if world.count <= at {
-                    break;
-                }
-                if world.fired == 0 {
-                    continue;
-                }
-                tried += 1;
-                let context = format!("{fault:?} at {at}, poisoned {poisoned}, {:?}, {end:?}", world.calls.last());
+        let prepare = || {
+            let mut world = behind();
+            world.poison = poisoned.then(|| renamed(1, "live"));
+            world
+        };
+        tried += at_every_call(
+            prepare,
+            |world| world.cycle(&replica("")),
+            |mut world, end, _, context| {
+                let context = format!("poisoned {poisoned}, {context}");
                 assert!([generation(1), renamed(1, "live")].contains(&world.rows), "B: {context}");
                 let brings_up = world.state().intent.is_some_and(|intent| intent.start);
                 assert!(world.running || matches!(end, End::Killed) && brings_up || poisoned, "A: {context}");
@@ -255,8 +251,8 @@ fn a_live_write_survives_a_fault_at_every_step() {
                 if !refused {
                     assert!(matches!(world.cycle(&replica("")), End::Done(Outcome::UpToDate)), "{context}");
                 }
-            }
-        }
+            },
+        );
     }
     assert!(tried > 100, "{tried} faults");
 }

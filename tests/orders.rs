@@ -19,7 +19,7 @@ use kuma_replicator::model::snapshot::SnapshotId;
 use kuma_replicator::model::state::{Hold, State};
 
 use support::generations::generation;
-use support::host::{End, FAULTS, Fault, World, main_id, settings};
+use support::host::{End, Fault, World, at_every_call, main_id, settings};
 
 /// A replica that has applied generation 1 of main b.
 fn following() -> (World, SnapshotId) {
@@ -147,23 +147,15 @@ fn a_restored_configuration_that_uptime_kuma_does_not_take_is_taken_back() {
 
 #[test]
 fn a_restore_survives_a_fault_at_every_step() {
-    let mut tried = 0;
-    for fault in FAULTS {
-        for at in 0.. {
-            let (mut world, first) = following();
-            world.offer(&generation(2), &main_id('b'), 1, 2);
-            let replica = settings(Role::Replica);
-            world.cycle(&replica);
-            world.faults = vec![(at, fault)];
-            let end = restore(&mut world, &Source::Snapshot(first));
-            if world.count <= at {
-                break;
-            }
-            if world.fired == 0 {
-                continue;
-            }
-            tried += 1;
-            let context = format!("{fault:?} at call {at}, {:?}, {end:?}", world.calls.last());
+    let (mut ready, first) = following();
+    ready.offer(&generation(2), &main_id('b'), 1, 2);
+    let replica = settings(Role::Replica);
+    ready.cycle(&replica);
+    let order = |world: &mut World| restore(world, &Source::Snapshot(first.clone()));
+    let tried = at_every_call(
+        || ready.clone(),
+        order,
+        |mut world, _, _, context| {
             let whole = |world: &World| world.rows == generation(1) || world.rows == generation(2);
             assert!(whole(&world), "{context}");
             // The next cycle starts what was left stopped, and undoes nothing: it is held, or has nothing to undo.
@@ -179,8 +171,8 @@ fn a_restore_survives_a_fault_at_every_step() {
             let last = world.cycle(&replica);
             assert!(matches!(last, End::Done(_)), "{context}: {last:?}");
             assert_eq!(world.rows, generation(2), "{context}");
-        }
-    }
+        },
+    );
     assert!(tried > 50, "{tried} faults were tried");
 }
 

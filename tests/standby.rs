@@ -18,7 +18,7 @@ use kuma_replicator::cycle::{self, Promotion, Switched};
 use kuma_replicator::error::Kind;
 
 use support::generations::{fleet, rename, table_of};
-use support::host::{End, FAULTS, Fault, World, eager, main_id};
+use support::host::{End, Fault, World, at_every_call, eager, main_id};
 
 fn silent() -> Settings {
     eager("alerts = \"none\"")
@@ -148,38 +148,25 @@ fn alerts_that_cannot_be_switched_say_so() {
 /// Whatever happens, the next cycle or the same order ends as ordered.
 #[test]
 fn a_switch_survives_a_fault_at_every_step() {
-    let mut tried = 0;
-    for fault in FAULTS {
-        for at in 0.. {
-            let mut world = standby();
-            world.faults = vec![(at, fault)];
-            let end = switch(&mut world, &silent(), Alerts::All);
-            if world.count <= at {
-                break;
+    let order = |world: &mut World| switch(world, &silent(), Alerts::All);
+    let tried = at_every_call(standby, order, |mut world, end, fault, context| {
+        let file = world.configuration.clone();
+        let settings = Settings::parse(&file, Path::new("config.toml")).unwrap();
+        if matches!(fault, Fault::KillBefore | Fault::KillAfter) || matches!(end, End::Failed(_)) {
+            let turned = settings.replica.wishes.alerts == Alerts::All;
+            for _ in 0..3 {
+                let next = world.cycle(&settings);
+                assert!(turned || next.up_to_date() || next.applied(), "{context}: {next:?}");
+                world.clock = world.clock.checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
             }
-            if world.fired == 0 {
-                continue;
-            }
-            tried += 1;
-            let context = format!("{fault:?} at {at}, {:?}, {end:?}", world.calls.last());
-            let file = world.configuration.clone();
-            let settings = Settings::parse(&file, Path::new("config.toml")).unwrap();
-            if matches!(fault, Fault::KillBefore | Fault::KillAfter) || matches!(end, End::Failed(_)) {
-                let turned = settings.replica.wishes.alerts == Alerts::All;
-                for _ in 0..3 {
-                    let next = world.cycle(&settings);
-                    assert!(turned || next.up_to_date() || next.applied(), "{context}: {next:?}");
-                    world.clock = world.clock.checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
-                }
-                let links = &table_of(&world.rows, "monitor_notification").rows;
-                assert_eq!(links.is_empty(), !turned, "{context}");
-            }
-            assert!(world.running, "{context}");
-            let settings = Settings::parse(&world.configuration, Path::new("config.toml")).unwrap();
-            assert!(matches!(switch(&mut world, &settings, Alerts::All), End::Done(_)), "{context}");
-            assert_eq!(world.rows, fleet(1), "{context}");
-            assert!(world.cycle(&eager("")).up_to_date(), "{context}");
+            let links = &table_of(&world.rows, "monitor_notification").rows;
+            assert_eq!(links.is_empty(), !turned, "{context}");
         }
-    }
+        assert!(world.running, "{context}");
+        let settings = Settings::parse(&world.configuration, Path::new("config.toml")).unwrap();
+        assert!(matches!(switch(&mut world, &settings, Alerts::All), End::Done(_)), "{context}");
+        assert_eq!(world.rows, fleet(1), "{context}");
+        assert!(world.cycle(&eager("")).up_to_date(), "{context}");
+    });
     assert!(tried > 40, "{tried} faults");
 }

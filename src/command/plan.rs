@@ -94,11 +94,10 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         Apply::Fetch(snapshot) => (snapshot, None),
     };
     let applies = again.as_ref().map_or(Ok(true), |again| again.applies(settings, &state.replica, snapshot))?;
-    let bytes = match cycle::kept(system, state, snapshot) {
-        Some(bytes) => bytes,
-        None => system.fetch(&snapshot.id).await?,
+    let Verified(dump) = match cycle::kept(system, state, snapshot) {
+        Some(verified) => verified,
+        None => cycle::verify(&system.fetch(&snapshot.id).await?, Some(snapshot))?,
     };
-    let Verified(dump) = cycle::verify(&bytes, Some(snapshot))?;
     let here = system.export().await?;
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         return Ok(document("held", reason).snapshot(snapshot));

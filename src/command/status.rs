@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::config::Settings;
-use crate::cycle::{Activity, verify};
+use crate::cycle::{Activity, Verified, in_force};
 use crate::decide;
 use crate::error::Result;
 use crate::host::instance::Instance;
@@ -48,9 +48,8 @@ async fn edits(
     directories: &Directories,
     applied: &Applied,
 ) -> Option<Plan> {
-    let dump = verify(&files::read_applied(&directories.state).ok().flatten()?, None).ok()?.0;
-    let main = (dump.manifest.digest == applied.digest).then_some(dump.configuration)?;
+    let Verified(dump) = in_force(&files::read_applied(&directories.state).ok().flatten()?, applied)?;
     let here = instance.database().await.ok()?.export().ok()?.configuration;
-    let wanted = localise::wanted(&main, &here, &settings.replica.wishes).ok()?;
+    let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.wishes).ok()?;
     Some(plan(&here, &wanted.configuration))
 }

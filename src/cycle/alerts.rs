@@ -7,15 +7,13 @@ use crate::error::{Error, Kind, Result};
 use crate::localise;
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
-use crate::model::digest::Digest;
-use crate::model::dump;
 use crate::model::state::{Applied, Left, State};
 use crate::plan::plan;
 
 use super::live::put_in_force;
 use super::replace::Goal;
 use super::role::begin;
-use super::{Event, Host, Verified, drift, verify};
+use super::{Event, Export, Host, Verified, drift, in_force, verify};
 
 /// What became of the alerts of this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
     let settings = host.set_alerts(alerts)?;
     let wishes = &settings.replica.wishes;
     let Some(applied) = state.replica.applied.clone() else { return Ok(Switched::Later) };
-    let Verified(dump) = in_force(host, &applied).await?;
+    let Verified(dump) = kept_or_fetched(host, &applied).await?;
     let here = host.export().await?;
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
         let what = "the alerts are switched in the configuration file, and not in Uptime Kuma yet";
@@ -62,14 +60,14 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
         state.intent = None;
     }
     // What was edited here by now is still an edit, and what this changed is none.
-    let Content { digest, schema } = drift::content(&here, wishes);
+    let Content { digest, schema } = drift::content(here.clone(), wishes);
     let untouched = state.replica.left.as_ref().is_none_or(|left| left.digest == digest && left.schema == schema);
     let left = match untouched {
         true => switched,
         false => localise::wanted(&dump.configuration, &here.configuration, wishes)?.configuration,
     };
-    let left = localise::managed(&left, wishes);
-    state.replica.left = Some(Left { digest: Digest::of(&dump::body(&left)), schema });
+    let Content { digest, .. } = drift::content(Export { configuration: left, ..here }, wishes);
+    state.replica.left = Some(Left { digest, schema });
     if state.replica.wishes == Some(before) {
         state.replica.wishes = Some(wishes.digest());
     }
@@ -79,9 +77,8 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
 }
 
 /// The dump of the snapshot in force: what is kept of it here, else from the repository.
-async fn in_force<H: Host>(host: &mut H, applied: &Applied) -> Result<Verified> {
-    let kept = host.applied().ok().flatten().and_then(|bytes| verify(&bytes, None).ok());
-    match kept.filter(|Verified(dump)| dump.manifest.digest == applied.digest) {
+async fn kept_or_fetched<H: Host>(host: &mut H, applied: &Applied) -> Result<Verified> {
+    match host.applied().ok().flatten().and_then(|bytes| in_force(&bytes, applied)) {
         Some(verified) => Ok(verified),
         None => verify(&host.fetch(&applied.snapshot).await?, None),
     }

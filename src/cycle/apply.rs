@@ -27,18 +27,18 @@ pub(super) async fn run<H: Host>(
     state: &mut State,
     orders: &Orders,
 ) -> Result<Outcome> {
-    let (snapshot, here, bytes, fetched) = match obtain(host, settings, state, orders).await? {
-        Obtained::Dump(snapshot, here, bytes) => (snapshot, here, bytes, true),
-        Obtained::Kept(snapshot, here, bytes) => (snapshot, here, bytes, false),
+    let (snapshot, here, Verified(dump), fetched) = match obtain(host, settings, state, orders).await? {
+        Obtained::Kept(snapshot, here, verified) => (snapshot, here, verified, None),
+        Obtained::Fetched(snapshot, here, bytes) => {
+            // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
+            let verified = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
+                refuse(host, state, Some(&snapshot.id), error);
+            })?;
+            host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
+            (snapshot, here, verified, Some(bytes))
+        }
         Obtained::Nothing(outcome) => return Ok(outcome),
     };
-    // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
-    let Verified(dump) = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
-        refuse(host, state, Some(&snapshot.id), error);
-    })?;
-    if fetched {
-        host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
-    }
     let policy = settings.replica.schema;
     if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, policy) {
         let schema = here.schema.fingerprint();
@@ -96,8 +96,8 @@ pub(super) async fn run<H: Host>(
     state.replica.restored = None;
     state.replica.waiting = None;
     let written = size != Size::default();
-    drift::remember(host, state, wishes, (!written).then_some(&here)).await;
-    if fetched {
+    drift::remember(host, state, wishes, (!written).then_some(here)).await;
+    if let Some(bytes) = fetched {
         keep(host, &bytes);
     }
     // Without them it is not what this replica wishes for.
@@ -169,6 +169,13 @@ fn keep<H: Host>(host: &mut H, dump: &[u8]) {
         let text = format!("the snapshot in force is not kept here: {}", error.chain());
         host.tell(&Event::Warning { text });
     }
+}
+
+/// What is kept of the snapshot in force, if `bytes` are that. One that is damaged, or another's, is no more than a copy.
+pub fn in_force(bytes: &[u8], applied: &Applied) -> Option<Verified> {
+    let verified = verify(bytes, None).ok()?;
+    let manifest = &verified.0.manifest;
+    (manifest.digest == applied.digest && manifest.place.as_ref() == Some(&applied.place)).then_some(verified)
 }
 
 /// Proves that `bytes` are a dump that may be applied, and, if they come from `snapshot`, the one that

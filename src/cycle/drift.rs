@@ -41,7 +41,7 @@ impl Again {
             return Ok(Self::Boot);
         }
         let Content { digest, schema } = match host.export().await {
-            Ok(export) => content(&export, &settings.replica.wishes),
+            Ok(export) => content(export, &settings.replica.wishes),
             // Uptime Kuma migrates, say: there is time in the next cycle.
             Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(Self::Unknown),
             Err(error) => return Err(error),
@@ -100,18 +100,18 @@ pub(super) async fn calls_for_apply<H: Host>(
 
 /// Remembers what an apply has left: what was there before, if it wrote nothing; else what is there once Uptime Kuma
 /// runs with it, as that completes some rows at its start.
-pub(super) async fn remember<H: Host>(host: &mut H, state: &mut State, wishes: &Wishes, unwritten: Option<&Export>) {
+pub(super) async fn remember<H: Host>(host: &mut H, state: &mut State, wishes: &Wishes, unwritten: Option<Export>) {
     let content = match unwritten {
         Some(export) => Some(content(export, wishes)),
         // What cannot be read now is taken as it is in the next cycle.
-        None => host.export().await.ok().map(|export| content(&export, wishes)),
+        None => host.export().await.ok().map(|export| content(export, wishes)),
     };
     state.replica.left = content.map(|Content { digest, schema }| Left { digest, schema });
     state.replica.drift = None;
 }
 
 /// What of an export is replicated to a host with these wishes.
-pub(super) fn content(export: &Export, wishes: &Wishes) -> Content {
-    let digest = Digest::of(&dump::body(&localise::managed(&export.configuration, wishes)));
+pub(super) fn content(export: Export, wishes: &Wishes) -> Content {
+    let digest = Digest::of(&dump::body(&localise::managed(export.configuration, wishes)));
     Content { digest, schema: export.schema.fingerprint() }
 }

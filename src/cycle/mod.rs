@@ -29,7 +29,7 @@ use crate::model::state::{LastCycle, State};
 use crate::plan::Plan;
 
 pub use alerts::{Switched, alerts};
-pub use apply::{Verified, verify};
+pub use apply::{Verified, in_force, verify};
 pub use drift::Again;
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use live::{MAX_LIVE_ROWS, needs_restart};

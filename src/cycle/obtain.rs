@@ -6,17 +6,17 @@ use crate::config::Settings;
 use crate::decide::{self, Apply};
 use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::{Snapshot, SnapshotId};
-use crate::model::state::State;
+use crate::model::state::{Applied, State};
 
-use super::{Event, Export, Host, Orders, Outcome, deferred, drift, held, tell_stray, verify};
+use super::{Event, Export, Host, Orders, Outcome, Verified, deferred, drift, held, in_force, tell_stray};
 
 /// What a look and what follows from it bring.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Obtained {
     /// A snapshot that is to be applied, what is here, and the dump, which is not verified yet.
-    Dump(Snapshot, Export, Vec<u8>),
+    Fetched(Snapshot, Export, Vec<u8>),
     /// The same of the snapshot in force, whose dump is kept here.
-    Kept(Snapshot, Export, Vec<u8>),
+    Kept(Snapshot, Export, Verified),
     /// There is nothing to apply.
     Nothing(Outcome),
 }
@@ -57,11 +57,11 @@ pub(super) async fn obtain<H: Host>(
             return Ok(Obtained::Nothing(held(host, state, reason)));
         }
         host.check_interrupted()?;
-        if let Some(bytes) = kept(host, state, &snapshot) {
-            return Ok(Obtained::Kept(snapshot, here, bytes));
+        if let Some(verified) = kept(host, state, &snapshot) {
+            return Ok(Obtained::Kept(snapshot, here, verified));
         }
         match host.fetch(&snapshot.id).await {
-            Ok(bytes) => return Ok(Obtained::Dump(snapshot, here, bytes)),
+            Ok(bytes) => return Ok(Obtained::Fetched(snapshot, here, bytes)),
             Err(error) if lost.is_none() && matches!(error.kind(), Kind::SnapshotGone | Kind::SnapshotDamaged) => {
                 lost = Some((snapshot.id, error));
             }
@@ -110,10 +110,11 @@ pub(super) fn resting<H: Host>(host: &H, settings: &Settings, state: &State) -> 
 }
 
 /// The dump of `snapshot`, if it is in force, and kept here.
-pub fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Vec<u8>> {
-    state.replica.applied.as_ref().filter(|applied| applied.digest == snapshot.label.digest)?;
-    // One that cannot be read, or is damaged, or another's, is fetched: the file is no more than a copy.
-    host.applied().ok().flatten().filter(|bytes| verify(bytes, Some(snapshot)).is_ok())
+pub fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Verified> {
+    let same = |applied: &&Applied| applied.digest == snapshot.label.digest && applied.place == snapshot.label.place;
+    let applied = state.replica.applied.as_ref().filter(same)?;
+    let kept = in_force(&host.applied().ok().flatten()?, applied);
+    kept.filter(|Verified(dump)| dump.manifest.fingerprint == snapshot.label.schema)
 }
 
 /// Traces that a person has a snapshot tried again, and what had kept it from that.

@@ -25,7 +25,7 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
     }
     let mut excluded: BTreeSet<Value> = BTreeSet::new();
     let Some(table) = wanted.table(catalog::MONITOR) else { return Ok(()) };
-    let mut add = |what: String, found: Vec<Value>| {
+    let mut add = |what: String, found: BTreeSet<Value>| {
         notes.push(Note::matched(format!("excluded by {what}"), found.len(), "monitors"));
         excluded.extend(found);
     };
@@ -33,7 +33,7 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
         add(format!("tag {tag}"), tagged(wanted, tag));
     }
     let (name, kind) = (table.position(NAME), table.position(catalog::TYPE));
-    let ids = |fits: &dyn Fn(&str, &str) -> bool| -> Vec<Value> {
+    let ids = |fits: &dyn Fn(&str, &str) -> bool| -> BTreeSet<Value> {
         let fitting = table.rows.iter().filter(|row| fits(text(row, name), text(row, kind)));
         fitting.map(|row| table.value(row, catalog::ID).clone()).collect()
     };
@@ -49,9 +49,7 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
         let found = ids(&|name, kind| kind == GROUP && matching.matches(name));
         add(format!("group {pattern}"), within(table, found));
     }
-    let excluded = within(table, excluded.into_iter().collect());
-    let all = table.rows.len();
-    let excluded: BTreeSet<Value> = excluded.into_iter().collect();
+    let (excluded, all) = (within(table, excluded), table.rows.len());
     if !excluded.is_empty() && excluded.len() == all {
         let what = format!("replica.exclude leaves none of the {all} monitors that the main has");
         let hint = "take a pattern out; to leave the monitors of this host alone, exclude the table \"monitor\"";
@@ -73,29 +71,26 @@ fn text(row: &[Value], at: Option<usize>) -> &str {
 /// The column with what people call a row.
 const NAME: &str = "name";
 
-fn tagged(main: &Configuration, tag: &str) -> Vec<Value> {
-    let (Some(tags), Some(links)) = (main.table("tag"), main.table("monitor_tag")) else { return Vec::new() };
+fn tagged(main: &Configuration, tag: &str) -> BTreeSet<Value> {
+    let (Some(tags), Some(links)) = (main.table("tag"), main.table("monitor_tag")) else { return BTreeSet::new() };
     let named = tags.rows.iter().filter(|row| tags.value(row, NAME).as_text() == Some(tag));
     let named: BTreeSet<&Value> = named.map(|row| tags.value(row, catalog::ID)).collect();
     let links = links.rows.iter().map(|row| (links.value(row, "tag_id"), links.value(row, "monitor_id")));
-    let found: BTreeSet<&Value> = links.filter(|(tag, _)| named.contains(tag)).map(|(_, monitor)| monitor).collect();
-    found.into_iter().cloned().collect()
+    links.filter(|(tag, _)| named.contains(tag)).map(|(_, monitor)| monitor.clone()).collect()
 }
 
 /// These monitors, and all in the groups among them.
-fn within(monitors: &Table, mut found: Vec<Value>) -> Vec<Value> {
+fn within(monitors: &Table, mut found: BTreeSet<Value>) -> BTreeSet<Value> {
     let (Some(id), Some(parent)) = (monitors.position(catalog::ID), monitors.position(catalog::PARENT)) else {
         return found;
     };
-    let mut known: BTreeSet<Value> = found.iter().cloned().collect();
     loop {
         let inside = monitors.rows.iter().filter_map(|row| Some((row.get(id)?, row.get(parent)?)));
-        let inside = inside.filter(|(id, parent)| known.contains(parent) && !known.contains(id));
+        let inside = inside.filter(|(id, parent)| found.contains(parent) && !found.contains(id));
         let more: Vec<Value> = inside.map(|(id, _)| id.clone()).collect();
         if more.is_empty() {
             return found;
         }
-        known.extend(more.iter().cloned());
         found.extend(more);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Values, Wishes};
+use crate::config::Wishes;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 use crate::model::configuration::{Configuration, Row, Table};
@@ -34,17 +34,14 @@ pub(super) fn keep(
                 moved = users(table, own)?;
                 notes.push(Note::new("users: this host's own"));
             }
-        } else if wishes.local_entities.values(table.spec.name) == Values::Keep {
-            let rows = by_id(own);
+        } else if scope::own_values(wishes, table.spec.name) {
+            let (rows, id) = (by_id(own), table.identity());
             let mut count = 0;
-            for at in 0..table.rows.len() {
-                let Some(row) = table.rows.get(at) else { continue };
-                if let Some(row) = rows.get(table.value(row, catalog::ID)) {
-                    let mut kept = projected(own, row, &table.columns);
-                    follow(&moved, &table.columns, &mut kept);
-                    table.rows.splice(at..=at, [kept]);
-                    count += 1;
-                }
+            for row in &mut table.rows {
+                let Some(mine) = id.and_then(|id| rows.get(row.get(id)?)) else { continue };
+                *row = projected(own, mine, &table.columns);
+                follow(&moved, &table.columns, row);
+                count += 1;
             }
             notes.push(Note::new(format!("kept: {count} rows of {}", table.spec.name)));
         }

@@ -56,16 +56,19 @@ pub(super) fn own_users(wishes: &Wishes) -> bool {
     wishes.local_entities.user == Values::Keep || wishes.excluded().any(|table| table == catalog::USER)
 }
 
-/// What of the configuration here would be overwritten: only a change in it is an edit that matters.
-pub fn managed(here: &Configuration, wishes: &Wishes) -> Configuration {
+/// Whether the rows of a table have values of this host.
+pub(super) fn own_values(wishes: &Wishes, table: &str) -> bool {
+    wishes.local_entities.values(table) == Values::Keep || (table == catalog::USER && own_users(wishes))
+}
+
+/// What of the configuration `here` would be overwritten: only a change in it is an edit that matters.
+pub fn managed(here: Configuration, wishes: &Wishes) -> Configuration {
     let alone = left_alone(wishes);
-    let taken = here.tables.iter().filter(|table| !alone.contains(table.spec.name));
-    let mut managed = Configuration { tables: taken.cloned().collect(), files: here.files.clone() };
+    let mut managed = here;
+    managed.tables.retain(|table| !alone.contains(table.spec.name));
     settings::limit(&mut managed, &wishes.settings);
     for table in &mut managed.tables {
-        let name = table.spec.name;
-        let own =
-            if name == catalog::USER { own_users(wishes) } else { wishes.local_entities.values(name) == Values::Keep };
+        let own = own_values(wishes, table.spec.name);
         let own_columns: Vec<&str> = references::own_columns(table.spec, &alone).collect();
         if own {
             *table = table.limited_to(&[catalog::ID.to_owned()]);

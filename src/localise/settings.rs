@@ -7,17 +7,12 @@ use crate::model::configuration::{Configuration, Row, Table};
 /// over. One that the main does not have is none here either, so that its default counts. Without any key, or
 /// without settings of the main (dump format 1), nothing is wanted of the table.
 pub(super) fn follow(wanted: &mut Configuration, here: &Configuration, keys: &[String]) {
-    if keys.is_empty() {
-        wanted.tables.retain(|table| table.spec.name != catalog::SETTING);
-    }
-    let Some(settings) = wanted.tables.iter_mut().find(|table| table.spec.name == catalog::SETTING) else { return };
-    let mut rows = std::mem::take(&mut settings.rows);
-    rows.retain(|row| listed(settings, row, keys));
+    limit(wanted, keys);
+    let Some(settings) = wanted.table_mut(catalog::SETTING) else { return };
     if let Some(here) = here.table(catalog::SETTING) {
         let here = here.limited_to(&settings.columns);
-        rows.extend(here.rows.iter().filter(|row| !listed(&here, row, keys)).cloned());
+        settings.rows.extend(here.rows.iter().filter(|row| !listed(&here, row, keys)).cloned());
     }
-    settings.rows = rows;
     settings.sort();
 }
 

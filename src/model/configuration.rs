@@ -120,15 +120,19 @@ impl Configuration {
 
     /// Names of the uploaded files that rows refer to, sorted, each once.
     pub fn upload_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .tables
-            .iter()
-            .filter_map(|table| Some((table, table.position(table.spec.upload?)?)))
-            .flat_map(|(table, at)| table.rows.iter().filter_map(move |row| row.get(at)))
-            .filter_map(|value| catalog::upload_name(value.as_text()?).map(str::to_owned))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        upload_names(&self.tables)
     }
+}
+
+/// Names of the uploaded files that rows of `tables` refer to, sorted, each once.
+pub fn upload_names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> Vec<String> {
+    let mut names: Vec<String> = tables
+        .into_iter()
+        .filter_map(|table| Some((table, table.position(table.spec.upload?)?)))
+        .flat_map(|(table, at)| table.rows.iter().filter_map(move |row| row.get(at)))
+        .filter_map(|value| catalog::upload_name(value.as_text()?).map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

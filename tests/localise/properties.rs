@@ -245,7 +245,7 @@ fn an_edit_matters_if_it_would_be_overwritten() {
     let place = (any::<Index>(), any::<Index>(), any::<Index>());
     hold(400, place, |fleet, (table, row, column)| {
         let Some(mut here) = wanted(fleet, &fleet.here) else { return };
-        let before = localise::managed(&here, &fleet.wishes);
+        let before = localise::managed(here.clone(), &fleet.wishes);
         let want = here.clone();
         let filled: Vec<usize> = (0..here.tables.len()).filter(|&at| !here.tables[at].rows.is_empty()).collect();
         let edited = &mut here.tables[filled[table.index(filled.len())]];
@@ -260,7 +260,7 @@ fn an_edit_matters_if_it_would_be_overwritten() {
         let own = own(&fleet.wishes, table, &column);
         let kept = kept(&fleet.wishes, table) && column != "id";
         let managed = !alone(&fleet.wishes).contains(table) && !kept && !own;
-        assert_eq!(localise::managed(&here, &fleet.wishes) != before, managed, "{table}.{column}");
+        assert_eq!(localise::managed(here.clone(), &fleet.wishes) != before, managed, "{table}.{column}");
         if ["id", "created_date"].contains(&column.as_str()) {
             // Another row is no edit of this one.
             return;

@@ -4,7 +4,7 @@
 //! an intent on disk, writing to a database that runs or is not claimed, starting while it is claimed.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
@@ -292,6 +292,33 @@ impl World {
             }
         }
     }
+}
+
+/// Gives `order` to what `prepare` makes, with something going wrong at each call in turn, in each way. `then` sees
+/// every world that was struck, how the order ended, and what was done to it. Returns how many there were.
+pub(crate) fn at_every_call<E: Debug>(
+    prepare: impl Fn() -> World,
+    order: impl Fn(&mut World) -> E,
+    mut then: impl FnMut(World, E, Fault, &str),
+) -> usize {
+    let mut struck = 0;
+    for fault in FAULTS {
+        for at in 0.. {
+            let mut world = prepare();
+            world.faults = vec![(at, fault)];
+            let end = order(&mut world);
+            if world.count <= at {
+                break;
+            }
+            // Not every call can fail in every way.
+            if world.fired > 0 {
+                struck += 1;
+                let context = format!("{fault:?} at call {at}, {:?}, {end:?}", world.calls.last());
+                then(world, end, fault, &context);
+            }
+        }
+    }
+    struck
 }
 
 /// What a host of this role is configured to do; tests have no time to lose between two restarts.

@@ -46,9 +46,6 @@ impl Database {
             return Err(Error::new(Kind::DatabaseBusy, what).hint("the next cycle plans anew"));
         }
         write::write(&connection, plan, &wanted, History::Untouched)?;
-        connection.execute_batch("COMMIT").map_err(|error| self.failed("commit", error))?;
-        // From here on the new rows are in force, whatever else goes wrong.
-        let closed = connection.close().map_err(|(_, error)| self.failed("close", error));
-        Ok([staged.put_in_place(), closed].into_iter().filter_map(|done| Some(done.err()?.chain())).collect())
+        self.commit(connection, staged)
     }
 }

@@ -1,6 +1,7 @@
 //! Uptime Kuma's SQLite database: opening it, proving that nobody has it open, and what its errors mean.
 //!
-//! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`], writing under a running server in [`live`]. Nothing here knows why rows are read or written.
+//! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`], writing under a
+//! running server in [`live`]. Nothing here knows why rows are read or written.
 
 mod history;
 mod live;
@@ -19,7 +20,7 @@ use crate::model::configuration::Configuration;
 use crate::plan::Plan;
 
 use super::files::check_room;
-use super::uploads::Uploads;
+use super::uploads::{Staged, Uploads};
 
 type Sql<T> = rusqlite::Result<T>;
 
@@ -231,6 +232,14 @@ impl Database {
         Ok(connection)
     }
 
+    /// Commits, closes, and gives `staged` their names. Returns what did not work after the commit.
+    fn commit(&self, connection: Connection, staged: Staged) -> Result<Vec<String>> {
+        connection.execute_batch("COMMIT").map_err(|error| self.failed("commit", error))?;
+        // From here on the new rows are in force, whatever else goes wrong.
+        let closed = connection.close().map_err(|(_, error)| self.failed("close", error));
+        Ok([staged.put_in_place(), closed].into_iter().filter_map(|done| Some(done.err()?.chain())).collect())
+    }
+
     fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
         let full = if is_no_room(&error) { ": the disk is full" } else { "" };
         let what = format!("{doing} database {}{full}", self.path.display());
@@ -256,10 +265,7 @@ impl Claim {
     pub fn write(self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
         write::write(&self.connection, plan, wanted, history)?;
         let staged = self.database.uploads().stage(&plan.files)?;
-        self.connection.execute_batch("COMMIT").map_err(|error| self.database.failed("commit", error))?;
-        // From here on the new rows are in force, whatever else goes wrong.
-        let closed = self.connection.close().map_err(|(_, error)| self.database.failed("close", error));
-        Ok([staged.put_in_place(), closed].into_iter().filter_map(|done| Some(done.err()?.chain())).collect())
+        self.database.commit(self.connection, staged)
     }
 }
 

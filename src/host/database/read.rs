@@ -71,12 +71,7 @@ pub(super) fn tables_like(connection: &Connection, like: &Configuration) -> Sql<
     Ok(tables)
 }
 
-/// The schema of the database.
-pub(super) fn current_schema(connection: &Connection) -> Sql<Schema> {
-    schema(connection, &table_names(connection)?)
-}
-
-/// The same of a database that may hold anything; or which limit it breaks.
+/// The replicated rows of all tables of a database that may hold anything; or which limit it breaks.
 fn read_limited(connection: &Connection) -> Sql<std::result::Result<Vec<Table>, String>> {
     let mut tally = Tally::default();
     let mut tables = Vec::new();
@@ -166,6 +161,11 @@ pub(super) fn table_names(connection: &Connection) -> Sql<BTreeSet<String>> {
 pub(super) fn unknown_tables(connection: &Connection) -> Sql<Vec<String>> {
     let known = |name: &str| catalog::find(name).is_some() || catalog::LOCAL.contains(&name);
     Ok(table_names(connection)?.into_iter().filter(|name| !known(name)).collect())
+}
+
+/// The schema of the database.
+pub(super) fn current_schema(connection: &Connection) -> Sql<Schema> {
+    schema(connection, &table_names(connection)?)
 }
 
 fn schema(connection: &Connection, tables: &BTreeSet<String>) -> Sql<Schema> {
