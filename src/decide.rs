@@ -1,8 +1,8 @@
 //! Whether to go on: from what is newest, what is remembered and what is configured. Each function
 //! gives a decision or says why not; none of them does anything.
 
+mod fencing;
 mod guard;
-mod reign;
 mod versions;
 
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::model::manifest::Place;
 use crate::model::snapshot::{Listing, Snapshot};
 use crate::model::state::{Hold, LastCycle, MainState, Published, Refused, ReplicaState, Setback, State};
 
-pub use reign::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
-use reign::{fenced, forgetful, unknown_rows};
+pub use fencing::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
+use fencing::{fenced, has_lost_state, unknown_rows};
 
 pub use guard::{first_contact, shrink};
 pub use versions::{schema_gate, still_held, unwritable};
@@ -64,24 +64,24 @@ pub fn publish<'a>(listing: &'a Listing, main: &MainState, content: Content) -> 
         let sequence = sequence.max(last).saturating_add(1);
         Publish::At(Place { main: main.id.clone(), epoch: main.epoch, sequence })
     };
-    let (epoch, sequence) = listing.newest().first().map_or((0, 0), |newest| newest.label.place.order());
+    let (epoch, sequence) = listing.newest().first().map_or((0, 0), |newest| newest.tags.place.order());
     if epoch < main.epoch {
         // This host was promoted, or the repository has lost what it had. The next snapshot ends the epoch before,
         // whatever stands there, and also if the rows are the same.
         return Ok(after(sequence));
     }
     let Some(newest) = single_newest(listing)? else { return Ok(after(0)) };
-    let place = &newest.label.place;
+    let place = &newest.tags.place;
     if place.epoch > main.epoch || place.main != main.id {
         return Err(fenced(newest, &main.id));
     }
     let begun = main.publishing.as_ref().map(|attempt| (attempt.sequence, attempt.digest));
-    let found = Some((place.sequence, newest.label.digest));
+    let found = Some((place.sequence, newest.tags.digest));
     let Content { digest, schema } = content;
-    if newest.label.digest == digest && newest.label.schema == schema && newest.label.readable() {
+    if newest.tags.digest == digest && newest.tags.schema == schema && newest.tags.readable() {
         return Ok(Publish::AlreadyThere(newest));
     }
-    if forgetful(main) && newest.label.digest != digest {
+    if has_lost_state(main) && newest.tags.digest != digest {
         // Edits since then, an old backup and a clone look alike from here.
         return Err(unknown_rows(newest, &main.id));
     }
@@ -109,7 +109,7 @@ pub enum Apply<'a> {
 /// What a replica does with what a look found.
 ///
 /// # Errors
-/// [`Kind::SnapshotRefused`], [`Kind::Fenced`] or [`Kind::OutOfOrder`].
+/// [`Kind::SnapshotRejected`], [`Kind::Fenced`] or [`Kind::OutOfOrder`].
 pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'a>> {
     let Some(newest) = single_newest(listing)? else {
         return match &replica.applied {
@@ -121,9 +121,9 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
         };
     };
     if let Some(applied) = &replica.applied {
-        let (old, new) = (&applied.place, &newest.label.place);
+        let (old, new) = (&applied.place, &newest.tags.place);
         // The same dump may stand under another id: copied to another repository, tagged, published twice.
-        let same = applied.snapshot.same(&newest.id) || (old == new && applied.digest == newest.label.digest);
+        let same = applied.snapshot.same(&newest.id) || (old == new && applied.digest == newest.tags.digest);
         if same && replica.restored.is_none() {
             return Ok(Apply::UpToDate(newest));
         }
@@ -155,19 +155,19 @@ pub fn apply<'a>(listing: &'a Listing, replica: &ReplicaState) -> Result<Apply<'
         }
     }
     not_refused(replica, newest)?;
-    Ok(if newest.label.readable() { Apply::Fetch(newest) } else { Apply::Unreadable(newest) })
+    Ok(if newest.tags.readable() { Apply::Fetch(newest) } else { Apply::Unreadable(newest) })
 }
 
 /// Whether `snapshot` may be tried.
 ///
 /// # Errors
-/// [`Kind::SnapshotRefused`], with the reason of the attempt.
+/// [`Kind::SnapshotRejected`], with the reason of the attempt.
 pub fn not_refused(replica: &ReplicaState, snapshot: &Snapshot) -> Result<()> {
     match replica.refused.as_ref().filter(|refused| refused.snapshot.same(&snapshot.id)) {
         None => Ok(()),
         Some(Refused { at, reason, .. }) => {
             let what = format!("snapshot {} is refused since {at}: {reason}", snapshot.id.short());
-            Err(Error::new(Kind::SnapshotRefused, what))
+            Err(Error::new(Kind::SnapshotRejected, what))
         }
     }
 }
@@ -224,7 +224,7 @@ pub fn alarm(state: &State, now: Timestamp, overdue_after: Duration) -> Result<(
 /// wait is one minute, each further one twice as long, the longest an hour.
 ///
 /// # Errors
-/// [`Kind::Postponed`], with the reason of the last attempt.
+/// [`Kind::Backoff`], with the reason of the last attempt.
 pub fn postponed(setback: Option<&Setback>, snapshot: &Snapshot, now: Timestamp) -> Result<()> {
     let Some(setback) = setback.filter(|setback| setback.snapshot.same(&snapshot.id)) else { return Ok(()) };
     let minutes = 1_i64 << setback.attempts.saturating_sub(1).min(6);
@@ -241,7 +241,7 @@ pub fn postponed(setback: Option<&Setback>, snapshot: &Snapshot, now: Timestamp)
         setback.attempts,
         setback.reason
     );
-    Err(Error::new(Kind::Postponed, what))
+    Err(Error::new(Kind::Backoff, what))
 }
 
 /// Until when Uptime Kuma is left alone, if it was stopped for an apply less than `interval` ago. Changes of the
@@ -257,7 +257,7 @@ pub fn resting(stopped: Option<Timestamp>, now: Timestamp, interval: Duration) -
 fn single_newest(listing: &Listing) -> Result<Option<&Snapshot>> {
     let newest = listing.newest();
     let Some(first) = newest.first() else { return Ok(None) };
-    if let Some(other) = newest.iter().find(|other| other.label != first.label) {
+    if let Some(other) = newest.iter().find(|other| other.tags != first.tags) {
         return Err(Error::new(
             Kind::OutOfOrder,
             format!(
@@ -266,11 +266,11 @@ fn single_newest(listing: &Listing) -> Result<Option<&Snapshot>> {
                 first.host,
                 other.id.short(),
                 other.host,
-                first.label.place.epoch,
-                first.label.place.sequence
+                first.tags.place.epoch,
+                first.tags.place.sequence
             ),
         )
-        .hint(
+        .with_hint(
             "run kuma-replicator promote --as-is on the host that is to be the main, then kuma-replicator demote on the \
              other one",
         ));

@@ -44,7 +44,7 @@ kinds! {
     /// The rows could not be written or did not read back as wanted; nothing was changed.
     WriteFailed "write-failed" RolledBack "nothing was changed; read the cause, then run kuma-replicator plan";
     /// Uptime Kuma did not come back, not even with the previous configuration.
-    WayBackFailed "way-back-failed" NeedsPerson "start Uptime Kuma by hand; the previous configuration is in previous.dump in the state directory";
+    RollbackFailed "rollback-failed" NeedsPerson "start Uptime Kuma by hand; the previous configuration is in previous.dump in the state directory";
     /// Another main publishes into the same repository.
     Fenced "fenced" NeedsPerson "run kuma-replicator demote on the host that is not to be the main, or kuma-replicator promote on the one that is";
     /// The newest snapshot is older than the one applied last, or two claim the same place.
@@ -62,7 +62,7 @@ kinds! {
     /// The snapshot was removed from the repository before it was fetched.
     SnapshotGone "snapshot-gone" TryAgain "the next cycle looks again";
     /// A snapshot that Uptime Kuma did not start with once.
-    SnapshotRefused "snapshot-refused" Refused "correct the configuration on the main; its next snapshot will be tried. If the cause was on this host and is gone: kuma-replicator run --retry";
+    SnapshotRejected "snapshot-rejected" Refused "correct the configuration on the main; its next snapshot will be tried. If the cause was on this host and is gone: kuma-replicator run --retry";
     /// Rows that break a rule of the database here: a constraint, or a reference to nothing.
     Unwritable "unwritable" Refused "nothing was changed; correct the named row on the main";
     /// The dump format is newer than this program.
@@ -82,7 +82,7 @@ kinds! {
     /// Another cycle or command is at work on this host.
     AlreadyRunning "already-running" TryAgain "wait for it to end: systemctl status kuma-replicator";
     /// An apply failed after Uptime Kuma was stopped, and the snapshot waits before it is tried again.
-    Postponed "postponed" TryAgain "remove the cause; it is tried again by itself, or at once with kuma-replicator run --retry";
+    Backoff "backoff" TryAgain "remove the cause; it is tried again by itself, or at once with kuma-replicator run --retry";
     /// The repository did not answer.
     RepositoryUnreachable "repository-unreachable" TryAgain "check network, name resolution, clock and the address; the next cycle tries again";
     /// Another restic holds an exclusive lock.
@@ -180,7 +180,7 @@ impl Error {
 
     /// Replaces the kind's own hint by a more exact one.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -209,7 +209,7 @@ impl Error {
     }
 
     /// What to do next.
-    pub fn advice(&self) -> &str {
+    pub fn hint(&self) -> &str {
         self.hint.as_deref().unwrap_or(self.kind.hint())
     }
 
@@ -237,7 +237,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}; {}]", self.chain(), self.kind.name(), self.advice())
+        write!(f, "{} [{}; {}]", self.chain(), self.kind.name(), self.hint())
     }
 }
 

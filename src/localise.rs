@@ -12,11 +12,11 @@ mod references;
 mod scope;
 mod settings;
 
-use crate::config::{Alerts, Wishes};
+use crate::config::{Alerts, Customization};
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::{Configuration, Table, upload_names};
 use crate::model::value::Value;
-use crate::model::{catalog, harm};
+use crate::model::{catalog, sanity};
 
 pub use note::Note;
 pub use scope::{Part, managed, only, parts};
@@ -30,23 +30,23 @@ pub struct Localised {
     pub notes: Vec<Note>,
 }
 
-/// The configuration a replica is to have: that of the main, as far as `wishes` take it over.
+/// The configuration a replica is to have: that of the main, as far as `customization` take it over.
 ///
 /// # Errors
-/// [`Kind::Config`] if the wishes do not fit what the main has, and those of [`fitting`].
-pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Result<Localised> {
-    let alone = scope::left_alone(wishes);
-    scope::check(wishes, &alone)?;
+/// [`Kind::Config`] if the customization do not fit what the main has, and those of [`fitting`].
+pub fn wanted(main: &Configuration, here: &Configuration, customization: &Customization) -> Result<Localised> {
+    let alone = scope::left_alone(customization);
+    scope::check(customization, &alone)?;
     let mut wanted = main.clone();
-    settings::follow(&mut wanted, here, &wishes.settings);
+    settings::follow(&mut wanted, here, &customization.settings);
     let mut notes = Vec::new();
-    exclude::monitors(&mut wanted, &wishes.exclude, &mut notes)?;
+    exclude::monitors(&mut wanted, &customization.exclude, &mut notes)?;
     references::keep_own(&mut wanted, here, &alone);
     if !alone.contains(catalog::MONITOR) {
-        pause(&mut wanted, &wishes.paused_types, &mut notes);
+        pause(&mut wanted, &customization.paused_types, &mut notes);
     }
-    overrides::set(&mut wanted, &wishes.overrides, &mut notes)?;
-    if wishes.alerts == Alerts::None
+    overrides::set(&mut wanted, &customization.overrides, &mut notes)?;
+    if customization.alerts == Alerts::None
         && let Some(links) = wanted.table_mut(catalog::MONITOR_NOTIFICATION)
     {
         links.rows.clear();
@@ -58,12 +58,12 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         }
         notes.push(Note::new(format!("left alone: {}", table.spec.name)));
     }
-    local_entities::keep(&mut wanted, here, wishes, &alone, &mut notes)?;
-    overrides::check(&wanted, &wishes.overrides)?;
+    local_entities::keep(&mut wanted, here, customization, &alone, &mut notes)?;
+    overrides::check(&wanted, &customization.overrides)?;
     references::mend(&mut wanted, main, here, |table| alone.contains(table));
     // After all that goes by the main's names, and by which monitors are on pages here.
-    if let Some(label) = &wishes.label {
-        label::add(&mut wanted, label, wishes.clean_status_pages, &mut notes);
+    if let Some(label) = &customization.label {
+        label::add(&mut wanted, label, customization.clean_status_pages, &mut notes);
     }
     // A page of this host may have a file of the same name.
     let files = upload_names(wanted.tables.iter().filter(|table| !alone.contains(table.spec.name)));
@@ -75,7 +75,9 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
         // The snapshot is not to be refused for it.
         Kind::NoUser | Kind::Unwritable if fitting(main, here, &[]).is_ok() => {
             let hint = "look at overrides and local-entities in the configuration, and at the users of this host";
-            Error::new(Kind::Config, "what this replica wishes for cannot be applied").because(error).hint(hint)
+            Error::new(Kind::Config, "what this replica customization for cannot be applied")
+                .because(error)
+                .with_hint(hint)
         }
         _ => error,
     })?;
@@ -86,10 +88,10 @@ pub fn wanted(main: &Configuration, here: &Configuration, wishes: &Wishes) -> Re
 ///
 /// # Errors
 /// [`Kind::Config`] if there is no such table or column, or if it is not for this replica to change.
-pub fn overridden(here: &Configuration, wishes: &Wishes) -> Result<Configuration> {
-    scope::check(wishes, &scope::left_alone(wishes))?;
+pub fn overridden(here: &Configuration, customization: &Customization) -> Result<Configuration> {
+    scope::check(customization, &scope::left_alone(customization))?;
     let mut overridden = here.clone();
-    overrides::set(&mut overridden, &wishes.overrides, &mut Vec::new())?;
+    overrides::set(&mut overridden, &customization.overrides, &mut Vec::new())?;
     for table in &mut overridden.tables {
         table.sort();
     }
@@ -113,8 +115,8 @@ fn check(configuration: &Configuration, here: &Configuration) -> Result<()> {
     if !configuration.has_user() {
         return Err(Error::new(Kind::NoUser, "the configuration to apply has no user who could log in"));
     }
-    if let Some(harm) = harm::find(configuration) {
-        return Err(Error::new(Kind::Unwritable, format!("Uptime Kuma could not run with it: {harm}")));
+    if let Some(problem) = sanity::first_problem(configuration) {
+        return Err(Error::new(Kind::Unwritable, format!("Uptime Kuma could not run with it: {problem}")));
     }
     let fits = |table: &Table| {
         let there = here.table(table.spec.name);

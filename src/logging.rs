@@ -64,7 +64,7 @@ fn user() -> String {
 }
 
 /// Tells an event.
-pub fn tell(event: &Event) {
+pub fn report(event: &Event) {
     let fields = event.fields();
     let told = event.to_string();
     let told = text::line(&told);
@@ -112,7 +112,7 @@ pub fn tell(event: &Event) {
 /// Prints a failure of a verb that somebody typed: once, with its causes and the next step.
 #[allow(clippy::print_stderr, reason = "the one place where failures of typed verbs are printed")]
 pub fn error(error: &Error) {
-    eprintln!("error: {}\nnext:  {}", text::line(&error.chain()), text::line(error.advice()));
+    eprintln!("error: {}\nnext:  {}", text::line(&error.chain()), text::line(error.hint()));
 }
 
 /// Prints something that people should know and that stops nothing.

@@ -61,9 +61,9 @@ impl Plan {
     }
 
     /// The first table with changes that a running server would not take up by itself, if there is one.
-    pub fn loaded(&self) -> Option<&'static str> {
+    pub fn cached_table(&self) -> Option<&'static str> {
         let loaded =
-            |table: &&TablePlan| table.spec.loaded || table.has_loaded_columns() || table.has_loaded_settings();
+            |table: &&TablePlan| table.spec.cached || table.changes_cached_columns() || table.changes_cached_settings();
         self.tables.iter().find(loaded).map(|table| table.spec.name)
     }
 
@@ -81,19 +81,19 @@ impl Plan {
 
 impl TablePlan {
     /// Whether values change that a running server does not read again, though it does the rest of the row.
-    fn has_loaded_columns(&self) -> bool {
+    fn changes_cached_columns(&self) -> bool {
         let loaded = |at: usize| {
-            self.columns.get(at).map(String::as_str).is_some_and(|name| self.spec.loaded_columns.contains(&name))
+            self.columns.get(at).map(String::as_str).is_some_and(|name| self.spec.cached_columns.contains(&name))
         };
         self.updates.iter().any(|update| update.changed().any(loaded))
     }
 
     /// Whether settings change that a running server does not read again.
-    fn has_loaded_settings(&self) -> bool {
+    fn changes_cached_settings(&self) -> bool {
         let Some(key) = self.columns.iter().position(|column| column == catalog::KEY) else { return false };
         let loaded = |row: &Row| {
             let setting = row.get(key).and_then(Value::as_text).and_then(catalog::setting);
-            setting.is_some_and(|setting| setting.loaded)
+            setting.is_some_and(|setting| setting.cached)
         };
         let rows = self.deletes.iter().chain(&self.inserts).chain(self.updates.iter().map(|update| &update.to));
         self.spec.class == Class::Setting && rows.into_iter().any(loaded)

@@ -40,7 +40,7 @@ fn what_is_not_written_has_a_default() {
     assert_eq!((&settings.kuma.data_directory, &settings.kuma.url), (&None, &None));
     assert_eq!(settings.kuma.start_timeout, Duration::from_secs(120));
     assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(86_400), 0.5));
-    assert_eq!(settings.replica.wishes.strategy, Strategy::Snapshot);
+    assert_eq!(settings.replica.customization.strategy, Strategy::Snapshot);
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn what_is_wrong_is_named_with_its_place() {
 /// What can be listed is what the manual lists, and no list means none.
 #[test]
 fn settings_that_can_be_taken_over() {
-    assert!(parse(BASE).unwrap().replica.wishes.settings.is_empty());
+    assert!(parse(BASE).unwrap().replica.customization.settings.is_empty());
     let all: Vec<&str> = catalog::SETTINGS.iter().map(|setting| setting.key).collect();
     assert!(all.is_sorted());
     let settings = parse(&format!("{BASE}[replica]\nsettings = {all:?}")).unwrap();
-    assert_eq!(settings.replica.wishes.settings, all);
+    assert_eq!(settings.replica.customization.settings, all);
     let manual = read("docs/operating.md");
     let (_, section) = manual.split_once("\n## Settings of Uptime Kuma\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();

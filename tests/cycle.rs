@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Settings;
-use kuma_replicator::cycle::{Orders, Outcome};
+use kuma_replicator::cycle::{Options, Outcome};
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::dump;
@@ -58,7 +58,7 @@ fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
     let stop = "check_intact, check_writable, check_stoppable, dependents, save, tell stopping, stop, tell stopped";
     let write = "claim, export, keep_previous, save, write, release, tell written";
-    let start = "start, tell started, check_healthy, tell healthy, sweep, export";
+    let start = "start, tell started, check_healthy, tell healthy, remove_leftovers, export";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, keep_applied, tell applied, save")),
         // What the administrator stopped stays stopped.
@@ -93,9 +93,9 @@ fn a_publish_takes_its_steps_in_this_order() {
     let (snapshot, bytes) = &world.repository[0];
     let dump = dump::parse(bytes).unwrap();
     assert_eq!(dump.configuration, generation(0));
-    assert_eq!(dump.manifest.place.as_ref(), Some(&snapshot.label.place));
-    assert_eq!((snapshot.label.place.epoch, snapshot.label.place.sequence), (1, 1));
-    assert_eq!((snapshot.label.digest, snapshot.label.schema), (dump.manifest.digest, dump.manifest.fingerprint));
+    assert_eq!(dump.manifest.place.as_ref(), Some(&snapshot.tags.place));
+    assert_eq!((snapshot.tags.place.epoch, snapshot.tags.place.sequence), (1, 1));
+    assert_eq!((snapshot.tags.digest, snapshot.tags.schema), (dump.manifest.digest, dump.manifest.fingerprint));
 
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
     // With a look comes a look for locks that were left behind; what is found is told.
@@ -107,7 +107,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     // Changed: the next sequence.
     world.rows = generation(1);
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
-    assert_eq!(world.repository[1].0.label.place.sequence, 2);
+    assert_eq!(world.repository[1].0.tags.place.sequence, 2);
     assert!(world.running && world.stops == 0, "a main is never stopped");
 }
 
@@ -158,7 +158,7 @@ fn an_apply_survives_a_fault_at_every_step() {
                     // What failed only helps later cycles: to see edits, and to do without the repository.
                     assert_eq!((applied(&world), &world.rows), (Some(id), &generation(1)), "{context}");
                     let forgot = world.state().replica.left.is_none();
-                    assert_eq!(world.did("tell warning"), usize::from(!forgot), "{context}");
+                    assert_eq!(world.did("report warning"), usize::from(!forgot), "{context}");
                     return;
                 }
                 assert!(!matches!(end, End::Done(_)), "{context}");
@@ -171,7 +171,7 @@ fn an_apply_survives_a_fault_at_every_step() {
                 if let Some(refused) = refused {
                     // F8: not tried again, and nothing stopped for it; a newer one is tried.
                     assert_eq!(refused.snapshot, id);
-                    assert_eq!(next.kind(), Some(Kind::SnapshotRefused), "{context}");
+                    assert_eq!(next.kind(), Some(Kind::SnapshotRejected), "{context}");
                     assert_eq!((world.stops, &world.rows), (stops, &generation(0)), "{context}");
                     let newer = world.offer(&generation(1), &main_id('b'), 1, 2);
                     let third = world.cycle(&replica());
@@ -257,7 +257,7 @@ fn an_apply_survives_two_faults_in_one_run() {
                 assert_eq!(world.running, ran, "A after the next cycle: {context}");
                 assert_eq!(world.state().intent, None, "{context}");
                 if !matches!(next, End::Done(_)) {
-                    assert_eq!(next.kind(), Some(Kind::SnapshotRefused), "{context}");
+                    assert_eq!(next.kind(), Some(Kind::SnapshotRejected), "{context}");
                     world.offer(&generation(1), &main_id('b'), 1, 2);
                     let third = world.cycle(&replica());
                     assert!(matches!(third, End::Done(_)), "{context} {third:?}");
@@ -296,8 +296,7 @@ fn a_publish_survives_a_fault_at_every_step() {
                 let next = world.cycle(&main_host());
                 assert!(matches!(next, End::Done(_)), "{context}: {next:?}");
                 assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)), "{context}");
-                let sequences: Vec<u64> =
-                    world.repository.iter().map(|(found, _)| found.label.place.sequence).collect();
+                let sequences: Vec<u64> = world.repository.iter().map(|(found, _)| found.tags.place.sequence).collect();
                 assert!(sequences.is_sorted_by(|a, b| a < b), "{context}: {sequences:?}");
                 let newest = dump::parse(&world.repository.last().unwrap().1).unwrap();
                 assert_eq!(newest.configuration, wanted, "{context}");
@@ -365,7 +364,7 @@ fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
                 assert_eq!(world.state().intent, None);
                 // Not tried again, however often.
                 for _ in 0..3 {
-                    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::SnapshotRefused));
+                    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::SnapshotRejected));
                     assert_eq!((world.stops, world.did("fetch")), (2, 0));
                 }
             } else if world.fired == 0 {
@@ -377,7 +376,7 @@ fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
                 world.cycle(&replica());
             }
             let stops = world.stops;
-            assert_eq!(world.cycle(&replica()).kind(), Some(Kind::SnapshotRefused), "{context}");
+            assert_eq!(world.cycle(&replica()).kind(), Some(Kind::SnapshotRejected), "{context}");
             assert_eq!((world.running, &world.rows), (true, &generation(0)), "A and B: {context}");
             assert_eq!((world.stops, world.state().intent), (stops, None), "it flaps: {context}");
             let newer = world.offer(&generation(2), &main_id('b'), 1, 2);
@@ -403,7 +402,7 @@ fn a_lasting_failure_is_tried_less_and_less_often() {
             assert_eq!(end.kind(), Some(Kind::DatabaseBusy), "{:?}", world.calls);
             attempts.push(minute);
         } else {
-            assert_eq!(end.kind(), Some(Kind::Postponed));
+            assert_eq!(end.kind(), Some(Kind::Backoff));
             assert_eq!(world.did("fetch"), 0, "fetched for nothing");
         }
         assert!(world.running && world.rows == generation(0));
@@ -477,9 +476,9 @@ fn an_unfinished_apply_comes_first() {
         world.cycle(&replica());
         assert_eq!(world.running, ran);
         let first = if ran {
-            "activity, start, check_healthy, sweep, tell recovered, save, look"
+            "activity, start, check_healthy, remove_leftovers, tell recovered, save, look"
         } else {
-            "tell recovered, save, look"
+            "report recovered, save, look"
         };
         assert_eq!(world.calls[..words(first).len()], words(first));
         world.repository = full;
@@ -631,17 +630,9 @@ fn a_replica_refuses_what_is_not_what_it_says() {
     let cases: &[(&str, Spoil, Kind)] = &[
         ("cut", |world| world.repository[0].1.truncate(300), Kind::SnapshotDamaged),
         ("empty", |world| world.repository[0].1.clear(), Kind::SnapshotDamaged),
-        (
-            "other digest in the tags",
-            |world| world.repository[0].0.label.digest = dump_digest(2),
-            Kind::SnapshotDamaged,
-        ),
-        (
-            "other schema in the tags",
-            |world| world.repository[0].0.label.schema = dump_digest(2),
-            Kind::SnapshotDamaged,
-        ),
-        ("other place in the tags", |world| world.repository[0].0.label.place.sequence += 1, Kind::SnapshotDamaged),
+        ("other digest in the tags", |world| world.repository[0].0.tags.digest = dump_digest(2), Kind::SnapshotDamaged),
+        ("other schema in the tags", |world| world.repository[0].0.tags.schema = dump_digest(2), Kind::SnapshotDamaged),
+        ("other place in the tags", |world| world.repository[0].0.tags.place.sequence += 1, Kind::SnapshotDamaged),
         (
             "another dump",
             |world| {
@@ -674,16 +665,16 @@ fn a_replica_refuses_what_is_not_what_it_says() {
         let (mut world, _) = behind(true);
         spoil(&mut world);
         // The same bytes are not fetched again to be refused again.
-        for kind in [*kind, Kind::SnapshotRefused] {
+        for kind in [*kind, Kind::SnapshotRejected] {
             assert_eq!(world.cycle(&replica()).kind(), Some(kind), "{name}");
-            assert_eq!(world.did("fetch"), usize::from(kind != Kind::SnapshotRefused), "{name}");
+            assert_eq!(world.did("fetch"), usize::from(kind != Kind::SnapshotRejected), "{name}");
             assert_eq!((world.stops, world.running, &world.rows), (0, true, &generation(0)), "{name}");
             assert_eq!(applied(&world), None, "{name}");
         }
     }
     // A format of a newer version in the tags is not even fetched.
     let (mut world, _) = behind(true);
-    world.repository[0].0.label.format = FORMAT + 1;
+    world.repository[0].0.tags.format = FORMAT + 1;
     assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Held(_))));
     assert_eq!(world.did("fetch"), 0);
 }
@@ -756,7 +747,7 @@ fn a_main_looks_once_a_day_and_notices_a_lost_repository() {
     assert_eq!(at(&mut world, 30), (false, 0));
     world.repository.clear();
     assert_eq!(at(&mut world, 49), (true, 1), "the repository was lost: published anew");
-    assert_eq!(world.repository[0].0.label.place.sequence, 2, "with the next sequence, for those who know the old");
+    assert_eq!(world.repository[0].0.tags.place.sequence, 2, "with the next sequence, for those who know the old");
     assert_eq!(at(&mut world, 50), (false, 1), "confirmed");
     // A clock that went back proves nothing: it looks.
     assert_eq!(at(&mut world, -100), (false, 1));
@@ -769,10 +760,10 @@ fn a_main_publishes_a_migration() {
     world.cycle(&main_host());
     world.schema.migrations.insert("2027-01-01-0000-next.js".to_owned());
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
-    let labels: Vec<_> = world.repository.iter().map(|(snapshot, _)| &snapshot.label).collect();
-    assert_eq!(labels[0].digest, labels[1].digest);
-    assert_ne!(labels[0].schema, labels[1].schema);
-    assert_eq!(labels[1].place.sequence, 2);
+    let tags: Vec<_> = world.repository.iter().map(|(snapshot, _)| &snapshot.tags).collect();
+    assert_eq!(tags[0].digest, tags[1].digest);
+    assert_ne!(tags[0].schema, tags[1].schema);
+    assert_eq!(tags[1].place.sequence, 2);
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
     // Also if it lost its state meanwhile: what is there already is not published again.
     world.disk = None;
@@ -789,7 +780,7 @@ fn a_main_that_lost_its_state_takes_up_where_the_repository_stands() {
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
     world.rows = generation(2);
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
-    assert_eq!(world.repository[2].0.label.place.order(), (3, 10));
+    assert_eq!(world.repository[2].0.tags.place.order(), (3, 10));
     assert_eq!(world.state().main.unwrap().id, main_id('a'));
 }
 
@@ -818,10 +809,10 @@ fn a_main_does_not_publish_what_shrank() {
         assert_eq!(world.repository.len(), if wanted.is_some() { 1 } else { 2 }, "{name}");
         if wanted == Some(Kind::Shrunk) {
             assert_eq!(world.did("look"), 0, "{name}");
-            let end = world.cycle_with(&main_host(), &Orders { confirm_shrink: true, ..Orders::default() });
+            let end = world.cycle_with(&main_host(), &Options { confirm_shrink: true, ..Options::default() });
             assert!(matches!(end, End::Done(Outcome::Published(_))), "{name}: {end:?}");
         } else if wanted == Some(Kind::NoUser) {
-            let end = world.cycle_with(&main_host(), &Orders { confirm_shrink: true, ..Orders::default() });
+            let end = world.cycle_with(&main_host(), &Options { confirm_shrink: true, ..Options::default() });
             assert_eq!(end.kind(), Some(Kind::NoUser), "no order opens the set-up page of the replicas");
         }
     }
@@ -839,7 +830,7 @@ fn a_first_snapshot_without_monitors_takes_none_away() {
         assert_eq!(end.kind(), Some(Kind::Shrunk), "{end:?}");
         assert_eq!((world.stops, &world.rows, applied(&world)), (0, &generation(0), None));
     }
-    let confirmed = Orders { confirm_shrink: true, ..Orders::default() };
+    let confirmed = Options { confirm_shrink: true, ..Options::default() };
     let end = world.cycle_with(&replica(), &confirmed);
     assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
     // Later on the main's guard was passed: what was confirmed there holds here.
@@ -859,7 +850,7 @@ fn a_snapshot_that_would_harm_uptime_kuma_is_refused_before_the_stop() {
     tag.rows[0][id] = kuma_replicator::model::value::Value::Integer(0);
     let mut world = World::new(generation(0));
     world.offer(&rows, &main_id('b'), 1, 1);
-    for (kind, fetches) in [(Kind::Unwritable, 1), (Kind::SnapshotRefused, 0)] {
+    for (kind, fetches) in [(Kind::Unwritable, 1), (Kind::SnapshotRejected, 0)] {
         assert_eq!(world.cycle(&replica()).kind(), Some(kind));
         assert_eq!((world.stops, world.did("fetch"), &world.rows), (0, fetches, &generation(0)));
     }

@@ -17,7 +17,7 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump::{self, Fault};
 use kuma_replicator::model::manifest::{Manifest, Place};
 use kuma_replicator::model::schema::Schema;
-use kuma_replicator::model::snapshot::Label;
+use kuma_replicator::model::snapshot::Tags;
 use kuma_replicator::model::value::Value;
 use proptest::prelude::*;
 
@@ -142,7 +142,7 @@ fn formats_are_what_they_were() {
 fn what_can_be_read_is_known_from_the_label() {
     for (format, readable) in [(0, false), (1, true), (2, true), (3, false)] {
         let Manifest { place, digest, fingerprint: schema, .. } = golden_manifest();
-        assert_eq!(Label { format, place: place.unwrap(), digest, schema }.readable(), readable, "{format}");
+        assert_eq!(Tags { format, place: place.unwrap(), digest, schema }.readable(), readable, "{format}");
     }
 }
 

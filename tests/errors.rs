@@ -60,8 +60,8 @@ fn an_error_tells_what_why_and_what_next() {
     let deep = std::io::Error::new(std::io::ErrorKind::NotFound, "deep down");
     let error = Error::new(Kind::Config, "outermost").because(Error::io("in between", deep));
     assert_eq!(error.chain(), "outermost: in between: deep down");
-    assert_eq!(error.advice(), Kind::Config.hint());
-    assert_eq!(error.hint("more exact").advice(), "more exact");
+    assert_eq!(error.hint(), Kind::Config.hint());
+    assert_eq!(error.with_hint("more exact").hint(), "more exact");
     use std::io::ErrorKind as Io;
     for (io, kind) in [
         (Io::StorageFull, Kind::DiskFull),

@@ -40,8 +40,8 @@ fn names(configuration: &Configuration) -> Vec<Value> {
     table.rows.iter().map(|row| table.value(row, "name").clone()).collect()
 }
 
-fn wanted(main: &Configuration, wishes: &str) -> Configuration {
-    localise::wanted(main, main, &eager(wishes).replica.wishes).unwrap().configuration
+fn wanted(main: &Configuration, customization: &str) -> Configuration {
+    localise::wanted(main, main, &eager(customization).replica.customization).unwrap().configuration
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn every_name_has_the_label_once_and_nothing_else_has_it() {
     ];
     assert_eq!(names(&labelled), expected);
     // What is here already has no say in it.
-    let wishes = eager("label = \"fra1\"").replica.wishes;
-    assert_eq!(localise::wanted(&main, &labelled, &wishes).unwrap().configuration, labelled);
+    let customization = eager("label = \"fra1\"").replica.customization;
+    assert_eq!(localise::wanted(&main, &labelled, &customization).unwrap().configuration, labelled);
     let mut rest = labelled;
     for (row, name) in rest.table_mut("monitor").unwrap().rows.iter_mut().zip(&named) {
         let at = main.table("monitor").unwrap().position("name").unwrap();
@@ -73,15 +73,16 @@ fn every_name_has_the_label_once_and_nothing_else_has_it() {
 #[test]
 fn pages_stay_clean_if_they_are_to() {
     let main = monitors(&[t("web"), t("db")]);
-    let wishes = |clean| format!("label = \"fra1\"\nclean-status-pages = {clean}");
-    assert_eq!(names(&wanted(&main, &wishes(false))), [t("web (fra1)"), t("db (fra1)")]);
-    assert_eq!(names(&wanted(&main, &wishes(true))), [t("web"), t("db (fra1)")]);
+    let customization = |clean| format!("label = \"fra1\"\nclean-status-pages = {clean}");
+    assert_eq!(names(&wanted(&main, &customization(false))), [t("web (fra1)"), t("db (fra1)")]);
+    assert_eq!(names(&wanted(&main, &customization(true))), [t("web"), t("db (fra1)")]);
     // If this host has pages of its own, those count.
     let mut here = main.clone();
     let links: &mut Table = here.table_mut("monitor_group").unwrap();
     let at = links.position("monitor_id").unwrap();
     links.rows[0][at] = i(2);
-    let own = eager(&format!("{}\n[replica.exclude]\ntables = [\"status_page\"]", wishes(true))).replica.wishes;
+    let own =
+        eager(&format!("{}\n[replica.exclude]\ntables = [\"status_page\"]", customization(true))).replica.customization;
     let wanted = localise::wanted(&main, &here, &own).unwrap().configuration;
     assert_eq!(names(&wanted), [t("web (fra1)"), t("db")]);
 }
@@ -89,9 +90,9 @@ fn pages_stay_clean_if_they_are_to() {
 /// Exclusions and overrides go by the names that people know from the main.
 #[test]
 fn other_wishes_mean_the_names_of_the_main() {
-    let wishes = "label = \"fra1\"\n[replica.exclude]\nmonitor-names = [\"d?\"]\n[[replica.overrides]]\n\
+    let customization = "label = \"fra1\"\n[replica.exclude]\nmonitor-names = [\"d?\"]\n[[replica.overrides]]\n\
         table = \"monitor\"\nwhere = { name = \"web\" }\nset = { name = \"site\" }";
-    assert_eq!(names(&wanted(&monitors(&[t("web"), t("db")]), wishes)), [t("site (fra1)")]);
+    assert_eq!(names(&wanted(&monitors(&[t("web"), t("db")]), customization)), [t("site (fra1)")]);
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_label_is_this_replicas_own() {
         assert_eq!(names(&world.rows), [t(&format!("web ({label})")), t(&format!("db ({label})"))]);
         for _ in 0..2 {
             assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
-            assert_eq!(world.did("tell drifted"), 0);
+            assert_eq!(world.did("report drifted"), 0);
         }
     }
     assert_eq!(world.stops, 2);
@@ -125,5 +126,5 @@ fn a_label_is_this_replicas_own() {
     assert!(matches!(end, End::Done(_)), "{end:?}");
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &main));
     let (newest, _) = world.repository.last().unwrap();
-    assert_eq!(newest.label.digest, rows::manifest(&main, None).digest);
+    assert_eq!(newest.tags.digest, rows::manifest(&main, None).digest);
 }

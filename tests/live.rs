@@ -49,7 +49,7 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
                 tables: vec![table(spec.name, &["id", "name"], vec![vec![i(1), t(name)]])],
                 files: Vec::new(),
             };
-            plan(&one("a"), &one("b")).loaded() == Some(spec.name)
+            plan(&one("a"), &one("b")).cached_table() == Some(spec.name)
         })
         .map(|spec| spec.name)
         .collect();
@@ -59,9 +59,9 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
         tables: vec![table("status_page", &["id", column], vec![vec![i(1), t(value)]])],
         files: Vec::new(),
     };
-    assert_eq!(plan(&page("slug", "a"), &page("slug", "b")).loaded(), Some("status_page"));
-    assert_eq!(plan(&page("title", "a"), &page("title", "b")).loaded(), None);
-    assert_eq!(plan(&generation(1), &generation(1)).loaded(), None);
+    assert_eq!(plan(&page("slug", "a"), &page("slug", "b")).cached_table(), Some("status_page"));
+    assert_eq!(plan(&page("title", "a"), &page("title", "b")).cached_table(), None);
+    assert_eq!(plan(&generation(1), &generation(1)).cached_table(), None);
     // Of settings it depends on which.
     for setting in catalog::SETTINGS {
         let with = |value: &str| Configuration {
@@ -75,7 +75,7 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
         let without =
             Configuration { tables: vec![table("setting", &["key", "type", "value"], vec![])], files: Vec::new() };
         for changes in [plan(&with("1"), &with("2")), plan(&without, &with("2")), plan(&with("1"), &without)] {
-            assert_eq!(changes.loaded(), setting.loaded.then_some("setting"), "{}", setting.key);
+            assert_eq!(changes.cached_table(), setting.cached.then_some("setting"), "{}", setting.key);
         }
     }
 }
@@ -156,7 +156,7 @@ fn rows_with_which_a_running_server_stops_answering_are_taken_back() {
     assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::RolledBack));
     assert_eq!((&world.rows, world.running, world.stops), (&generation(1), true, 2));
     assert!(world.state().intent.is_none());
-    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::SnapshotRefused));
+    assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::SnapshotRejected));
     assert_eq!((&world.rows, world.stops), (&generation(1), 2));
 }
 

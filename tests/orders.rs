@@ -1,4 +1,4 @@
-//! Promise: what a person orders by hand (hold, restore, another try) is kept by the cycles that follow, and a kill
+//! Promise: what a person options by hand (hold, restore, another try) is kept by the cycles that follow, and a kill
 //! in the middle of an order loses nothing.
 
 #![allow(
@@ -13,7 +13,7 @@ mod support;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Role;
-use kuma_replicator::cycle::{self, Orders, Outcome, Source};
+use kuma_replicator::cycle::{self, Options, Outcome, Source};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::snapshot::SnapshotId;
 use kuma_replicator::model::state::{Hold, State};
@@ -58,13 +58,13 @@ fn nothing_happens_on_hold() {
         for _ in 0..2 {
             let End::Done(Outcome::Held(reason)) = world.cycle(&settings(role)) else { panic!("not held") };
             assert!(reason.contains("upgrade") && reason.contains(&until.to_string()), "{reason}");
-            assert_eq!(world.calls, ["tell held", "save"], "nothing else is even asked");
+            assert_eq!(world.calls, ["report held", "save"], "nothing else is even asked");
             assert_eq!(world.state().last_success, None, "held is no success");
         }
         // The time is over: told once, and the cycle goes on.
         let end = world.cycle(&settings(role));
         assert!(matches!(end, End::Done(Outcome::Published(_) | Outcome::Applied(_))), "{end:?}");
-        assert_eq!(world.calls[0], "tell released");
+        assert_eq!(world.calls[0], "report released");
         assert_eq!(world.state().hold, None);
     }
 }
@@ -206,7 +206,7 @@ fn refusing() -> (World, SnapshotId) {
     (world, second)
 }
 
-const RETRY: Orders = Orders { confirm_shrink: false, at_once: false, as_main: false, retry: true };
+const RETRY: Options = Options { confirm_shrink: false, at_once: false, as_main: false, retry: true };
 
 /// No order opens a set-up page.
 #[test]
@@ -225,9 +225,9 @@ fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
     let (mut world, second) = refusing();
     // Still poisoned: it is refused as before, and told.
     assert_eq!(world.cycle_with(&replica, &RETRY).kind(), Some(Kind::RolledBack));
-    assert_eq!(world.did("tell retried"), 1);
+    assert_eq!(world.did("report retried"), 1);
     let stops = world.stops;
-    assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRefused), stops));
+    assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRejected), stops));
     // An order that did not get as far as a stop uses nothing up, and leaves nothing behind.
     for call in ["look", "fetch", "rehearse", "check_writable", "check_stoppable"] {
         let mut world = world.clone();
@@ -238,13 +238,13 @@ fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
         };
         world.faults = vec![(at, Fault::ErrorBefore)];
         assert!(world.cycle_with(&replica, &RETRY).kind().is_some(), "{call}");
-        assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRefused), stops), "{call}");
+        assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRejected), stops), "{call}");
     }
     world.poison = None;
     assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Outcome::Applied(id)) if id == second));
     assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
     assert_eq!((world.state().replica.refused, world.cycle_with(&replica, &RETRY).kind()), (None, None));
-    assert_eq!(world.did("tell retried"), 0, "there is nothing to try again");
+    assert_eq!(world.did("report retried"), 0, "there is nothing to try again");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn an_ordered_try_that_is_killed_is_gone_on_with() {
             let next = world.cycle(&replica);
             assert!(world.running && world.state().intent.is_none(), "{fault:?} at {at}: {next:?}");
             // Either the order had not begun to count, or it is carried out.
-            let refused = next.kind() == Some(Kind::SnapshotRefused) && world.rows == generation(1);
+            let refused = next.kind() == Some(Kind::SnapshotRejected) && world.rows == generation(1);
             assert!(refused || (next.kind().is_none() && world.rows == generation(2)), "{fault:?} at {at}: {next:?}");
         }
     }
@@ -281,10 +281,10 @@ fn a_postponed_snapshot_is_tried_at_once_if_a_person_orders_it() {
     world.faults = vec![(at, Fault::ErrorBefore)];
     assert_eq!(world.cycle(&replica).kind(), Some(Kind::DatabaseBusy));
     world.clock = world.clock.checked_sub(SignedDuration::from_secs(30)).unwrap();
-    assert_eq!(world.cycle(&replica).kind(), Some(Kind::Postponed));
+    assert_eq!(world.cycle(&replica).kind(), Some(Kind::Backoff));
     world.clock = world.clock.checked_sub(SignedDuration::from_secs(60)).unwrap();
     assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Outcome::Applied(id)) if id == second));
-    assert_eq!(world.did("tell retried"), 1);
+    assert_eq!(world.did("report retried"), 1);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use kuma_replicator::error::Kind;
 use kuma_replicator::model::snapshot::{Listing, SnapshotId};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use parts::{Gate, PASSWORD, Program, Repository, dump, label, run};
+use parts::{Gate, PASSWORD, Program, Repository, dump, run, tags};
 use servers::{Answering, Server};
 
 type Outcome = Result<Completion, Failed>;
@@ -130,22 +130,22 @@ fn contract(program: &Program, repository: Repository) -> Outcome {
     let restic = host.restic();
 
     host.fails(run(restic.look()), Kind::RepositoryMissing);
-    host.fails(run(restic.publish(b"{}\n", &label(1, b"{}\n"), "main")), Kind::RepositoryMissing);
+    host.fails(run(restic.publish(b"{}\n", &tags(1, b"{}\n"), "main")), Kind::RepositoryMissing);
     assert!(run(restic.init()).expect("created"));
     assert!(!run(restic.init()).expect("there already"));
     assert_eq!(run(restic.look()).expect("a look"), Listing::default());
 
     let dumps = [dump(100), dump(5 << 20), dump(70_000), b"\0\xff\r\n".to_vec()];
     let publish = |(sequence, dump): (u64, &Vec<u8>)| {
-        let label = label(sequence, dump);
-        (run(restic.publish(dump, &label, "main-1")).expect("published"), label)
+        let tags = tags(sequence, dump);
+        (run(restic.publish(dump, &tags, "main-1")).expect("published"), tags)
     };
     let published: Vec<_> = (1..).zip(&dumps).map(publish).collect();
     let listing = run(restic.look()).expect("a look");
     assert_eq!((listing.snapshots.len(), listing.unreadable.len()), (dumps.len(), 0));
-    for ((id, label), dump) in published.iter().zip(&dumps) {
+    for ((id, tags), dump) in published.iter().zip(&dumps) {
         let seen = listing.snapshots.iter().find(|snapshot| snapshot.id.same(id)).expect("the published snapshot");
-        assert_eq!((&seen.label, seen.host.as_str()), (label, "main-1"));
+        assert_eq!((&seen.tags, seen.host.as_str()), (tags, "main-1"));
         assert!(run(restic.fetch(&seen.id)).expect("fetched") == *dump, "another dump by its long id");
         assert!(run(restic.fetch(id)).expect("fetched") == *dump, "another dump by the id it was published with");
     }
@@ -157,7 +157,7 @@ fn contract(program: &Program, repository: Repository) -> Outcome {
     stranger.fails(run(restic.init()), Kind::WrongPassword);
     stranger.fails(run(restic.look()), Kind::WrongPassword);
     stranger.fails(run(restic.fetch(id)), Kind::WrongPassword);
-    stranger.fails(run(restic.publish(b"{}\n", &label(9, b"{}\n"), "main-2")), Kind::WrongPassword);
+    stranger.fails(run(restic.publish(b"{}\n", &tags(9, b"{}\n"), "main-2")), Kind::WrongPassword);
     assert_eq!(run(host.restic().look()).expect("a look"), listing, "a stranger changed the repository");
     Ok(Completion::Completed)
 }
@@ -168,13 +168,13 @@ fn what_one_publishes_the_other_fetches(writer: &Program, reader: &Program) -> O
     let (first, second) = (writer.host(&repository), reader.host(&repository));
     for (publisher, other, sequence) in [(&first, &second, 2), (&second, &first, 3)] {
         let text = dump(100_000 + usize::try_from(sequence)?);
-        let label = label(sequence, &text);
-        let id = run(publisher.restic().publish(&text, &label, "main")).expect("published");
+        let tags = tags(sequence, &text);
+        let id = run(publisher.restic().publish(&text, &tags, "main")).expect("published");
         let listing = run(other.restic().look()).expect("a look");
         assert_eq!(listing, run(publisher.restic().look()).expect("a look"));
         assert_eq!((listing.snapshots.len() as u64, listing.unreadable.len()), (sequence, 0));
         let newest = listing.newest()[0];
-        assert!(newest.id.same(&id) && newest.label == label);
+        assert!(newest.id.same(&id) && newest.tags == tags);
         assert!(run(other.restic().fetch(&newest.id)).expect("fetched") == text);
         assert!(run(other.restic().fetch(&id)).expect("fetched") == text);
     }
@@ -188,14 +188,14 @@ fn a_thousand_snapshots_are_listed(program: &Program) -> Outcome {
     let host = program.host(&repository);
     let restic = host.restic();
     let text = dump(100);
-    let id = run(restic.publish(&text, &label(2, &text), "main")).expect("published");
+    let id = run(restic.publish(&text, &tags(2, &text), "main")).expect("published");
     host.tool(python.to_str().expect("a path"), &["-c", parts::MANY, &repository.url, id.short(), "3", "1000"]);
 
     let started = Instant::now();
     let listing = run(restic.look()).expect("a look");
     println!("1,000 snapshots, first look: {:?}", started.elapsed());
     assert_eq!((listing.snapshots.len(), listing.unreadable.len()), (1000, 0));
-    assert_eq!(listing.newest()[0].label.place.sequence, 1000);
+    assert_eq!(listing.newest()[0].tags.place.sequence, 1000);
     let started = Instant::now();
     assert_eq!(run(restic.look()).expect("a look").snapshots.len(), 1000);
     println!("1,000 snapshots, second look: {:?}", started.elapsed());
@@ -210,7 +210,7 @@ fn other_backups_are_ignored(program: &Program) -> Outcome {
     assert_eq!((before.snapshots.len(), before.unreadable.len()), (1, 0));
 
     let path = "--stdin-filename=/kuma-replicator.jsonl";
-    let good = label(7, b"").tags().join(",");
+    let good = tags(7, b"").to_strings().join(",");
     let foreign: [&[&str]; 3] =
         [&["/etc/passwd"], &["--stdin", path, "--tag=other"], &["--stdin", "--stdin-filename=/other", "--tag", &good]];
     let malformed = ["kuma-replicator".to_owned(), good.replace("epoch=1", "epoch=one"), format!("{good},epoch=2")];
@@ -241,14 +241,14 @@ fn an_exclusive_lock_stops_only_publish(program: &Program) -> Outcome {
 
     assert_eq!(run(restic.look()).expect("a look"), listing);
     run(restic.fetch(&listing.snapshots[0].id)).expect("fetched");
-    let error = host.fails(run(restic.publish(b"{}\n", &label(2, b"{}\n"), "main")), Kind::RepositoryLocked);
+    let error = host.fails(run(restic.publish(b"{}\n", &tags(2, b"{}\n"), "main")), Kind::RepositoryLocked);
     assert!(error.contains("locked exclusively by PID"), "{error}");
 
     // In this order: a restic that reads nothing reads again.
     gate.open();
     drop(inside);
     check.wait().expect("the end of restic check");
-    run(restic.publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
+    run(restic.publish(b"{}\n", &tags(2, b"{}\n"), "main")).expect("published");
     Ok(Completion::Completed)
 }
 
@@ -292,7 +292,7 @@ fn fails_as(program: &Program, kind: Kind, address: &str, url: &str) {
     let errors = [
         host.fails(run(restic.look()), kind),
         host.fails(run(restic.fetch(&id)), kind),
-        host.fails(run(restic.publish(b"{}\n", &label(1, b"{}\n"), "main")), kind),
+        host.fails(run(restic.publish(b"{}\n", &tags(1, b"{}\n"), "main")), kind),
     ];
     for error in errors {
         assert!(error.contains(address) && !error.contains("did not end"), "{error}");
@@ -363,7 +363,7 @@ fn a_look_at_a_snapshot_that_cannot_be_read_is_no_look(program: &Program) -> Out
     let repository = program.template();
     let host = program.host(&repository);
     let restic = host.restic();
-    run(restic.publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
+    run(restic.publish(b"{}\n", &tags(2, b"{}\n"), "main")).expect("published");
     let newest = run(restic.look()).expect("a look").newest()[0].id.clone();
     let file = repository.path().join("snapshots").join(newest.to_string());
     let good = fs::read(&file)?;
@@ -449,7 +449,7 @@ fn a_killed_agent_leaves_nothing(program: &Program) -> Outcome {
     let host = program.host(&repository);
     assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 1);
     // The lock that restic could not remove does not keep the next agent out.
-    run(host.restic().publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
+    run(host.restic().publish(b"{}\n", &tags(2, b"{}\n"), "main")).expect("published");
     assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 2);
     Ok(Completion::Completed)
 }
@@ -503,7 +503,7 @@ fn secrets_are_neither_told_nor_shown(program: &Program) -> Outcome {
         told.path().display()
     ));
     let restic = host.restic();
-    let error = host.fails(run(restic.publish(b"{}\n", &label(1, b"{}\n"), "main")), Kind::ResticFailed);
+    let error = host.fails(run(restic.publish(b"{}\n", &tags(1, b"{}\n"), "main")), Kind::ResticFailed);
     life.is_over();
     assert!(error.contains("***"), "{error}");
     let mut arguments = fs::read_to_string(told.path()).expect("arguments");

@@ -14,7 +14,7 @@ mod support;
 use std::path::Path;
 
 use kuma_replicator::config::{self, Role, Settings};
-use kuma_replicator::cycle::{self, Outcome, Promotion, Turn};
+use kuma_replicator::cycle::{self, Outcome, Promotion, RoleChange};
 use kuma_replicator::decide;
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
@@ -25,11 +25,11 @@ use support::generations::generation;
 use support::host::{End, Fault, World, at_every_call, main_id, settings};
 
 /// Runs `promote` or `demote` on a host with the role that its configuration file has.
-fn turn(world: &mut World, from: Role, to: Role, as_is: bool) -> Result<Turn, Option<Error>> {
+fn turn(world: &mut World, from: Role, to: Role, as_is: bool) -> Result<RoleChange, Option<Error>> {
     turn_with(world, from, to, Promotion { as_is, confirm_shrink: false })
 }
 
-fn turn_with(world: &mut World, from: Role, to: Role, promotion: Promotion) -> Result<Turn, Option<Error>> {
+fn turn_with(world: &mut World, from: Role, to: Role, promotion: Promotion) -> Result<RoleChange, Option<Error>> {
     let mut turned = None;
     let settings = settings(world.role.unwrap_or(from));
     let end = world.order(async |world, state| {
@@ -63,7 +63,7 @@ fn fleet() -> (World, World) {
 
 fn places(world: &World) -> Vec<(char, u64, u64)> {
     let place = |snapshot: &Snapshot| {
-        let place = &snapshot.label.place;
+        let place = &snapshot.tags.place;
         (place.main.to_string().chars().next().unwrap(), place.epoch, place.sequence)
     };
     world.repository.iter().map(|(snapshot, _)| place(snapshot)).collect()
@@ -76,10 +76,10 @@ fn a_failover_has_one_main_at_its_end() {
     a.rows = generation(2);
     a.cycle(&settings(Role::Main));
     b.share(&a);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
     assert_eq!((b.role, &b.rows), (Some(Role::Main), &generation(2)), "the newest snapshot is taken first");
     assert_eq!(places(&b), [('a', 1, 1), ('a', 1, 2), ('b', 2, 3)]);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), Turn::Already);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Unchanged);
     b.rows = generation(3);
     assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
 
@@ -96,16 +96,16 @@ fn a_failover_has_one_main_at_its_end() {
     a.repository = all;
 
     // Demoted, it follows.
-    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), RoleChange::Changed);
     assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
     assert_eq!((&a.rows, a.role), (&generation(3), Some(Role::Replica)));
-    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), Turn::Already);
+    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), RoleChange::Unchanged);
 
     // And back: a planned switch.
     b.rows = generation(1);
-    assert_eq!(turn(&mut b, Role::Main, Role::Replica, false).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut b, Role::Main, Role::Replica, false).unwrap(), RoleChange::Changed);
     a.share(&b);
-    assert_eq!(turn(&mut a, Role::Replica, Role::Main, false).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut a, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
     assert_eq!((&a.rows, places(&a).last()), (&generation(1), Some(&('a', 3, 6))), "published before it was demoted");
     b.share(&a);
     assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
@@ -143,12 +143,12 @@ fn what_a_former_main_publishes_late_is_ignored_and_told_once() {
     c.share(&a);
     b.share(&a);
     assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
-    assert_eq!((&c.rows, c.did("tell stray")), (&generation(1), 1));
+    assert_eq!((&c.rows, c.did("report stray")), (&generation(1), 1));
     c.cycle(&settings(Role::Replica));
-    assert_eq!(c.did("tell stray"), 0);
+    assert_eq!(c.did("report stray"), 0);
     b.rows = generation(3);
     b.cycle(&settings(Role::Main));
-    assert_eq!(b.did("tell stray"), 1);
+    assert_eq!(b.did("report stray"), 1);
     // It notices by itself in the cycle after its publish, without another change.
     assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
 }
@@ -174,7 +174,7 @@ fn two_mains_that_publish_at_the_same_moment_both_stop_and_a_promotion_settles_i
     }
     assert_eq!(a.cycle(&settings(Role::Replica)).kind(), Some(Kind::OutOfOrder));
     assert_eq!((a.stops, kind(turn(&mut b, Role::Main, Role::Main, false))), (0, Kind::OutOfOrder));
-    assert_eq!(turn(&mut b, Role::Main, Role::Main, true).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut b, Role::Main, Role::Main, true).unwrap(), RoleChange::Changed);
     c.share(&b);
     assert_eq!(c.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
     a.share(&b);
@@ -194,7 +194,7 @@ fn a_main_restored_from_an_old_backup_takes_the_newest_before_it_is_the_main_aga
     back.share(&a);
     back.rows = generation(0);
     assert_eq!(back.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
-    assert_eq!(turn(&mut back, Role::Main, Role::Main, false).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut back, Role::Main, Role::Main, false).unwrap(), RoleChange::Changed);
     assert_eq!((&back.rows, places(&back).last()), (&generation(3), Some(&('a', 2, 4))));
 }
 
@@ -213,7 +213,7 @@ fn no_role_is_turned_on_hold_or_when_the_newest_cannot_be_had() {
     b.share(&a);
     b.schema.migrations.insert("2026-newer.js".to_owned());
     assert_eq!((kind(turn(&mut b, Role::Replica, Role::Main, false)), b.role), (Kind::OnHold, None));
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
     assert_eq!((&b.rows, places(&b).last()), (&generation(1), Some(&('b', 2, 3))));
 }
 
@@ -238,7 +238,7 @@ fn a_promotion_survives_a_fault_at_every_step() {
             let again = turn(&mut b, Role::Replica, Role::Main, refused);
             assert!(again.is_ok(), "{context}: {again:?}");
             assert_eq!(b.role, Some(Role::Main), "{context}");
-            let newest = b.repository.last().unwrap().0.label.clone();
+            let newest = b.repository.last().unwrap().0.tags.clone();
             assert_eq!((&newest.place.main, newest.place.epoch > 1), (&b.id, true), "{context}");
             let mut seen = std::collections::BTreeSet::new();
             assert!(places(&b).into_iter().all(|place| seen.insert(place)), "{context}: a place was taken twice");
@@ -265,7 +265,7 @@ fn a_main_without_memory_publishes_no_other_rows_than_the_newest_until_it_is_pro
         for _ in 0..2 {
             assert_eq!((a.cycle(&settings(Role::Main)).kind(), a.repository.len()), (Some(Kind::Fenced), 2));
         }
-        assert_eq!(turn(&mut a, Role::Main, Role::Main, as_is).unwrap(), Turn::Turned);
+        assert_eq!(turn(&mut a, Role::Main, Role::Main, as_is).unwrap(), RoleChange::Changed);
         assert_eq!((&a.rows, places(&a).last()), (&rows, Some(&('a', 2, 3))));
     }
 }
@@ -284,7 +284,7 @@ fn a_promotion_that_could_not_publish_yet_takes_nothing_when_it_is_ordered_again
     assert_eq!((b.role, b.repository.len()), (Some(Role::Main), 1));
     // People work on the new main meanwhile.
     b.rows = generation(5);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
     assert_eq!((&b.rows, places(&b).last()), (&generation(5), Some(&('b', 2, 2))));
 }
 
@@ -301,7 +301,7 @@ fn promoted_as_it_is_a_host_that_lost_most_rows_has_to_be_confirmed() {
     assert_eq!(kind(turn_with(&mut b, Role::Replica, Role::Main, promotion)), Kind::Shrunk);
     assert_eq!((b.role, b.repository.len(), b.state().main), (None, 1, None), "nothing is promoted");
     let promotion = Promotion { confirm_shrink: true, ..promotion };
-    assert_eq!(turn_with(&mut b, Role::Replica, Role::Main, promotion).unwrap(), Turn::Turned);
+    assert_eq!(turn_with(&mut b, Role::Replica, Role::Main, promotion).unwrap(), RoleChange::Changed);
     // Without a user there is nothing to confirm.
     let mut empty = World::new(Configuration::default());
     empty.share(&a);
@@ -314,13 +314,13 @@ fn a_snapshot_that_a_promotion_passes_over_is_told() {
     a.rows = generation(2);
     a.cycle(&settings(Role::Main));
     b.share(&a);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), Turn::Turned);
-    assert_eq!((b.did("tell stray"), &b.rows), (1, &generation(1)));
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
+    assert_eq!((b.did("report stray"), &b.rows), (1, &generation(1)));
     // Nothing is passed over where it was taken, or says the same.
     let (a, mut b) = fleet();
     b.share(&a);
     turn(&mut b, Role::Replica, Role::Main, true).unwrap();
-    assert_eq!(b.did("tell stray"), 0);
+    assert_eq!(b.did("report stray"), 0);
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn a_new_main_stands_above_every_epoch_that_it_has_heard_of() {
     b.cycle(&settings(Role::Replica));
     b.repository.clear();
     assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, false)), Kind::OutOfOrder);
-    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), Turn::Turned);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
     assert_eq!(places(&b), [('b', 3, 1)]);
     // It went back to an earlier epoch: what the main publishes comes after all that its replicas have.
     b.rows = generation(2);

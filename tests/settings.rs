@@ -61,16 +61,16 @@ fn only_what_is_listed_is_the_mains() {
     ];
     let (main, here) = (with(1, MAIN), with(0, HERE));
     for (keys, expected) in cases {
-        let wishes = replica(keys).replica.wishes;
-        let fitting = localise::fitting(&main, &here, &wishes.settings).unwrap();
-        for wanted in [localise::wanted(&main, &here, &wishes).unwrap().configuration, fitting] {
+        let customization = replica(keys).replica.customization;
+        let fitting = localise::fitting(&main, &here, &customization.settings).unwrap();
+        for wanted in [localise::wanted(&main, &here, &customization).unwrap().configuration, fitting] {
             assert_eq!(settings(&wanted).as_deref(), *expected, "{keys:?}");
             let mut rest = wanted.clone();
             rest.tables.retain(|table| table.spec.name != "setting");
             assert_eq!(rest, generation(1), "{keys:?}: nothing else is touched");
         }
         // A main that writes format 1 says nothing about settings.
-        let wanted = localise::wanted(&generation(1), &here, &wishes).unwrap().configuration;
+        let wanted = localise::wanted(&generation(1), &here, &customization).unwrap().configuration;
         assert_eq!(settings(&wanted), None, "{keys:?}");
     }
 }
@@ -119,7 +119,7 @@ fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
     let expected = with(1, &[("checkBeta", "m"), ("checkUpdate", "h"), ("serverTimezone", "h")]);
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &expected));
     let (newest, bytes) = world.repository.last().unwrap();
-    assert_eq!((newest.label.place.order(), newest.label.format), ((2, 2), 2));
+    assert_eq!((newest.tags.place.order(), newest.tags.format), ((2, 2), 2));
     assert_eq!(cycle::verify(bytes, Some(newest)).unwrap().0.configuration, expected);
 }
 

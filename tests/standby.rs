@@ -52,7 +52,7 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     assert!(world.configuration.contains("alerts = \"all\""), "{}", world.configuration);
     world.repository = repository;
     assert!(world.cycle(&eager("")).up_to_date(), "it is what is wished for by now");
-    assert_eq!(world.did("tell drifted"), 0);
+    assert_eq!(world.did("report drifted"), 0);
     world.offer(&fleet(2), &main_id('b'), 1, 2);
     assert!(world.cycle(&eager("")).applied());
     assert_eq!(world.rows, fleet(2));
@@ -91,7 +91,7 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     assert_eq!(world.rows, expected);
     world.repository.pop();
     assert!(world.cycle(&eager("")).up_to_date());
-    assert_eq!(world.did("tell drifted"), 1);
+    assert_eq!(world.did("report drifted"), 1);
     rename(&mut world.rows, "monitor", 0, "web 1");
     assert!(world.cycle(&eager("")).up_to_date());
     assert_eq!(world.state().replica.drift, None, "undone, it is no edit any more");
@@ -153,7 +153,7 @@ fn a_switch_survives_a_fault_at_every_step() {
         let file = world.configuration.clone();
         let settings = Settings::parse(&file, Path::new("config.toml")).unwrap();
         if matches!(fault, Fault::KillBefore | Fault::KillAfter) || matches!(end, End::Failed(_)) {
-            let turned = settings.replica.wishes.alerts == Alerts::All;
+            let turned = settings.replica.customization.alerts == Alerts::All;
             for _ in 0..3 {
                 let next = world.cycle(&settings);
                 assert!(turned || next.up_to_date() || next.applied(), "{context}: {next:?}");

@@ -66,7 +66,7 @@ fn golden() -> State {
                 snapshot: snapshot('c'),
                 reason: "it does not answer".to_owned(),
                 at: at("2026-01-01T00:00:00Z"),
-                wishes: Some(two),
+                customization: Some(two),
             }),
             setback: Some(Setback {
                 snapshot: snapshot('f'),
@@ -86,7 +86,7 @@ fn golden() -> State {
             drift: Some(Drift { digest: two, since: at("2026-01-02T00:00:00Z") }),
             stopped: Some(at("2026-01-01T00:00:00Z")),
             waiting: Some(snapshot('7')),
-            wishes: Some(one),
+            customization: Some(one),
         },
         intent: Some(Intent {
             snapshot: Some(snapshot('e')),
@@ -103,7 +103,7 @@ fn golden() -> State {
         last: Some(LastCycle {
             outcome: "refused".to_owned(),
             message: "ü\n".to_owned(),
-            error: Some("snapshot-refused".to_owned()),
+            error: Some("snapshot-rejected".to_owned()),
             at: at("2026-01-02T03:04:05Z"),
         }),
         last_success: Some(at("2026-01-01T00:00:00Z")),
@@ -129,9 +129,9 @@ fn version_2_is_what_it_was() {
 #[test]
 fn version_1_is_still_read() {
     let mut expected = golden();
-    (expected.replica.waiting, expected.replica.wishes) = (None, None);
+    (expected.replica.waiting, expected.replica.customization) = (None, None);
     if let Some(refused) = &mut expected.replica.refused {
-        refused.wishes = None;
+        refused.customization = None;
     }
     assert_eq!(State::parse(GOLDEN_1).unwrap(), expected);
     assert_eq!(State::parse(b"{\"version\":1}").unwrap(), State::default());

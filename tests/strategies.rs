@@ -1,4 +1,4 @@
-//! Promise: a replica takes what its strategy and its other wishes name, and again when they change.
+//! Promise: a replica takes what its strategy and its other customization name, and again when they change.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use support::rows::{i, t};
 const MINE: &str = "[[replica.overrides]]\ntable = \"monitor\"\nwhere = { id = 1 }\nset = { name = \"mine\" }\n";
 
 // ---------------------------------------------------------------------------------------------------
-// Wishes that change
+// Customization that change
 
 #[test]
 fn other_wishes_are_applied_without_a_new_snapshot_and_without_a_fetch() {
@@ -35,7 +35,7 @@ fn other_wishes_are_applied_without_a_new_snapshot_and_without_a_fetch() {
         assert_eq!((world.did("fetch"), name(&world.rows, "monitor", 0)), (0, t("mine")));
         for _ in 0..2 {
             assert!(world.cycle(&eager(MINE)).up_to_date());
-            assert_eq!(world.did("tell drifted"), 0, "what is wished for is no edit");
+            assert_eq!(world.did("report drifted"), 0, "what is wished for is no edit");
         }
         assert!(world.cycle(&eager("")).applied());
         assert_eq!(world.rows, generation(1));
@@ -57,30 +57,30 @@ fn what_is_refused_with_some_wishes_is_tried_with_others() {
     world.offer(&generation(1), &main_id('b'), 1, 1);
     world.poison = Some(bad);
     assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::RolledBack));
-    assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::SnapshotRefused));
+    assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::SnapshotRejected));
     assert!(world.cycle(&eager("")).applied());
     // The same when it is in force already: it is told, and Uptime Kuma is not stopped every minute.
     assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::RolledBack));
     let stops = world.stops;
     for _ in 0..2 {
-        assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::SnapshotRefused));
+        assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::SnapshotRejected));
         assert_eq!((world.stops, &world.rows), (stops, &generation(1)));
     }
-    assert!(world.cycle(&eager("")).up_to_date(), "those wishes are in force");
+    assert!(world.cycle(&eager("")).up_to_date(), "those customization are in force");
     assert_eq!(world.stops, stops);
 }
 
 #[test]
 fn wishes_that_do_not_fit_are_an_error_of_the_configuration() {
-    for (wishes, said) in [
+    for (customization, said) in [
         ("[[replica.overrides]]\ntable = \"proxy\"\nset = { host = \"x\" }", "no table proxy"),
         ("[[replica.overrides]]\ntable = \"monitor\"\nset = { pace = 1 }", "no column pace"),
         ("[replica.exclude]\nmonitor-names = [\"*\"]", "leaves none of the 4 monitors"),
     ] {
         let mut world = World::new(generation(0));
         world.offer(&generation(1), &main_id('b'), 1, 1);
-        let End::Failed(error) = world.cycle(&eager(wishes)) else { panic!("{wishes}") };
-        assert_eq!(error.kind(), Kind::Config, "{wishes}");
+        let End::Failed(error) = world.cycle(&eager(customization)) else { panic!("{customization}") };
+        assert_eq!(error.kind(), Kind::Config, "{customization}");
         assert!(error.chain().contains(said), "{}", error.chain());
         assert_eq!((world.stops, &world.rows, world.state().replica.refused), (0, &generation(0), None));
         assert!(world.cycle(&eager("")).applied(), "the snapshot is not to blame");
@@ -127,10 +127,10 @@ fn default_overwrites_edits_in_each_cycle_and_leaves_notifications_alone() {
     rows_mut(&mut world.rows, "monitor_notification").pop();
     let edited = world.rows.clone();
     assert!(world.cycle(&settings).up_to_date());
-    assert_eq!((world.did("tell drifted"), &world.rows), (0, &edited));
+    assert_eq!((world.did("report drifted"), &world.rows), (0, &edited));
     rename(&mut world.rows, "monitor", 0, "edited");
     assert!(world.cycle(&settings).applied());
-    assert_eq!((world.did("tell drifted"), world.did("fetch"), &world.rows), (1, 0, &edited));
+    assert_eq!((world.did("report drifted"), world.did("fetch"), &world.rows), (1, 0, &edited));
 
     // What was tied to a monitor that goes, goes with it; nothing else does.
     let mut less = fleet(2);
@@ -163,13 +163,13 @@ fn insert_merge_writes_notifications_and_the_rest_by_themselves() {
     let mut world = World::new(fleet(0));
     world.offer(&fleet(1), &main_id('b'), 1, 1);
     assert!(world.cycle(&settings).applied());
-    assert_eq!((world.did("tell planned"), &world.rows), (2, &fleet(1)));
+    assert_eq!((world.did("report planned"), &world.rows), (2, &fleet(1)));
     assert!(world.cycle(&settings).up_to_date());
     // An edit in one of them is overwritten without the other.
     for table in ["notification", "monitor"] {
         rename(&mut world.rows, table, 1, "edited");
         assert!(world.cycle(&settings).applied(), "{table}");
-        assert_eq!((world.did("tell planned"), &world.rows), (1, &fleet(1)), "{table}");
+        assert_eq!((world.did("report planned"), &world.rows), (1, &fleet(1)), "{table}");
     }
     // A monitor that comes with its notification has both in the end, and one that goes leaves nothing behind.
     let mut other = fleet(1);

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::cli::Cli;
-use crate::config::{Role, Settings, Wishes};
+use crate::config::{Customization, Role, Settings};
 use crate::cycle::{Activity, Verified, verify};
 use crate::error::{Error, Kind, Result};
 use crate::host::database::rehearse;
 use crate::host::instance::Instance;
 use crate::host::interrupt::Interrupt;
-use crate::host::{Directories, files, health, privacy, repository};
+use crate::host::{Directories, files, health, permissions, repository};
 use crate::localise;
 use crate::model::configuration::Configuration;
 use crate::plan::plan;
@@ -41,7 +41,7 @@ impl Findings {
             }
             Err(error) => {
                 self.first.get_or_insert(error.kind());
-                let hint = Some(error.advice().to_owned());
+                let hint = Some(error.hint().to_owned());
                 self.checks.push(Check { name, result: "failed", message: error.chain(), hint });
                 None
             }
@@ -78,7 +78,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
     print(&CheckDocument::new(findings.checks), json)?;
     match findings.first {
         None => Ok(()),
-        Some(kind) => Err(Error::new(kind, "not everything is as it should be").hint("see the checks above")),
+        Some(kind) => Err(Error::new(kind, "not everything is as it should be").with_hint("see the checks above")),
     }
 }
 
@@ -93,12 +93,12 @@ fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories:
         &directories.state,
         &directories.cache,
     ]);
-    let openings = privacy::openings(&directories.state, paths.chain(written.iter().map(|path| path.as_path())));
-    if openings.is_empty() {
+    let exposures = permissions::exposures(&directories.state, paths.chain(written.iter().map(|path| path.as_path())));
+    if exposures.is_empty() {
         findings.ok("secrets", "no file with secrets can be read or written by others");
     }
-    for opening in openings {
-        findings.warn("secrets", opening.what, opening.remedy);
+    for exposure in exposures {
+        findings.warn("secrets", exposure.what, exposure.hint);
     }
 }
 
@@ -140,13 +140,18 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     }
     if settings.role == Role::Replica {
         let here = &export.configuration;
-        let wishes = localise::overridden(here, &settings.replica.wishes).and_then(|wanted| {
+        let customization = localise::overridden(here, &settings.replica.customization).and_then(|wanted| {
             rehearse(&database, &plan(here, &wanted), here, &wanted).map_err(|error| {
                 Error::new(Kind::Config, "replica.overrides: the database does not take them").because(error)
             })
         });
-        if findings.add("wishes", wishes, |()| "what this replica wishes for fits its database".to_owned()).is_some() {
-            self::wishes(findings, &settings.replica.wishes, here, directories);
+        if findings
+            .add("customization", customization, |()| {
+                "what this replica customization for fits its database".to_owned()
+            })
+            .is_some()
+        {
+            self::customization(findings, &settings.replica.customization, here, directories);
         }
     }
     for warning in export.warnings {
@@ -162,20 +167,25 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     }
 }
 
-/// What the wishes come to with the snapshot in force, if there is one. A name that matches nothing may be mistyped.
-fn wishes(findings: &mut Findings, wishes: &Wishes, here: &Configuration, directories: &Directories) {
+/// What the customization come to with the snapshot in force, if there is one. A name that matches nothing may be mistyped.
+fn customization(
+    findings: &mut Findings,
+    customization: &Customization,
+    here: &Configuration,
+    directories: &Directories,
+) {
     let dump = files::read_applied(&directories.state).ok().flatten();
     let Some(Verified(dump)) = dump.and_then(|bytes| verify(&bytes, None).ok()) else { return };
-    let localised = localise::wanted(&dump.configuration, here, wishes);
+    let localised = localise::wanted(&dump.configuration, here, customization);
     for note in findings
-        .add("wishes", localised, |_| "they fit the snapshot in force".to_owned())
+        .add("customization", localised, |_| "they fit the snapshot in force".to_owned())
         .into_iter()
         .flat_map(|it| it.notes)
     {
         if note.is_idle() {
-            findings.warn("wishes", note.to_string(), "look for a mistyped name in config.toml");
+            findings.warn("customization", note.to_string(), "look for a mistyped name in config.toml");
         } else {
-            findings.ok("wishes", note.to_string());
+            findings.ok("customization", note.to_string());
         }
     }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::cli::{Cli, Printing, Verb};
 use crate::config::{Role, Settings};
-use crate::cycle::{self, Activity, Event, Orders, Promotion};
+use crate::cycle::{self, Activity, Event, Options, Promotion};
 use crate::decide;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::files::{self, Store};
@@ -29,8 +29,8 @@ use crate::report::{InitDocument, SnapshotsDocument, print};
 pub async fn run(cli: &Cli) -> Exit {
     let result = match &cli.verb {
         Verb::Run { confirm_shrink, retry } => {
-            let orders = Orders { confirm_shrink: *confirm_shrink, retry: *retry, ..Orders::default() };
-            return run_cycle(cli, orders).await;
+            let options = Options { confirm_shrink: *confirm_shrink, retry: *retry, ..Options::default() };
+            return run_cycle(cli, options).await;
         }
         Verb::Recover => return recover(cli).await,
         Verb::Plan(Printing { json }) => plan::show(cli, *json).await,
@@ -55,7 +55,7 @@ pub async fn run(cli: &Cli) -> Exit {
             let exit = error.kind().exit();
             // What was tried on this host is traced; a typing error is nobody's concern.
             if is_order(&cli.verb) && exit != Exit::Usage {
-                logging::tell(&Event::Failed { error, snapshot: None, idle: None });
+                logging::report(&Event::Failed { error, snapshot: None, idle: None });
             } else {
                 logging::error(&error);
             }
@@ -98,9 +98,9 @@ fn failed_configuration(path: &Path) -> Error {
     Error::new(Kind::Config, format!("there is no configuration {}", path.display()))
 }
 
-async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
+async fn run_cycle(cli: &Cli, options: Options) -> Exit {
     let mut state = State::default();
-    match try_cycle(cli, orders, &mut state).await {
+    match try_cycle(cli, options, &mut state).await {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
@@ -108,29 +108,29 @@ async fn run_cycle(cli: &Cli, orders: Orders) -> Exit {
             let snapshot = taken_back.map(|refused| refused.snapshot);
             let event = Event::Failed { error, snapshot, idle: decide::idle(state.last_success, Timestamp::now()) };
             notify::status(&event.to_string());
-            logging::tell(&event);
+            logging::report(&event);
             exit
         }
     }
 }
 
 /// Runs the cycle; `state` becomes what is remembered after it, as far as that could be read.
-async fn try_cycle(cli: &Cli, orders: Orders, state: &mut State) -> Result<()> {
+async fn try_cycle(cli: &Cli, options: Options, state: &mut State) -> Result<()> {
     let settings = settings(cli)?;
-    if orders.retry && settings.role == Role::Main {
+    if options.retry && settings.role == Role::Main {
         let what = "only a replica tries a snapshot again; this host is the main";
-        return Err(Error::new(Kind::Usage, what).hint("kuma-replicator run publishes what changed"));
+        return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator run publishes what changed"));
     }
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;
     if self::settings(cli)?.role != settings.role {
         let what = "the role of this host was turned while this cycle began";
-        return Err(Error::new(Kind::AlreadyRunning, what).hint("the next cycle has the new role"));
+        return Err(Error::new(Kind::AlreadyRunning, what).with_hint("the next cycle has the new role"));
     }
     *state = store.load()?;
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
-    cycle::run(&mut system, &settings, state, &orders).await.map(drop)
+    cycle::run(&mut system, &settings, state, &options).await.map(drop)
 }
 
 /// Runs after every cycle, also after a killed one. Only starts what a cycle left stopped; whether Uptime
@@ -142,7 +142,7 @@ async fn recover(cli: &Cli) -> Exit {
         Err(error) if error.kind() == Kind::AlreadyRunning => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            logging::tell(&Event::Failed { error, snapshot: None, idle: None });
+            logging::report(&Event::Failed { error, snapshot: None, idle: None });
             exit
         }
     }
@@ -168,15 +168,15 @@ async fn try_recover(cli: &Cli) -> Result<()> {
     {
         // Somebody may have stopped it on purpose: that is not undone on a guess.
         let hint = format!("the file was kept; if nobody stopped {unit} on purpose: systemctl start {unit}");
-        return if matches!(activity, Ok(Activity::Running)) { Ok(()) } else { Err(error.hint(hint)) };
+        return if matches!(activity, Ok(Activity::Running)) { Ok(()) } else { Err(error.with_hint(hint)) };
     }
     if activity? == Activity::Running || instance.systemd().await?.shutting_down().await? {
         return Ok(());
     }
     for text in instance.start(&dependents).await? {
-        logging::tell(&Event::Warning { text });
+        logging::report(&Event::Warning { text });
     }
-    logging::tell(&Event::Recovered { snapshot, started: true });
+    logging::report(&Event::Recovered { snapshot, started: true });
     Ok(())
 }
 
@@ -191,7 +191,7 @@ async fn init(cli: &Cli) -> Result<()> {
     let settings = settings(cli)?;
     if settings.role == Role::Replica {
         let what = "only a main creates the repository; this host is a replica";
-        return Err(Error::new(Kind::Usage, what).hint("run kuma-replicator init on the main"));
+        return Err(Error::new(Kind::Usage, what).with_hint("run kuma-replicator init on the main"));
     }
     let interrupt = Interrupt::install()?;
     let created = repository(&settings, &Directories::from_environment(), &interrupt)?.init().await?;

@@ -1,4 +1,4 @@
-//! What an operator orders by hand: restore, hold, release, promote, demote, alerts. Each waits for a cycle that is at work,
+//! What an operator options by hand: restore, hold, release, promote, demote, alerts. Each waits for a cycle that is at work,
 //! and is traced in the journal.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Switch};
 use crate::config::{Alerts, Role, Settings};
-use crate::cycle::{self, Activity, Event, Host as _, Promotion, Source, Switched, Turn};
+use crate::cycle::{self, Activity, Event, Host as _, Promotion, RoleChange, Source, Switched};
 use crate::error::{Error, Kind, Result};
 use crate::host::files::Store;
 use crate::host::interrupt::Interrupt;
@@ -40,7 +40,7 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
         text => Source::Snapshot(text.parse().map_err(|error: Malformed| {
             Error::new(Kind::Usage, format!("cannot restore '{text}'"))
                 .because(error)
-                .hint("give \"previous\" or an id of at least 8 digits from kuma-replicator snapshots")
+                .with_hint("give \"previous\" or an id of at least 8 digits from kuma-replicator snapshots")
         })?),
     };
     let (settings, mut system, mut state) = begin(cli).await?;
@@ -53,7 +53,7 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
     }
     let restored = cycle::restore(&mut system, &settings, &mut state, restoration).await;
     restored.map_err(|error| match error.kind() {
-        Kind::ServiceBusy => error.hint("wait until it answers, or stop it first: systemctl stop uptime-kuma"),
+        Kind::ServiceBusy => error.with_hint("wait until it answers, or stop it first: systemctl stop uptime-kuma"),
         _ => error,
     })
 }
@@ -62,7 +62,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     let now = Timestamp::now();
     let until = duration.map(|duration| {
         now.checked_add(duration).ok().filter(|until| *until > now).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("cannot hold for {duration:#}")).hint("give a time such as 2h or 30m")
+            Error::new(Kind::Usage, format!("cannot hold for {duration:#}")).with_hint("give a time such as 2h or 30m")
         })
     });
     let until = until.transpose()?;
@@ -71,7 +71,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     let mut state = store.load()?;
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
-    logging::tell(&Event::OnHold { reason: reason.to_owned(), until });
+    logging::report(&Event::OnHold { reason: reason.to_owned(), until });
     if state.intent.is_none() {
         return Ok(());
     }
@@ -88,23 +88,23 @@ pub(super) async fn release() -> Result<()> {
         return say("this host was not on hold");
     }
     store.save(&state)?;
-    logging::tell(&Event::Released { by_hand: true });
+    logging::report(&Event::Released { by_hand: true });
     Ok(())
 }
 
 pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
     match cycle::promote(&mut system, &settings, &mut state, promotion).await? {
-        Turn::Already => say("this host is the main already"),
-        Turn::Turned => Ok(()),
+        RoleChange::Unchanged => say("this host is the main already"),
+        RoleChange::Changed => Ok(()),
     }
 }
 
 pub(super) async fn demote(cli: &Cli, as_is: bool) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
     match cycle::demote(&mut system, &settings, &mut state, as_is).await? {
-        Turn::Already => say("this host is a replica already"),
-        Turn::Turned => Ok(()),
+        RoleChange::Unchanged => say("this host is a replica already"),
+        RoleChange::Changed => Ok(()),
     }
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn alerts(cli: &Cli, switch: Switch) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
     if settings.role == Role::Main {
         let what = "only the alerts of a replica can be switched; this host is the main";
-        return Err(Error::new(Kind::Usage, what).hint("run it on a replica; on the main, detach notifications"));
+        return Err(Error::new(Kind::Usage, what).with_hint("run it on a replica; on the main, detach notifications"));
     }
     let alerts = match switch {
         Switch::On => Alerts::All,

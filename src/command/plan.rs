@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::config::{Role, Settings};
-use crate::cycle::{self, Activity, Again, Host as _, Verified};
+use crate::cycle::{self, Activity, Host as _, Reapply, Verified};
 use crate::decide::{self, Apply, Publish};
 use crate::error::Result;
 use crate::host::files::Store;
@@ -61,7 +61,7 @@ async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -
                 document("publish", format!("{rows} rows as epoch {epoch}, sequence {sequence}, digest {digest}"));
             match listing.newest().first() {
                 // What changed since the newest snapshot, as a replica that has it will see it.
-                Some(newest) if newest.label.readable() => {
+                Some(newest) if newest.tags.readable() => {
                     let Verified(dump) = cycle::verify(&system.fetch(&newest.id).await?, Some(newest))?;
                     document.changes(&plan(&dump.configuration, &prepared.export.configuration), false)
                 }
@@ -73,14 +73,14 @@ async fn plan_publish(system: &mut System, settings: &Settings, state: &State) -
 
 async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> Result<PlanDocument> {
     let document = |would, message: String| PlanDocument::new(Role::Replica, would, message);
-    let wishes = &settings.replica.wishes;
+    let customization = &settings.replica.customization;
     let listing = system.look().await?;
-    let step = decide::apply(&listing, &state.replica.with(wishes.digest()))?;
+    let step = decide::apply(&listing, &state.replica.with(customization.digest()))?;
     let (snapshot, again) = match step {
         Apply::Nothing => return Ok(document("held", "nothing has been published to the repository yet".to_owned())),
         Apply::UpToDate(snapshot) => {
-            let again = Again::find(system, settings, &state.replica).await?;
-            if matches!(again, Again::Nothing(_) | Again::Unknown) {
+            let again = Reapply::find(system, settings, &state.replica).await?;
+            if matches!(again, Reapply::Nothing(_) | Reapply::Unknown) {
                 let message = format!("snapshot {} is in force", snapshot.id.short());
                 return Ok(document("up to date", message).snapshot(snapshot));
             }
@@ -88,7 +88,7 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         }
         Apply::Unreadable(snapshot) => {
             return Ok(
-                document("held", format!("the main writes dump format {}", snapshot.label.format)).snapshot(snapshot)
+                document("held", format!("the main writes dump format {}", snapshot.tags.format)).snapshot(snapshot)
             );
         }
         Apply::Fetch(snapshot) => (snapshot, None),
@@ -103,7 +103,7 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
         return Ok(document("held", reason).snapshot(snapshot));
     }
     let Localised { configuration: wanted, notes } =
-        localise::wanted(&dump.configuration, &here.configuration, wishes)?;
+        localise::wanted(&dump.configuration, &here.configuration, customization)?;
     if state.replica.applied.is_none() {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
@@ -122,12 +122,14 @@ async fn plan_apply(system: &mut System, settings: &Settings, state: &State) -> 
     let id = snapshot.id.short();
     let message = match (&again, &state.replica.drift) {
         (None, _) => format!("snapshot {id} of host {}", snapshot.host),
-        (Some(Again::Edits(here)), Some(drift)) if drift.digest == here.digest => {
+        (Some(Reapply::Edits(here)), Some(drift)) if drift.digest == here.digest => {
             let since = drift.since.round(jiff::Unit::Second).unwrap_or(drift.since);
             format!("edited here, found {since}; to be as in snapshot {id} again it {takes}")
         }
-        (Some(Again::Boot), _) => format!("snapshot {id} again, as this host was booted"),
-        (Some(Again::Wishes), _) => format!("snapshot {id} again, as this replica wishes for something else"),
+        (Some(Reapply::Boot), _) => format!("snapshot {id} again, as this host was booted"),
+        (Some(Reapply::Customization), _) => {
+            format!("snapshot {id} again, as this replica customization for something else")
+        }
         (Some(_), _) => format!("edited here; to be as in snapshot {id} again it {takes}"),
     };
     Ok(document(would, message).snapshot(snapshot).notes(&notes).changes(&changes, restart))

@@ -50,6 +50,6 @@ async fn edits(
 ) -> Option<Plan> {
     let Verified(dump) = in_force(&files::read_applied(&directories.state).ok().flatten()?, applied)?;
     let here = instance.database().await.ok()?.export().ok()?.configuration;
-    let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.wishes).ok()?;
+    let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.customization).ok()?;
     Some(plan(&here, &wanted.configuration))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::config::{Kuma, Role};
-use crate::cycle::{self, History, Prepared, Verified};
+use crate::cycle::{self, CanonicalExport, History, Verified};
 use crate::error::{Error, Kind, Result};
 use crate::host::database::{self, Database};
 use crate::host::files::{self, Store};
@@ -25,7 +25,7 @@ use super::settings;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
-    let prepared = Prepared::new(find(cli, database).await?.export()?);
+    let prepared = CanonicalExport::new(find(cli, database).await?.export()?);
     for warning in &prepared.export.warnings {
         logging::warning(warning);
     }
@@ -40,7 +40,7 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
     match std::fs::symlink_metadata(file) {
         Ok(metadata) if metadata.is_symlink() => {
             let what = format!("{} is a symbolic link", file.display());
-            Err(Error::new(Kind::Usage, what).hint("name the file itself"))
+            Err(Error::new(Kind::Usage, what).with_hint("name the file itself"))
         }
         // A device or a pipe is written to; only a file is replaced as a whole.
         Ok(metadata) if !metadata.is_file() => std::fs::OpenOptions::new()
@@ -54,12 +54,12 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
 
 pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, file: &Path) -> Result<()> {
     let Verified(dump) = cycle::verify(&read(file)?, None).map_err(|error| match error.kind() {
-        Kind::SnapshotDamaged => error.hint("use a dump that export wrote"),
+        Kind::SnapshotDamaged => error.with_hint("use a dump that export wrote"),
         _ => error,
     })?;
     let target = find(cli, database).await?;
     let stopped = |error: Error| match error.kind() {
-        Kind::DatabaseBusy => error.hint("stop Uptime Kuma first, as with systemctl stop uptime-kuma"),
+        Kind::DatabaseBusy => error.with_hint("stop Uptime Kuma first, as with systemctl stop uptime-kuma"),
         _ => error,
     };
     let here = target.export()?;
@@ -92,7 +92,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         Some(_) => None,
     };
     let claim = target.claim(PATIENCE).await.map_err(stopped)?;
-    let previous = Prepared::new(claim.export()?);
+    let previous = CanonicalExport::new(claim.export()?);
     if let Some(store) = &store {
         store.keep_previous(&previous.dump(&host_name(), Timestamp::now(), None)?)?;
     }

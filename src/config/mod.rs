@@ -3,10 +3,10 @@
 //! The keys are a contract; the shipped `config.toml` documents each of them with its default. Reading
 //! the file is the caller's; nothing here does I/O.
 
+mod customization;
 mod names;
 mod overrides;
 mod replica;
-mod wishes;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 
+pub use customization::{Alerts, Customization, Exclude, LocalEntities, Strategy, Values};
 pub use names::{Location, UnitName, without_credentials};
 pub use overrides::{Override, Scalar};
 use replica::WrittenReplica;
 pub use replica::{OnDrift, Replica, Restart, SchemaPolicy};
-pub use wishes::{Alerts, Exclude, LocalEntities, Strategy, Values, Wishes};
 
 /// Where the configuration is read from unless told otherwise.
 pub const DEFAULT_PATH: &str = "/etc/kuma-replicator/config.toml";

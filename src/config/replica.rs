@@ -1,13 +1,13 @@
-//! What only a replica heeds: its wishes, and how it goes about its applies.
+//! What only a replica heeds: its customization, and how it goes about its applies.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::customization::{Alerts, Customization, Exclude, LocalEntities, PAUSED_TYPES, Strategy};
 use super::duration;
 use super::overrides::Override;
-use super::wishes::{Alerts, Exclude, LocalEntities, PAUSED_TYPES, Strategy, Wishes};
 
 /// What a replica does about edits that somebody made on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -46,7 +46,7 @@ pub enum SchemaPolicy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replica {
     /// What makes its configuration another one than the main's.
-    pub wishes: Wishes,
+    pub customization: Customization,
     /// Whether the newest snapshot is applied again after each boot, as if somebody had edited its rows.
     pub apply_on_boot: bool,
     /// When Uptime Kuma is restarted.
@@ -96,7 +96,7 @@ impl WrittenReplica {
             }
             (_, _) => OnDrift::Overwrite,
         };
-        let wishes = Wishes {
+        let customization = Customization {
             strategy,
             exclude: self.exclude,
             local_entities: self.local_entities,
@@ -107,9 +107,9 @@ impl WrittenReplica {
             alerts: self.alerts.unwrap_or_default(),
             settings: self.settings.unwrap_or_default(),
         };
-        wishes.check()?;
+        customization.check()?;
         Ok(Replica {
-            wishes,
+            customization,
             apply_on_boot: self.apply_on_boot.unwrap_or_default(),
             restart: self.restart.unwrap_or_default(),
             min_restart_interval: match self.min_restart_interval {

@@ -31,9 +31,9 @@ pub enum Switched {
 /// configuration file changed: the next cycle applies it.
 pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut State, alerts: Alerts) -> Result<Switched> {
     begin(host, settings, state).await?;
-    let before = settings.replica.wishes.digest();
+    let before = settings.replica.customization.digest();
     let settings = host.set_alerts(alerts)?;
-    let wishes = &settings.replica.wishes;
+    let customization = &settings.replica.customization;
     let Some(applied) = state.replica.applied.clone() else { return Ok(Switched::Later) };
     let Verified(dump) = kept_or_fetched(host, &applied).await?;
     let here = host.export().await?;
@@ -42,7 +42,7 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
     let anew = |here: &Configuration| {
-        let wanted = localise::wanted(&dump.configuration, here, wishes)?.configuration;
+        let wanted = localise::wanted(&dump.configuration, here, customization)?.configuration;
         Ok(localise::only(&wanted, here, |table| table == catalog::MONITOR_NOTIFICATION))
     };
     let switched = anew(&here.configuration)?;
@@ -53,26 +53,26 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
         if let Err(error) = put_in_force(host, &settings, state, None, &here, goal, Restart::WhenNeeded).await {
             // What is not under way any more is not to be recovered from. Not saved, it is, and that does no harm.
             if let Err(second) = host.save(state) {
-                host.tell(&Event::Warning { text: second.chain() });
+                host.report(&Event::Warning { text: second.chain() });
             }
             return Err(error);
         }
         state.intent = None;
     }
     // What was edited here by now is still an edit, and what this changed is none.
-    let Content { digest, schema } = drift::content(here.clone(), wishes);
+    let Content { digest, schema } = drift::content(here.clone(), customization);
     let untouched = state.replica.left.as_ref().is_none_or(|left| left.digest == digest && left.schema == schema);
     let left = match untouched {
         true => switched,
-        false => localise::wanted(&dump.configuration, &here.configuration, wishes)?.configuration,
+        false => localise::wanted(&dump.configuration, &here.configuration, customization)?.configuration,
     };
-    let Content { digest, .. } = drift::content(Export { configuration: left, ..here }, wishes);
+    let Content { digest, .. } = drift::content(Export { configuration: left, ..here }, customization);
     state.replica.left = Some(Left { digest, schema });
-    if state.replica.wishes == Some(before) {
-        state.replica.wishes = Some(wishes.digest());
+    if state.replica.customization == Some(before) {
+        state.replica.customization = Some(customization.digest());
     }
     host.save(state)?;
-    host.tell(&Event::Alerts { alerts, size: changes.size() });
+    host.report(&Event::Alerts { alerts, size: changes.size() });
     Ok(Switched::Now)
 }
 

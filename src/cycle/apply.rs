@@ -15,7 +15,7 @@ use crate::plan::{Plan, Size, plan};
 use super::live::{needs_restart, put_in_force};
 use super::obtain::{Obtained, obtain, resting, up_to_date};
 use super::replace::{Goal, refuse};
-use super::{Event, Export, Host, Orders, Outcome, deferred, drift, held};
+use super::{Event, Export, Host, Options, Outcome, deferred, drift, held};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -25,16 +25,16 @@ pub(super) async fn run<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    orders: &Orders,
+    options: &Options,
 ) -> Result<Outcome> {
-    let (snapshot, here, Verified(dump), fetched) = match obtain(host, settings, state, orders).await? {
+    let (snapshot, here, Verified(dump), fetched) = match obtain(host, settings, state, options).await? {
         Obtained::Kept(snapshot, here, verified) => (snapshot, here, verified, None),
         Obtained::Fetched(snapshot, here, bytes) => {
             // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
             let verified = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
                 refuse(host, state, Some(&snapshot.id), error);
             })?;
-            host.tell(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
+            host.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
             (snapshot, here, verified, Some(bytes))
         }
         Obtained::Nothing(outcome) => return Ok(outcome),
@@ -47,23 +47,23 @@ pub(super) async fn run<H: Host>(
         return Ok(outcome);
     }
 
-    let wishes = &settings.replica.wishes;
-    let localised = |here: &Configuration| match orders.as_main {
-        true => localise::fitting(&dump.configuration, here, &wishes.settings),
-        false => localise::wanted(&dump.configuration, here, wishes).map(|wanted| wanted.configuration),
+    let customization = &settings.replica.customization;
+    let localised = |here: &Configuration| match options.as_main {
+        true => localise::fitting(&dump.configuration, here, &customization.settings),
+        false => localise::wanted(&dump.configuration, here, customization).map(|wanted| wanted.configuration),
     };
     let wanted = localised(&here.configuration).inspect_err(|error| {
         if blames(error) {
             refuse(host, state, Some(&snapshot.id), error);
         }
     })?;
-    if state.replica.applied.is_none() && !orders.confirm_shrink {
+    if state.replica.applied.is_none() && !options.confirm_shrink {
         decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
     }
     // The parts of one snapshot do not wait for each other.
-    let patient = !orders.retry && !orders.at_once;
+    let patient = !options.retry && !options.at_once;
     let until = resting(host, settings, state).filter(|_| patient);
-    let parts = if orders.as_main { &[Part::Whole] } else { localise::parts(wishes.strategy) };
+    let parts = if options.as_main { &[Part::Whole] } else { localise::parts(customization.strategy) };
     let (mut here, mut size, mut restarted, mut waits) = (here, Size::default(), false, None);
     for part in parts {
         if size != Size::default() {
@@ -82,7 +82,7 @@ pub(super) async fn run<H: Host>(
         }
         try_out(host, state, &snapshot, &changes, (&here, &wanted), &dump.manifest.schema).await?;
         let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
-        restarted |= apply_part(host, settings, state, orders, &snapshot, &here, goal).await?;
+        restarted |= apply_part(host, settings, state, options, &snapshot, &here, goal).await?;
         size += changes.size();
     }
     if let Some(until) = waits {
@@ -96,17 +96,17 @@ pub(super) async fn run<H: Host>(
     state.replica.restored = None;
     state.replica.waiting = None;
     let written = size != Size::default();
-    drift::remember(host, state, wishes, (!written).then_some(here)).await;
+    drift::remember(host, state, customization, (!written).then_some(here)).await;
     if let Some(bytes) = fetched {
         keep(host, &bytes);
     }
-    // Without them it is not what this replica wishes for.
-    state.replica.wishes = (!orders.as_main).then(|| wishes.digest());
+    // Without them it is not what this replica customization for.
+    state.replica.customization = (!options.as_main).then(|| customization.digest());
     let id = snapshot.id.clone();
-    let digest = snapshot.label.digest;
-    state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.label.place, digest, at: host.now() });
+    let digest = snapshot.tags.digest;
+    state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.tags.place, digest, at: host.now() });
     if written {
-        host.tell(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
+        host.report(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
         Ok(Outcome::Applied(id))
     } else {
         Ok(up_to_date(host, state, &id))
@@ -122,7 +122,7 @@ async fn try_out<H: Host>(
     (here, wanted): (&Export, &Configuration),
     main: &Schema,
 ) -> Result<()> {
-    host.tell(&Event::Planned { snapshot: Some(snapshot.id.clone()), size: changes.size() });
+    host.report(&Event::Planned { snapshot: Some(snapshot.id.clone()), size: changes.size() });
     let tried = host.rehearse(changes, &here.configuration, wanted).await;
     tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
         if blames(error) {
@@ -136,13 +136,13 @@ async fn apply_part<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    orders: &Orders,
+    options: &Options,
     snapshot: &Snapshot,
     here: &Export,
     goal: Goal<'_>,
 ) -> Result<bool> {
     // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
-    let (refused, setback) = (state.replica.refused.take_if(|_| orders.retry), state.replica.setback.clone());
+    let (refused, setback) = (state.replica.refused.take_if(|_| options.retry), state.replica.setback.clone());
     let stopped = state.replica.stopped;
     let restart = settings.replica.restart;
     let replaced = put_in_force(host, settings, state, Some(&snapshot.id), here, goal, restart).await;
@@ -167,7 +167,7 @@ fn blames(error: &Error) -> bool {
 fn keep<H: Host>(host: &mut H, dump: &[u8]) {
     if let Err(error) = host.keep_applied(dump) {
         let text = format!("the snapshot in force is not kept here: {}", error.chain());
-        host.tell(&Event::Warning { text });
+        host.report(&Event::Warning { text });
     }
 }
 
@@ -192,11 +192,11 @@ pub fn verify(bytes: &[u8], snapshot: Option<&Snapshot>) -> Result<Verified> {
         };
         Error::new(kind, format!("{name} cannot be used")).because(fault)
     })?;
-    if let Some(Snapshot { label, .. }) = snapshot {
+    if let Some(Snapshot { tags, .. }) = snapshot {
         let manifest = &dump.manifest;
-        let agree = manifest.place.as_ref() == Some(&label.place)
-            && manifest.digest == label.digest
-            && manifest.fingerprint == label.schema;
+        let agree = manifest.place.as_ref() == Some(&tags.place)
+            && manifest.digest == tags.digest
+            && manifest.fingerprint == tags.schema;
         if !agree {
             return Err(Error::new(Kind::SnapshotDamaged, format!("{name} does not contain what its tags say")));
         }

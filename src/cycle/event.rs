@@ -250,7 +250,7 @@ impl Event {
                 fields.idle = *idle;
                 fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
                 fields.error = Some(error.kind().name());
-                fields.hint = Some(error.advice().to_owned());
+                fields.hint = Some(error.hint().to_owned());
             }
         }
         fields
@@ -321,7 +321,7 @@ impl fmt::Display for Event {
             ),
             Self::Warning { text } => f.write_str(text),
             Self::Failed { error, .. } => {
-                write!(f, "{}: {} — {}", error.kind().outcome(), error.chain(), error.advice())
+                write!(f, "{}: {} — {}", error.kind().outcome(), error.chain(), error.hint())
             }
         }
     }

@@ -8,8 +8,8 @@ use crate::model::snapshot::SnapshotId;
 use crate::model::state::{Intent, State};
 use crate::plan::Plan;
 
-use super::publish::Prepared;
-use super::replace::{Goal, condemns, replace, way_back};
+use super::publish::CanonicalExport;
+use super::replace::{Goal, condemns, replace, roll_back};
 use super::{Activity, Event, Export, Host, millis};
 
 /// How many rows are changed while Uptime Kuma waits: 10,000 take a fifth of a second on two busy cores, and versions
@@ -19,7 +19,7 @@ pub const MAX_LIVE_ROWS: usize = 10_000;
 /// Whether Uptime Kuma has to be restarted for `changes`.
 pub fn needs_restart(changes: &Plan, restart: Restart) -> bool {
     match restart {
-        Restart::WhenNeeded => changes.loaded().is_some() || changes.size().rows() > MAX_LIVE_ROWS,
+        Restart::WhenNeeded => changes.cached_table().is_some() || changes.size().rows() > MAX_LIVE_ROWS,
         Restart::Always => !changes.is_empty(),
     }
 }
@@ -46,10 +46,10 @@ pub(super) async fn put_in_force<H: Host>(
     host.check_interrupted()?;
     // Fetching and trying took their time. An edit since then is found as one in the next cycle, in whatever table it is;
     // of those of the plan, the write proves it once more.
-    let previous = Prepared::new(host.export().await?);
+    let previous = CanonicalExport::new(host.export().await?);
     if previous.export != *here {
         let what = "the configuration was edited while the changes were planned";
-        return Err(Error::new(Kind::DatabaseBusy, what).hint("the next cycle plans anew"));
+        return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle plans anew"));
     }
     let wanted = (goal.wanted)(&here.configuration)?;
     let dump = previous.dump(&host.name(), host.now(), None)?;
@@ -62,15 +62,15 @@ pub(super) async fn put_in_force<H: Host>(
     let since = Instant::now();
     let warnings = host.write_live(goal.changes, here, &wanted).await.inspect_err(|_| state.intent = None)?;
     for text in warnings {
-        host.tell(&Event::Warning { text });
+        host.report(&Event::Warning { text });
     }
     let size = goal.changes.size();
-    host.tell(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
+    host.report(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
     match host.check_healthy().await {
         Ok(()) => Ok(()),
         Err(error) if condemns(&error) => {
             let unit = settings.kuma.unit.to_string();
-            Err(way_back(host, state, snapshot, &previous.export.configuration, &unit, error).await)
+            Err(roll_back(host, state, snapshot, &previous.export.configuration, &unit, error).await)
         }
         Err(error) => Err(error),
     }

@@ -24,20 +24,20 @@ use crate::decide;
 use crate::error::Result;
 use crate::model::configuration::Configuration;
 use crate::model::schema::Schema;
-use crate::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
+use crate::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
 use crate::model::state::{LastCycle, State};
 use crate::plan::Plan;
 
 pub use alerts::{Switched, alerts};
 pub use apply::{Verified, in_force, verify};
-pub use drift::Again;
+pub use drift::Reapply;
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use live::{MAX_LIVE_ROWS, needs_restart};
 pub use obtain::kept;
-pub use publish::{Prepared, first_state, prepare};
+pub use publish::{CanonicalExport, first_state, prepare};
 pub use replace::recover;
 pub use restore::{Restoration, Source, prepare_restore, restore};
-pub use role::{Promotion, Turn, demote, promote};
+pub use role::{Promotion, RoleChange, demote, promote};
 
 /// What an export brings: rows and files, the schema they come from, and what could not be taken along.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub trait Host {
     fn main_id(&self) -> Result<MainId>;
 
     /// Tells whoever watches (journal, service manager).
-    fn tell(&mut self, event: &Event);
+    fn report(&mut self, event: &Event);
 
     /// Stores the state atomically; when it returns, it is on disk.
     fn save(&mut self, state: &State) -> Result<()>;
@@ -107,8 +107,8 @@ pub trait Host {
     /// Brings the dump in snapshot `id` here, without taking a lock.
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>>;
 
-    /// Stores `dump` under `label`; when it returns, the repository has it.
-    async fn publish(&mut self, dump: &[u8], label: &Label) -> Result<SnapshotId>;
+    /// Stores `dump` under `tags`; when it returns, the repository has it.
+    async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId>;
 
     /// Removes the locks in the repository that killed publishes of this host left behind, and no others. Returns
     /// how many.
@@ -162,7 +162,7 @@ pub trait Host {
 
     /// Removes the history that a write has set aside, and the files that one left unfinished that was killed. What
     /// is left of them, the next write removes.
-    async fn sweep(&mut self) -> Result<()>;
+    async fn remove_leftovers(&mut self) -> Result<()>;
 
     /// Gives the claimed database free again. Harmless if none is claimed.
     fn release(&mut self);
@@ -218,8 +218,8 @@ impl Outcome {
 ///
 /// # Errors
 /// Whatever ended the cycle; it is recorded in the state before it is returned.
-pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Outcome> {
-    let result = once(host, settings, state, orders).await;
+pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, options: &Options) -> Result<Outcome> {
+    let result = once(host, settings, state, options).await;
     let at = host.now();
     let (outcome, message, error) = match &result {
         Ok(Outcome::Held(reason)) => ("held", reason.clone(), None),
@@ -229,8 +229,8 @@ pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, 
     if !matches!(result, Err(_) | Ok(Outcome::Held(_))) {
         state.last_success = Some(at);
     }
-    if let Some(refused) = state.replica.refused.as_mut().filter(|refused| refused.wishes.is_none()) {
-        refused.wishes = Some(settings.replica.wishes.digest());
+    if let Some(refused) = state.replica.refused.as_mut().filter(|refused| refused.customization.is_none()) {
+        refused.customization = Some(settings.replica.customization.digest());
     }
     state.last = Some(LastCycle { outcome: outcome.to_owned(), message, error, at });
     match (result, host.save(state)) {
@@ -239,25 +239,25 @@ pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, 
     }
 }
 
-async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Outcome> {
+async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, options: &Options) -> Result<Outcome> {
     replace::recover(host, settings, state).await?;
     if let Some(reason) = decide::on_hold(state.hold.as_ref(), host.now()) {
         return Ok(held(host, state, reason));
     }
     if state.hold.take().is_some() {
-        host.tell(&Event::Released { by_hand: false });
+        host.report(&Event::Released { by_hand: false });
     }
     host.check_interrupted()?;
     match settings.role {
-        Role::Main => publish::run(host, settings, state, orders).await,
-        Role::Replica => apply::run(host, settings, state, orders).await,
+        Role::Main => publish::run(host, settings, state, options).await,
+        Role::Replica => apply::run(host, settings, state, options).await,
     }
 }
 
 fn held<H: Host>(host: &mut H, state: &State, reason: String) -> Outcome {
     let again = state.last.as_ref().is_some_and(|last| last.outcome == "held" && last.message == reason);
     let idle = decide::idle(state.last_success, host.now());
-    host.tell(&Event::Held { reason: reason.clone(), again, idle });
+    host.report(&Event::Held { reason: reason.clone(), again, idle });
     Outcome::Held(reason)
 }
 
@@ -265,27 +265,27 @@ fn deferred<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId, until: 
     let event = |again| Event::Deferred { snapshot: snapshot.clone(), until, again };
     let reason = event(false).to_string();
     let again = state.last.as_ref().is_some_and(|last| last.message == reason);
-    host.tell(&event(again));
+    host.report(&event(again));
     Outcome::Held(reason)
 }
 
 /// Says once that a host which is not the main published; nobody takes it.
-fn tell_stray<H: Host>(host: &mut H, state: &mut State, stray: Option<&Snapshot>) {
+fn report_stray<H: Host>(host: &mut H, state: &mut State, stray: Option<&Snapshot>) {
     let Some(stray) = stray else { return };
     if state.replica.stray.as_ref() != Some(&stray.id) {
-        host.tell(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
+        host.report(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
         state.replica.stray = Some(stray.id.clone());
     }
 }
 
 /// What a person may order for one cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Orders {
+pub struct Options {
     /// Publish although the export lost more rows than allowed; apply a first snapshot without monitors.
     pub confirm_shrink: bool,
     /// Apply although the cycle would wait before it stops Uptime Kuma again.
     pub at_once: bool,
-    /// Take the newest snapshot as the main had it, without the wishes of this replica, also if it is in force.
+    /// Take the newest snapshot as the main had it, without the customization of this replica, also if it is in force.
     pub as_main: bool,
     /// Apply although the cycle would wait, and also if the newest snapshot was refused.
     pub retry: bool,

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Applied, State};
 
-use super::{Event, Export, Host, Orders, Outcome, Verified, deferred, drift, held, in_force, tell_stray};
+use super::{Event, Export, Host, Options, Outcome, Verified, deferred, drift, held, in_force, report_stray};
 
 /// What a look and what follows from it bring.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -29,20 +29,20 @@ pub(super) async fn obtain<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    orders: &Orders,
+    options: &Options,
 ) -> Result<Obtained> {
     let mut lost: Option<(SnapshotId, Error)> = None;
     loop {
-        let snapshot = match newest(host, settings, state, orders).await? {
+        let snapshot = match newest(host, settings, state, options).await? {
             Ok(snapshot) => snapshot,
             Err(outcome) => return Ok(Obtained::Nothing(outcome)),
         };
         if let Some((_, error)) = lost.take_if(|(id, _)| id.same(&snapshot.id)) {
             return Err(error);
         }
-        if orders.retry {
-            tell_retry(host, state, &snapshot);
-        } else if !orders.at_once {
+        if options.retry {
+            report_retry(host, state, &snapshot);
+        } else if !options.at_once {
             decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
             // It was planned already: nothing else is to be found out.
             let waiting = state.replica.waiting.as_ref().is_some_and(|waiting| waiting.same(&snapshot.id));
@@ -75,18 +75,18 @@ async fn newest<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    orders: &Orders,
+    options: &Options,
 ) -> Result<Result<Snapshot, Outcome>> {
     let listing = host.look().await?;
-    tell_stray(host, state, decide::stray(&listing));
-    let mut replica = state.replica.with(settings.replica.wishes.digest());
-    if orders.retry {
+    report_stray(host, state, decide::stray(&listing));
+    let mut replica = state.replica.with(settings.replica.customization.digest());
+    if options.retry {
         replica.refused = None;
     }
     Ok(match decide::apply(&listing, &replica)? {
         Apply::Fetch(snapshot) => Ok(snapshot.clone()),
         Apply::UpToDate(snapshot) => {
-            if orders.as_main || drift::calls_for_apply(host, settings, state, snapshot).await? {
+            if options.as_main || drift::calls_for_apply(host, settings, state, snapshot).await? {
                 Ok(snapshot.clone())
             } else {
                 Err(up_to_date(host, state, &snapshot.id))
@@ -97,7 +97,7 @@ async fn newest<H: Host>(
             Err(held(host, state, reason))
         }
         Apply::Unreadable(snapshot) => {
-            let format = snapshot.label.format;
+            let format = snapshot.tags.format;
             let reason = format!("the main writes dump format {format}; upgrade kuma-replicator on this replica");
             Err(held(host, state, reason))
         }
@@ -111,23 +111,23 @@ pub(super) fn resting<H: Host>(host: &H, settings: &Settings, state: &State) -> 
 
 /// The dump of `snapshot`, if it is in force, and kept here.
 pub fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Verified> {
-    let same = |applied: &&Applied| applied.digest == snapshot.label.digest && applied.place == snapshot.label.place;
+    let same = |applied: &&Applied| applied.digest == snapshot.tags.digest && applied.place == snapshot.tags.place;
     let applied = state.replica.applied.as_ref().filter(same)?;
     let kept = in_force(&host.applied().ok().flatten()?, applied);
-    kept.filter(|Verified(dump)| dump.manifest.fingerprint == snapshot.label.schema)
+    kept.filter(|Verified(dump)| dump.manifest.fingerprint == snapshot.tags.schema)
 }
 
 /// Traces that a person has a snapshot tried again, and what had kept it from that.
-fn tell_retry<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) {
+fn report_retry<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) {
     let refused = state.replica.refused.as_ref().map(|refused| (&refused.snapshot, &refused.reason));
     let setback = state.replica.setback.as_ref().map(|setback| (&setback.snapshot, &setback.reason));
     if let Some((id, reason)) = refused.into_iter().chain(setback).find(|(id, _)| id.same(&snapshot.id)) {
-        host.tell(&Event::Retried { snapshot: id.clone(), reason: reason.clone() });
+        host.report(&Event::Retried { snapshot: id.clone(), reason: reason.clone() });
     }
 }
 
 pub(super) fn up_to_date<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId) -> Outcome {
     let again = state.last.as_ref().is_some_and(|last| last.outcome == Outcome::UpToDate.name());
-    host.tell(&Event::UpToDate { snapshot: snapshot.clone(), again });
+    host.report(&Event::UpToDate { snapshot: snapshot.clone(), again });
     Outcome::UpToDate
 }

@@ -8,17 +8,17 @@ use crate::error::{Error, Kind, Result};
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::manifest::{Manifest, Place};
-use crate::model::snapshot::{Label, Snapshot};
+use crate::model::snapshot::{Snapshot, Tags};
 use crate::model::state::{Attempt, Fenced, MainState, Published, State};
 
-use super::{Event, Export, Host, Orders, Outcome, tell_stray, verify};
+use super::{Event, Export, Host, Options, Outcome, report_stray, verify};
 
 /// The epoch of the first main of a repository.
 const FIRST_EPOCH: u64 = 1;
 
 /// An export with its canonical bytes.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct CanonicalExport {
     /// What was exported.
     pub export: Export,
     /// The body of its dump.
@@ -27,7 +27,7 @@ pub struct Prepared {
     pub digest: Digest,
 }
 
-impl Prepared {
+impl CanonicalExport {
     /// Renders `export` and takes its digest.
     pub fn new(export: Export) -> Self {
         let body = dump::body(&export.configuration);
@@ -60,7 +60,9 @@ impl Prepared {
         let bytes = dump::render(&manifest, &self.body);
         if bytes.len() > dump::MAX_DUMP {
             let what = format!("the dump would have {} bytes; the limit is {}", bytes.len(), dump::MAX_DUMP);
-            return Err(Error::new(Kind::SnapshotDamaged, what).hint("remove large texts from monitors on this host"));
+            return Err(
+                Error::new(Kind::SnapshotDamaged, what).with_hint("remove large texts from monitors on this host")
+            );
         }
         Ok(bytes)
     }
@@ -70,8 +72,8 @@ impl Prepared {
 ///
 /// # Errors
 /// Those of [`Host::export`].
-pub async fn prepare<H: Host>(host: &mut H) -> Result<Prepared> {
-    Ok(Prepared::new(host.export().await?))
+pub async fn prepare<H: Host>(host: &mut H) -> Result<CanonicalExport> {
+    Ok(CanonicalExport::new(host.export().await?))
 }
 
 /// What a main remembers that has never published, or has lost its state.
@@ -93,7 +95,7 @@ pub(super) async fn run<H: Host>(
     host: &mut H,
     settings: &Settings,
     state: &mut State,
-    orders: &Orders,
+    options: &Options,
 ) -> Result<Outcome> {
     if let Some(fenced) = state.main.as_ref().and_then(|main| main.fenced.as_ref()) {
         return Err(decide::fenced_since(fenced));
@@ -109,21 +111,21 @@ pub(super) async fn run<H: Host>(
     if decide::unchanged(&main, content, host.now(), host.booted(), settings.main.look_every) {
         return Ok(unchanged(host, state, digest));
     }
-    guard(&prepared.export, &main, settings, orders)?;
+    guard(&prepared.export, &main, settings, options)?;
     host.check_interrupted()?;
 
     let listing = host.look().await?;
     main.epoch = decide::epoch(&listing, &main);
-    if let Some(Snapshot { id, host: name, label, .. }) = decide::succeeded(&listing, &main) {
+    if let Some(Snapshot { id, host: name, tags, .. }) = decide::succeeded(&listing, &main) {
         // Remembered for good: a repository that loses this snapshot does not make this host the main again.
-        let (snapshot, place, name, at) = (id.clone(), label.place.clone(), name.clone(), host.now());
+        let (snapshot, place, name, at) = (id.clone(), tags.place.clone(), name.clone(), host.now());
         let fenced = Fenced { snapshot, place, host: name, at };
         let error = decide::fenced_since(&fenced);
         main.fenced = Some(fenced);
         state.main = Some(main);
         return Err(error);
     }
-    tell_stray(host, state, decide::stray(&listing));
+    report_stray(host, state, decide::stray(&listing));
     let step = decide::publish(&listing, &main, content)?;
     main.looked = Some(host.now());
     let counts = prepared.export.configuration.counts();
@@ -131,7 +133,7 @@ pub(super) async fn run<H: Host>(
     let record = |snapshot, sequence, at| Published { snapshot, sequence, digest, schema, counts: counts.clone(), at };
     let place = match step {
         Publish::AlreadyThere(snapshot) => {
-            main.published = Some(record(snapshot.id.clone(), snapshot.label.place.sequence, snapshot.time));
+            main.published = Some(record(snapshot.id.clone(), snapshot.tags.place.sequence, snapshot.time));
             main.publishing = None;
             state.main = Some(main);
             tidy(host).await;
@@ -141,9 +143,9 @@ pub(super) async fn run<H: Host>(
     };
     // Damage elsewhere in the file says that what was read cannot be trusted either.
     host.check_intact().await?;
-    tell_stray(host, state, decide::overruled(&listing, &place, content, state.replica.applied.as_ref()));
+    report_stray(host, state, decide::overruled(&listing, &place, content, state.replica.applied.as_ref()));
     for text in &prepared.export.warnings {
-        host.tell(&Event::Warning { text: text.clone() });
+        host.report(&Event::Warning { text: text.clone() });
     }
 
     // Written before the deed: a snapshot of this sequence that is found later is this host's own.
@@ -152,8 +154,8 @@ pub(super) async fn run<H: Host>(
     host.save(state)?;
     let sequence = place.sequence;
     let bytes = prepared.dump(&host.name(), host.now(), Some(place.clone()))?;
-    let label = Label { format: dump::format(&prepared.export.configuration), place, digest, schema };
-    let snapshot = host.publish(&bytes, &label).await?;
+    let tags = Tags { format: dump::format(&prepared.export.configuration), place, digest, schema };
+    let snapshot = host.publish(&bytes, &tags).await?;
 
     let rows = counts.values().sum();
     main.published = Some(record(snapshot.clone(), sequence, host.now()));
@@ -161,7 +163,7 @@ pub(super) async fn run<H: Host>(
     // Another main may have published at the same moment: the next cycle looks once more.
     main.looked = None;
     state.main = Some(main);
-    host.tell(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: bytes.len() });
+    host.report(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: bytes.len() });
     Ok(Outcome::Published(snapshot))
 }
 
@@ -170,14 +172,14 @@ async fn tidy<H: Host>(host: &mut H) {
     let text = match host.remove_left_locks().await {
         Ok(0) => return,
         Ok(removed) => format!("removed {removed} locks from the repository that killed publishes of this host left"),
-        Err(error) => format!("{} — {}", error.chain(), error.advice()),
+        Err(error) => format!("{} — {}", error.chain(), error.hint()),
     };
-    host.tell(&Event::Warning { text });
+    host.report(&Event::Warning { text });
 }
 
 fn unchanged<H: Host>(host: &mut H, state: &State, digest: Digest) -> Outcome {
     let again = state.last.as_ref().is_some_and(|last| last.outcome == Outcome::Unchanged.name());
-    host.tell(&Event::Unchanged { digest, again });
+    host.report(&Event::Unchanged { digest, again });
     Outcome::Unchanged
 }
 
@@ -190,11 +192,11 @@ pub(super) async fn guard_against<H: Host>(
     host: &mut H,
     newest: Option<&Snapshot>,
     settings: &Settings,
-    orders: &Orders,
+    options: &Options,
 ) -> Result<()> {
     let export = host.export().await?;
     require_user(&export)?;
-    let Some(newest) = newest.filter(|_| !orders.confirm_shrink) else { return Ok(()) };
+    let Some(newest) = newest.filter(|_| !options.confirm_shrink) else { return Ok(()) };
     match verify(&host.fetch(&newest.id).await?, Some(newest)) {
         Ok(verified) => {
             let before = verified.0.configuration.counts();
@@ -202,24 +204,24 @@ pub(super) async fn guard_against<H: Host>(
         }
         Err(error) => {
             let text = format!("what is here cannot be compared with the newest snapshot: {}", error.chain());
-            host.tell(&Event::Warning { text });
+            host.report(&Event::Warning { text });
             Ok(())
         }
     }
 }
 
 /// Nothing that lost its users, or more rows than allowed, leaves this host by itself.
-fn guard(export: &Export, main: &MainState, settings: &Settings, orders: &Orders) -> Result<()> {
+fn guard(export: &Export, main: &MainState, settings: &Settings, options: &Options) -> Result<()> {
     require_user(export)?;
     match &main.published {
-        Some(published) if !orders.confirm_shrink => {
+        Some(published) if !options.confirm_shrink => {
             decide::shrink(&published.counts, &export.configuration.counts(), settings.main.max_shrink)
         }
         _ => Ok(()),
     }
 }
 
-/// Nothing without a user who could log in is published, whatever a person orders.
+/// Nothing without a user who could log in is published, whatever a person options.
 pub(super) fn require_user(export: &Export) -> Result<()> {
     if export.configuration.has_user() {
         return Ok(());

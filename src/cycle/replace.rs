@@ -13,7 +13,7 @@ use crate::model::snapshot::SnapshotId;
 use crate::model::state::{Intent, Refused, Setback, State};
 use crate::plan::{Plan, Size, plan};
 
-use super::publish::Prepared;
+use super::publish::CanonicalExport;
 use super::{Activity, Event, History, Host, millis};
 
 /// Deals with an apply that was begun and not ended: Uptime Kuma is to run again if it ran before, and to
@@ -33,12 +33,12 @@ pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut Sta
         }
         let Some(previous) = replaced(host, &intent).await? else { return Err(error) };
         let unit = settings.kuma.unit.to_string();
-        return Err(way_back(host, state, intent.snapshot.as_ref(), &previous, &unit, error).await);
+        return Err(roll_back(host, state, intent.snapshot.as_ref(), &previous, &unit, error).await);
     }
     if intent.start && intent.previous.is_some() {
-        sweep(host).await;
+        remove_leftovers(host).await;
     }
-    host.tell(&Event::Recovered { snapshot: intent.snapshot, started });
+    host.report(&Event::Recovered { snapshot: intent.snapshot, started });
     state.intent = None;
     host.save(state)
 }
@@ -58,7 +58,7 @@ async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Confi
     // Not `verify`: what was there before may well have had no user yet.
     let dump = dump::parse(&bytes)
         .map_err(|fault| Error::new(Kind::SnapshotDamaged, "the way back cannot be used").because(fault))?;
-    let here = Prepared::new(host.export().await?);
+    let here = CanonicalExport::new(host.export().await?);
     Ok((dump.manifest.digest == digest && here.digest != digest).then_some(dump.configuration))
 }
 
@@ -100,12 +100,12 @@ pub(super) async fn replace<H: Host>(
     host.save(state)?;
 
     if start {
-        host.tell(&Event::Stopping { unit: unit.clone() });
+        host.report(&Event::Stopping { unit: unit.clone() });
         let since = Instant::now();
         if let Err(error) = host.stop().await {
             return Err(resume(host, state, snapshot, start, error).await);
         }
-        host.tell(&Event::Stopped { unit: unit.clone(), millis: millis(since.elapsed()) });
+        host.report(&Event::Stopped { unit: unit.clone(), millis: millis(since.elapsed()) });
     }
     let since = Instant::now();
     // Without a start there is no way back.
@@ -116,19 +116,19 @@ pub(super) async fn replace<H: Host>(
         Ok(written) => written,
         Err(error) => return Err(resume(host, state, snapshot, start, error).await),
     };
-    host.tell(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
+    host.report(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
     if !start {
         return Ok(());
     }
     match bring_up(host, state, &unit).await {
         Ok(()) => {
-            sweep(host).await;
+            remove_leftovers(host).await;
             Ok(())
         }
         // The system is going down, say, or the bus is gone: nothing is known against the rows. The intent
         // stays, and the next cycle checks that Uptime Kuma answers, finds them written, and records them.
         Err(error) if !condemns(&error) => Err(error),
-        Err(error) => Err(way_back(host, state, snapshot, &previous, &unit, error).await),
+        Err(error) => Err(roll_back(host, state, snapshot, &previous, &unit, error).await),
     }
 }
 
@@ -144,13 +144,13 @@ async fn write<H: Host>(
 ) -> Result<(Configuration, Size)> {
     host.claim().await?;
     // Planned anew: the rows may have changed between the first plan and the stop.
-    let previous = Prepared::new(host.export().await?);
+    let previous = CanonicalExport::new(host.export().await?);
     let wanted = wanted(&previous.export.configuration)?;
     let changes = plan(&previous.export.configuration, &wanted);
     if let Some((state, schema)) = first {
         if previous.export.schema != *schema {
             let what = "the database was exchanged or upgraded while Uptime Kuma was being stopped";
-            return Err(Error::new(Kind::SchemaDiffers, what).hint("the next cycle looks at what is there now"));
+            return Err(Error::new(Kind::SchemaDiffers, what).with_hint("the next cycle looks at what is there now"));
         }
         let dump = previous.dump(&host.name(), host.now(), None)?;
         host.keep_previous(&dump)?;
@@ -160,7 +160,7 @@ async fn write<H: Host>(
         host.save(state)?;
     }
     for text in host.write(&changes, &wanted, history).await? {
-        host.tell(&Event::Warning { text });
+        host.report(&Event::Warning { text });
     }
     Ok((previous.export.configuration, changes.size()))
 }
@@ -173,17 +173,17 @@ fn dependents(state: &State) -> Vec<String> {
 async fn bring_up<H: Host>(host: &mut H, state: &State, unit: &str) -> Result<()> {
     let since = Instant::now();
     host.start(&dependents(state)).await?;
-    host.tell(&Event::Started { unit: unit.to_owned() });
+    host.report(&Event::Started { unit: unit.to_owned() });
     host.check_healthy().await?;
-    host.tell(&Event::Healthy { unit: unit.to_owned(), millis: millis(since.elapsed()) });
+    host.report(&Event::Healthy { unit: unit.to_owned(), millis: millis(since.elapsed()) });
     Ok(())
 }
 
 /// Uptime Kuma has come up: nobody goes back to the monitors that were removed, nor to half-written files.
-async fn sweep<H: Host>(host: &mut H) {
-    if let Err(error) = host.sweep().await {
+async fn remove_leftovers<H: Host>(host: &mut H) {
+    if let Err(error) = host.remove_leftovers().await {
         let text = format!("what the apply has set aside stays until the next one: {}", error.chain());
-        host.tell(&Event::Warning { text });
+        host.report(&Event::Warning { text });
     }
 }
 
@@ -209,7 +209,7 @@ async fn resume<H: Host>(
     if start && let Err(second) = host.start(&dependents(state)).await {
         // The intent stays on disk: the next run starts Uptime Kuma first.
         let text = format!("Uptime Kuma could not be started again: {}", second.chain());
-        host.tell(&Event::Warning { text });
+        host.report(&Event::Warning { text });
         return error;
     }
     state.intent = None;
@@ -220,7 +220,7 @@ async fn resume<H: Host>(
 /// What a person restores is never refused: it is not tried by itself.
 pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>, error: &Error) {
     if let Some(snapshot) = snapshot.cloned() {
-        state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now(), wishes: None });
+        state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now(), customization: None });
     }
 }
 
@@ -235,7 +235,7 @@ fn postpone<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>,
 
 /// After a commit with which Uptime Kuma does not come up: writes the previous configuration back and
 /// refuses the snapshot from now on. Returns the error to report.
-pub(super) async fn way_back<H: Host>(
+pub(super) async fn roll_back<H: Host>(
     host: &mut H,
     state: &mut State,
     snapshot: Option<&SnapshotId>,
@@ -247,11 +247,11 @@ pub(super) async fn way_back<H: Host>(
     refuse(host, state, snapshot, &error);
     // Saved at once: if this is interrupted too, the next cycle goes on with it.
     if let Err(second) = host.save(state) {
-        host.tell(&Event::Warning { text: second.chain() });
+        host.report(&Event::Warning { text: second.chain() });
     }
     // It may hang half-way up; whether it really is down, the claim proves.
     if let Err(second) = host.stop().await {
-        host.tell(&Event::Warning { text: second.chain() });
+        host.report(&Event::Warning { text: second.chain() });
     }
     let written = write(host, &|_| Ok(previous.clone()), History::BringBack, None).await;
     host.release();
@@ -275,7 +275,7 @@ pub(super) async fn way_back<H: Host>(
         }
         Err(second) if second.kind() == Kind::Interrupted => second,
         Err(second) => Error::new(
-            Kind::WayBackFailed,
+            Kind::RollbackFailed,
             format!("Uptime Kuma did not come up with {name} ({}), nor with the previous configuration", error.chain()),
         )
         .because(second),

@@ -57,7 +57,7 @@ pub async fn prepare_restore<H: Host>(
             let listing = host.look().await?;
             let Some(snapshot) = listing.snapshots.iter().find(|snapshot| snapshot.id.same(id)) else {
                 let what = format!("there is no snapshot {id} of kuma-replicator in the repository");
-                return Err(Error::new(Kind::Usage, what).hint("kuma-replicator snapshots lists them"));
+                return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator snapshots lists them"));
             };
             let bytes = host.fetch(&snapshot.id).await?;
             (format!("snapshot {}", snapshot.id.short()), verify(&bytes, Some(snapshot))?)
@@ -65,10 +65,10 @@ pub async fn prepare_restore<H: Host>(
         Source::Previous => {
             let Some(bytes) = &previous else {
                 let what = "no apply has replaced anything on this host yet";
-                return Err(Error::new(Kind::Usage, what).hint("restore a snapshot: kuma-replicator snapshots"));
+                return Err(Error::new(Kind::Usage, what).with_hint("restore a snapshot: kuma-replicator snapshots"));
             };
             let verified = verify(bytes, None).map_err(|error| match error.kind() {
-                Kind::NoUser => error.hint("restore a snapshot instead: kuma-replicator snapshots"),
+                Kind::NoUser => error.with_hint("restore a snapshot instead: kuma-replicator snapshots"),
                 _ => error,
             })?;
             ("the previous configuration".to_owned(), verified)
@@ -93,9 +93,9 @@ pub async fn prepare_restore<H: Host>(
 fn wanted(settings: &Settings, source: &Source, dump: &Configuration, here: &Configuration) -> Result<Configuration> {
     match (settings.role, source) {
         (Role::Replica, Source::Snapshot(_)) => {
-            localise::wanted(dump, here, &settings.replica.wishes).map(|wanted| wanted.configuration)
+            localise::wanted(dump, here, &settings.replica.customization).map(|wanted| wanted.configuration)
         }
-        // What was here before has the wishes of this host in it already. Its settings stay as they are.
+        // What was here before has the customization of this host in it already. Its settings stay as they are.
         _ => localise::fitting(dump, here, &[]),
     }
 }
@@ -126,12 +126,12 @@ pub async fn restore<H: Host>(
             (state.hold, state.replica.restored) = before;
             // What could not be restored now may be all that is left of it.
             if let Some(Err(second)) = previous.map(|dump| host.keep_previous(&dump)) {
-                host.tell(&Event::Warning { text: second.chain() });
+                host.report(&Event::Warning { text: second.chain() });
             }
         }
         // Not saved, it stays on hold; the failure itself is what has to be told.
         if let Err(second) = host.save(state) {
-            host.tell(&Event::Warning { text: second.chain() });
+            host.report(&Event::Warning { text: second.chain() });
         }
         return Err(error);
     }
@@ -142,6 +142,6 @@ pub async fn restore<H: Host>(
         state.replica.setback.take_if(|setback| setback.snapshot.same(&id));
     }
     host.save(state)?;
-    host.tell(&Event::Restored { name, digest, size });
+    host.report(&Event::Restored { name, digest, size });
     Ok(())
 }

@@ -9,15 +9,15 @@ use crate::model::state::{MainState, State};
 
 use super::publish::{first_state, guard_against, require_user};
 use super::replace::recover;
-use super::{Event, Host, Orders, Outcome, prepare, run};
+use super::{Event, Host, Options, Outcome, prepare, run};
 
 /// What became of the role of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
-    /// It had it already.
-    Already,
-    /// It has it now.
-    Turned,
+pub enum RoleChange {
+    /// It had the role already.
+    Unchanged,
+    /// It has the role now.
+    Changed,
 }
 
 /// What a person may order for a promotion.
@@ -40,16 +40,17 @@ pub async fn promote<H: Host>(
     settings: &Settings,
     state: &mut State,
     promotion: Promotion,
-) -> Result<Turn> {
+) -> Result<RoleChange> {
     begin(host, settings, state).await?;
-    let orders = Orders { at_once: true, as_main: true, confirm_shrink: promotion.confirm_shrink, ..Orders::default() };
+    let options =
+        Options { at_once: true, as_main: true, confirm_shrink: promotion.confirm_shrink, ..Options::default() };
     if settings.role == Role::Main {
         match standing(host, state).await? {
-            Standing::Reigns => return Ok(Turn::Already),
+            Standing::Reigns => return Ok(RoleChange::Unchanged),
             // Its rows are the truth already, with all that was edited since: nothing is taken.
             Standing::Elected => {
-                run(host, settings, state, &orders).await?;
-                return Ok(Turn::Turned);
+                run(host, settings, state, &options).await?;
+                return Ok(RoleChange::Changed);
             }
             Standing::Contested => {}
         }
@@ -57,10 +58,10 @@ pub async fn promote<H: Host>(
     let listing = if promotion.as_is {
         require_voice(settings)?;
         let listing = host.look().await?;
-        guard_against(host, listing.newest().first().copied(), settings, &orders).await?;
+        guard_against(host, listing.newest().first().copied(), settings, &options).await?;
         listing
     } else {
-        take(host, settings, state, &orders).await.map_err(or_as_is)?
+        take(host, settings, state, &options).await.map_err(or_as_is)?
     };
     // A host that could publish nothing is not made the main.
     require_user(&host.export().await?)?;
@@ -68,24 +69,24 @@ pub async fn promote<H: Host>(
     state.main = Some(MainState { epoch, ..first_state(host)? });
     host.save(state)?;
     host.set_role(Role::Main)?;
-    host.tell(&Event::Promoted { epoch });
+    host.report(&Event::Promoted { epoch });
     let settings = Settings { role: Role::Main, ..settings.clone() };
-    run(host, &settings, state, &orders).await?;
-    Ok(Turn::Turned)
+    run(host, &settings, state, &options).await?;
+    Ok(RoleChange::Changed)
 }
 
 /// A silent standby has no monitor that tells anybody; nor would any host that takes it over.
 fn require_voice(settings: &Settings) -> Result<()> {
-    if settings.role == Role::Replica && settings.replica.wishes.alerts == Alerts::None {
+    if settings.role == Role::Replica && settings.replica.customization.alerts == Alerts::None {
         let what = "this host is a silent standby: published as it is, it would silence all others";
-        return Err(Error::new(Kind::Usage, what).hint("run kuma-replicator alerts on first"));
+        return Err(Error::new(Kind::Usage, what).with_hint("run kuma-replicator alerts on first"));
     }
     Ok(())
 }
 
 /// Takes the newest snapshot over as a replica does, and looks again: the former main may publish meanwhile.
 /// Returns what the last look found.
-async fn take<H: Host>(host: &mut H, settings: &Settings, state: &mut State, orders: &Orders) -> Result<Listing> {
+async fn take<H: Host>(host: &mut H, settings: &Settings, state: &mut State, options: &Options) -> Result<Listing> {
     const ROUNDS: usize = 3;
     let replica = Settings { role: Role::Replica, ..settings.clone() };
     let mut listing = host.look().await?;
@@ -93,7 +94,7 @@ async fn take<H: Host>(host: &mut H, settings: &Settings, state: &mut State, ord
         if listing.snapshots.is_empty() && state.replica.applied.is_none() {
             return Ok(listing);
         }
-        if let Outcome::Held(reason) = run(host, &replica, state, orders).await? {
+        if let Outcome::Held(reason) = run(host, &replica, state, options).await? {
             let what = "the newest snapshot cannot be taken over";
             return Err(Error::new(Kind::OnHold, what).because(reason));
         }
@@ -103,7 +104,7 @@ async fn take<H: Host>(host: &mut H, settings: &Settings, state: &mut State, ord
         }
     }
     let what = "the main publishes faster than this host takes over";
-    Err(Error::new(Kind::OutOfOrder, what).hint("run kuma-replicator demote on the main first"))
+    Err(Error::new(Kind::OutOfOrder, what).with_hint("run kuma-replicator demote on the main first"))
 }
 
 /// Makes this host a replica: publishes what changed here unless `as_is` or fenced, and follows the main from
@@ -111,20 +112,20 @@ async fn take<H: Host>(host: &mut H, settings: &Settings, state: &mut State, ord
 ///
 /// # Errors
 /// [`Kind::OnHold`]; those of a publish, with nothing demoted.
-pub async fn demote<H: Host>(host: &mut H, settings: &Settings, state: &mut State, as_is: bool) -> Result<Turn> {
+pub async fn demote<H: Host>(host: &mut H, settings: &Settings, state: &mut State, as_is: bool) -> Result<RoleChange> {
     begin(host, settings, state).await?;
     if settings.role == Role::Replica {
-        return Ok(Turn::Already);
+        return Ok(RoleChange::Unchanged);
     }
     if !as_is {
-        match run(host, settings, state, &Orders::default()).await {
+        match run(host, settings, state, &Options::default()).await {
             Err(error) if error.kind() != Kind::Fenced => return Err(or_as_is(error)),
             _ => {}
         }
     }
     host.set_role(Role::Replica)?;
-    host.tell(&Event::Demoted);
-    Ok(Turn::Turned)
+    host.report(&Event::Demoted);
+    Ok(RoleChange::Changed)
 }
 
 pub(super) async fn begin<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
@@ -154,7 +155,7 @@ async fn standing<H: Host>(host: &mut H, state: &State) -> Result<Standing> {
     main.epoch = decide::epoch(&listing, &main);
     let content = prepare(host).await?.content();
     let contested = main.fenced.is_some() || decide::publish(&listing, &main, content).is_err();
-    let newest = listing.newest().first().map(|newest| newest.label.place.epoch);
+    let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
     Ok(match newest {
         _ if contested => Standing::Contested,
         Some(epoch) if epoch < main.epoch => Standing::Elected,
@@ -163,6 +164,6 @@ async fn standing<H: Host>(host: &mut H, state: &State) -> Result<Standing> {
 }
 
 fn or_as_is(error: Error) -> Error {
-    let advice = format!("{}; or give --as-is to do without", error.advice());
-    error.hint(advice)
+    let advice = format!("{}; or give --as-is to do without", error.hint());
+    error.with_hint(advice)
 }

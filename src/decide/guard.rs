@@ -64,7 +64,7 @@ pub fn first_contact(here: &Counts, wanted: &Counts) -> Result<()> {
     );
     let hint =
         "check which host is the main; if this one is to lose them, run kuma-replicator run --confirm-shrink once";
-    Err(Error::new(Kind::Shrunk, what).hint(hint))
+    Err(Error::new(Kind::Shrunk, what).with_hint(hint))
 }
 
 #[cfg(test)]

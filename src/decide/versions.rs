@@ -60,7 +60,7 @@ pub fn unwritable(error: Error, here: &Schema, main: &Schema) -> Error {
         return error;
     }
     let surplus = here.surplus_over(main);
-    error.hint(format!(
+    error.with_hint(format!(
         "nothing was changed; upgrade Uptime Kuma on the main, which lacks {surplus}, or correct the named row there"
     ))
 }

@@ -77,7 +77,7 @@ pub fn layout(service: &ServiceProperties, files: &Files, explicit: &Kuma) -> Re
             let written = variable("DATA_DIR").or_else(|| argument("data-dir")).unwrap_or("./data/");
             resolve(directory.as_deref(), written).ok_or_else(|| {
                 let what = format!("cannot tell where the data of {} lies: '{written}' of ~", explicit.unit);
-                Error::new(Kind::Config, what).hint("set data-directory in [uptime-kuma]")
+                Error::new(Kind::Config, what).with_hint("set data-directory in [uptime-kuma]")
             })?
         }
     };
@@ -130,7 +130,7 @@ fn readable<T>(path: &Path, read: std::io::Result<T>) -> Result<Option<T>> {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             let what = format!("read {}, which belongs to the unit of Uptime Kuma", path.display());
             let hint = "let this user read it, or set data-directory and url in [uptime-kuma]";
-            Err(Error::io(what, error).hint(hint))
+            Err(Error::io(what, error).with_hint(hint))
         }
         read => Ok(read.ok()),
     }

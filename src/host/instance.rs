@@ -129,7 +129,7 @@ fn refuse_other_databases(path: &Path) -> Result<()> {
         None | Some("sqlite") => Ok(()),
         Some(other) => {
             let what = format!("{} says that this Uptime Kuma keeps its data in {other}", path.display());
-            Err(Error::new(Kind::SchemaUnknown, what).hint("only SQLite is supported"))
+            Err(Error::new(Kind::SchemaUnknown, what).with_hint("only SQLite is supported"))
         }
     }
 }

@@ -10,7 +10,7 @@ pub mod health;
 pub mod instance;
 pub mod interrupt;
 pub mod notify;
-pub mod privacy;
+pub mod permissions;
 pub mod restic;
 pub mod systemd;
 pub mod uploads;
@@ -28,7 +28,7 @@ use crate::logging;
 use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
 use crate::model::limits::MAX_SETTINGS;
-use crate::model::snapshot::{Label, Listing, MainId, SnapshotId};
+use crate::model::snapshot::{Listing, MainId, SnapshotId, Tags};
 use crate::model::state::State;
 use crate::plan::Plan;
 
@@ -40,16 +40,16 @@ use restic::Restic;
 
 /// How long a stopped Uptime Kuma may take to let go of its database: a wrapper as main process ends some
 /// seconds before the server does.
-const LET_GO: Duration = Duration::from_secs(30);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a cycle stays to remove history.
-const SWEEP: Duration = Duration::from_secs(30);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the service manager is asked for at each step, beyond the time the step is known to take.
-const STEP: Duration = Duration::from_secs(120);
+const STEP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The longest that a unit may take to stop or to start.
-const STOP: Duration = Duration::from_secs(700);
+const STOP_TIMEOUT: Duration = Duration::from_secs(700);
 
 /// The directories of this program. systemd names them by `StateDirectory=` and `CacheDirectory=`.
 #[derive(Debug, Clone)]
@@ -160,18 +160,18 @@ impl Host for System {
         let id = id.trim();
         if id.len() != 32 {
             let what = format!("{path} does not hold a machine id");
-            return Err(Error::new(Kind::Config, what).hint("run systemd-machine-id-setup"));
+            return Err(Error::new(Kind::Config, what).with_hint("run systemd-machine-id-setup"));
         }
         let derived: String =
             Digest::of(format!("kuma-replicator main {id}").as_bytes()).hex().chars().take(32).collect();
         derived.parse().map_err(|error| Error::new(Kind::Bug, "derive the id of this main").because(error))
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) {
         let text = event.to_string();
         notify::status(&text);
-        notify::extend(STEP);
-        logging::tell(event);
+        notify::extend(STEP_TIMEOUT);
+        logging::report(event);
     }
 
     fn save(&mut self, state: &State) -> Result<()> {
@@ -194,24 +194,24 @@ impl Host for System {
 
     async fn look(&mut self) -> Result<Listing> {
         // What is damaged in restic's cache is read a second time.
-        notify::extend(self.settings.restic.timeout * 2 + STEP);
+        notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         self.restic()?.look().await
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
-        notify::extend(self.settings.restic.timeout * 2 + STEP);
+        notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         self.restic()?.fetch(id).await
     }
 
-    async fn publish(&mut self, dump: &[u8], label: &Label) -> Result<SnapshotId> {
-        notify::extend(self.settings.restic.timeout + STEP);
+    async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId> {
+        notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         let name = self.name();
-        self.restic()?.publish(dump, label, &name).await
+        self.restic()?.publish(dump, tags, &name).await
     }
 
     async fn remove_left_locks(&mut self) -> Result<usize> {
         let within = self.settings.restic.timeout;
-        notify::extend(within + STEP);
+        notify::extend(within + STEP_TIMEOUT);
         let name = self.name();
         // One restic for each lock, but not more time than for one: this is no more than tidying up.
         tokio::time::timeout(within, self.restic()?.remove_left_locks(&name)).await.unwrap_or_else(|_| {
@@ -225,7 +225,7 @@ impl Host for System {
 
     async fn check_intact(&mut self) -> Result<()> {
         // Gigabytes of history take their time on a slow disk.
-        notify::extend(STOP);
+        notify::extend(STOP_TIMEOUT);
         self.instance.database().await?.check_intact()
     }
 
@@ -236,7 +236,7 @@ impl Host for System {
 
     async fn activity(&mut self) -> Result<Activity> {
         // A unit that is being stopped is waited for.
-        notify::extend(STOP);
+        notify::extend(STOP_TIMEOUT);
         self.instance.activity().await
     }
 
@@ -260,7 +260,7 @@ impl Host for System {
 
     async fn stop(&mut self) -> Result<()> {
         let unit = self.instance.unit().clone();
-        notify::extend(STOP);
+        notify::extend(STOP_TIMEOUT);
         self.instance.systemd().await?.stop(&unit).await
     }
 
@@ -270,16 +270,16 @@ impl Host for System {
     }
 
     async fn start(&mut self, dependents: &[String]) -> Result<()> {
-        notify::extend(STOP);
+        notify::extend(STOP_TIMEOUT);
         for text in self.instance.start(dependents).await? {
-            self.tell(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         Ok(())
     }
 
     async fn check_healthy(&mut self) -> Result<()> {
         let within = self.settings.kuma.start_timeout;
-        notify::extend(within + STEP);
+        notify::extend(within + STEP_TIMEOUT);
         let unit = self.instance.unit().clone();
         let url = self.instance.layout().await?.url;
         let systemd = self.instance.systemd().await?;
@@ -293,8 +293,8 @@ impl Host for System {
     }
 
     async fn claim(&mut self) -> Result<()> {
-        notify::extend(LET_GO + STEP);
-        self.claim = Some(self.instance.database().await?.claim(LET_GO).await?);
+        notify::extend(RELEASE_TIMEOUT + STEP_TIMEOUT);
+        self.claim = Some(self.instance.database().await?.claim(RELEASE_TIMEOUT).await?);
         Ok(())
     }
 
@@ -309,9 +309,9 @@ impl Host for System {
         self.instance.database().await?.write_live(plan, here, wanted)
     }
 
-    async fn sweep(&mut self) -> Result<()> {
-        notify::extend(SWEEP + STEP);
-        self.instance.database().await?.sweep(Instant::now() + SWEEP)
+    async fn remove_leftovers(&mut self) -> Result<()> {
+        notify::extend(CLEANUP_TIMEOUT + STEP_TIMEOUT);
+        self.instance.database().await?.remove_leftovers(Instant::now() + CLEANUP_TIMEOUT)
     }
 
     fn release(&mut self) {

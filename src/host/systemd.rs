@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// On top of the unit's own limit: after that limit systemd still has to kill and to tell us.
 const GRACE: Duration = Duration::from_secs(30);
 /// How often a unit on its way to another state is looked at.
-const GLANCE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Systemd {
     /// Whether `name` runs or is about to; `masked` says nothing about that, so a masked unit can be either.
@@ -47,7 +47,7 @@ impl Systemd {
             let job = self.pending_job(&unit).await?;
             match settled(&unit.active, job.as_deref()) {
                 Some(activity) => return Ok(activity),
-                None if Instant::now() < deadline => sleep(GLANCE).await,
+                None if Instant::now() < deadline => sleep(POLL_INTERVAL).await,
                 None => {
                     let what = format!("{name} does not come to rest: it is {} ({})", unit.active, unit.sub);
                     return Err(Error::new(Kind::ServiceBusy, what));
@@ -66,7 +66,7 @@ impl Systemd {
         unit.check_can_start()?;
         if unit.active == "activating" {
             let what = format!("{name} is not stopped: it is starting ({}, {})", unit.active, unit.sub);
-            return Err(Error::new(Kind::ServiceBusy, what).hint(format!("see systemctl status {name}")));
+            return Err(Error::new(Kind::ServiceBusy, what).with_hint(format!("see systemctl status {name}")));
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Systemd {
             Err(error) if error.kind() == Kind::StartFailed && self.shutting_down().await.unwrap_or(false) => {
                 let what = format!("{name} is not started, because the system is going down");
                 let hint = "the next cycle after the boot sees to it";
-                Err(Error::new(Kind::Interrupted, what).hint(hint).because(error))
+                Err(Error::new(Kind::Interrupted, what).with_hint(hint).because(error))
             }
             result => result,
         }
@@ -174,7 +174,7 @@ impl Systemd {
         if unit.load == "masked" {
             let what = format!("{name} is masked, so systemd does not say where its data lies");
             let hint = "set data-directory and url in [uptime-kuma], or unmask it";
-            return Err(Error::new(Kind::Config, what).hint(hint));
+            return Err(Error::new(Kind::Config, what).with_hint(hint));
         }
         let mut service = self.service(&unit).await?;
         let commands: Vec<Command> = service.take("ExecStart")?;
@@ -234,7 +234,7 @@ impl Systemd {
         let last = self.last_result(unit).await;
         let Unit { id, active, sub, .. } = unit;
         let what = format!("the {verb} job of {id} {how}; the unit is {active} ({sub}), its last result '{last}'");
-        Error::new(kind, what).hint(format!("read systemctl status {id} and journalctl -u {id}"))
+        Error::new(kind, what).with_hint(format!("read systemctl status {id} and journalctl -u {id}"))
     }
 
     /// The unit's own time limit for a job, with grace; `infinity` and more than [`LONGEST`] are cut.

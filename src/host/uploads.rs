@@ -91,7 +91,7 @@ impl Uploads {
             None => self.make()?,
         };
         let directory = &*staged.directory.insert(directory);
-        sweep(directory).map_err(|error| Error::io(what(""), error.into()))?;
+        remove_leftovers(directory).map_err(|error| Error::io(what(""), error.into()))?;
         for file in files.iter().filter(|file| catalog::safe_upload_name(&file.name)) {
             let temporary = format!("{TEMPORARY}{}", staged.names.len());
             staged.names.push((temporary.clone(), file.name.clone()));
@@ -104,9 +104,9 @@ impl Uploads {
     ///
     /// # Errors
     /// If there is a directory in which that cannot be done; what is no directory has none of them.
-    pub fn sweep(&self) -> Result<()> {
+    pub fn remove_leftovers(&self) -> Result<()> {
         let Ok(Some(directory)) = self.open()? else { return Ok(()) };
-        sweep(&directory)
+        remove_leftovers(&directory)
             .map_err(|error| Error::io(format!("remove unfinished files from {}", self.path.display()), error.into()))
     }
 
@@ -134,7 +134,7 @@ impl Uploads {
     /// The directory for writing, if there is one.
     fn open_for_writing(&self) -> Result<Option<File>> {
         let hint = "make it a directory of Uptime Kuma's user";
-        self.open()?.map_err(|reason| Error::new(Kind::NotPermitted, reason).hint(hint))
+        self.open()?.map_err(|reason| Error::new(Kind::NotPermitted, reason).with_hint(hint))
     }
 
     fn make(&self) -> Result<File> {
@@ -165,7 +165,7 @@ fn read(directory: &File, name: &str) -> io::Result<Result<Vec<u8>, String>> {
     Ok(Ok(content))
 }
 
-fn sweep(directory: &File) -> rustix::io::Result<()> {
+fn remove_leftovers(directory: &File) -> rustix::io::Result<()> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         if entry.file_name().to_bytes().starts_with(TEMPORARY.as_bytes()) {

@@ -53,7 +53,7 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
     if !excluded.is_empty() && excluded.len() == all {
         let what = format!("replica.exclude leaves none of the {all} monitors that the main has");
         let hint = "take a pattern out; to leave the monitors of this host alone, exclude the table \"monitor\"";
-        return Err(Error::new(Kind::Config, what).hint(hint));
+        return Err(Error::new(Kind::Config, what).with_hint(hint));
     }
     if let Some(monitors) = wanted.table_mut(catalog::MONITOR)
         && let Some(id) = monitors.position(catalog::ID)

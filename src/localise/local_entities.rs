@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::Wishes;
+use crate::config::Customization;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 use crate::model::configuration::{Configuration, Row, Table};
@@ -17,7 +17,7 @@ use super::{Note, scope};
 pub(super) fn keep(
     wanted: &mut Configuration,
     here: &Configuration,
-    wishes: &Wishes,
+    customization: &Customization,
     alone: &BTreeSet<&str>,
     notes: &mut Vec<Note>,
 ) -> Result<()> {
@@ -30,11 +30,11 @@ pub(super) fn keep(
                 follow(&moved, &table.columns, row);
             }
         } else if table.spec.name == catalog::USER {
-            if scope::own_users(wishes) {
+            if scope::own_users(customization) {
                 moved = users(table, own)?;
                 notes.push(Note::new("users: this host's own"));
             }
-        } else if scope::own_values(wishes, table.spec.name) {
+        } else if scope::own_values(customization, table.spec.name) {
             let (rows, id) = (by_id(own), table.identity());
             let mut count = 0;
             for row in &mut table.rows {
@@ -84,7 +84,7 @@ fn users(table: &mut Table, own: &Table) -> Result<Vec<Moved>> {
     let mut names = BTreeSet::new();
     if let Some(twice) = users.iter().map(|row| table.value(row, "username")).find(|name| !names.insert(*name)) {
         let what = format!("a user of this host and another one of the main are both named {twice}");
-        return Err(Error::new(Kind::Config, what).hint("rename one of them in Uptime Kuma"));
+        return Err(Error::new(Kind::Config, what).with_hint("rename one of them in Uptime Kuma"));
     }
     table.rows = users;
     Ok(moved)

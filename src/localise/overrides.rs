@@ -17,12 +17,12 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
         let fail = |what: String| Error::new(Kind::Config, format!("replica.overrides, number {number}: {what}"));
         let Some(table) = wanted.table_mut(&one.table) else {
             let what = format!("this version of Uptime Kuma has no table {}", one.table);
-            return Err(fail(what).hint("take it out until the main runs a version that has it"));
+            return Err(fail(what).with_hint("take it out until the main runs a version that has it"));
         };
         if let Some(column) = one.columns().find(|column| table.position(column).is_none()) {
             let hint = format!("there are {}", table.columns.join(", "));
             let what = format!("{} has no column {column} in this version of Uptime Kuma", one.table);
-            return Err(fail(what).hint(hint));
+            return Err(fail(what).with_hint(hint));
         }
         let rows = set_one(table, one);
         notes.push(Note::matched(format!("override {number}"), rows, format!("rows of {}", one.table)));
@@ -43,7 +43,7 @@ pub(super) fn check(wanted: &Configuration, overrides: &[Override]) -> Result<()
             let used = table.rows.iter().any(|row| equal(table.value(row, column), &value));
             if used && !parent.rows.iter().any(|row| equal(parent.value(row, catalog::ID), &value)) {
                 let what = format!("replica.overrides, number {number}: there is no {} {value} here", reference.parent);
-                return Err(Error::new(Kind::Config, what).hint("set an id that is there, or clear the column"));
+                return Err(Error::new(Kind::Config, what).with_hint("set an id that is there, or clear the column"));
             }
         }
     }

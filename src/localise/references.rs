@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::model::catalog::{self, Orphan, TableSpec};
+use crate::model::catalog::{self, OnDelete, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
 /// The columns of a table that refer to rows of tables that are left alone, and may refer to nothing.
 pub(super) fn own_columns(spec: &TableSpec, alone: &BTreeSet<&str>) -> impl Iterator<Item = &'static str> {
     let taken = !alone.contains(spec.name);
-    let own = spec.references.iter().filter(move |it| taken && it.orphan == Orphan::Stays && alone.contains(it.parent));
+    let own = spec
+        .references
+        .iter()
+        .filter(move |it| taken && it.on_delete == OnDelete::SetNull && alone.contains(it.parent));
     own.map(|it| it.column)
 }
 
@@ -58,9 +61,9 @@ pub(super) fn mend(
             let Some(table) = wanted.tables.get_mut(at).filter(|_| !gone.is_empty()) else { continue };
             let Some(column) = table.position(reference.column) else { continue };
             let lost = |row: &Row| row.get(column).is_some_and(|value| gone.contains(value));
-            match reference.orphan {
-                Orphan::Goes => table.rows.retain(|row| !lost(row)),
-                Orphan::Stays => {
+            match reference.on_delete {
+                OnDelete::Cascade => table.rows.retain(|row| !lost(row)),
+                OnDelete::SetNull => {
                     for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(column)) {
                         *value = Value::Null;
                     }

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Strategy, Values, Wishes};
+use crate::config::{Customization, Strategy, Values};
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog::{self, Orphan};
+use crate::model::catalog::{self, OnDelete};
 use crate::model::configuration::Configuration;
 
 use super::{references, settings};
 
 /// The tables whose rows go together with another's: those that the names stand for, without users.
-pub(super) fn left_alone(wishes: &Wishes) -> BTreeSet<&'static str> {
-    let mut found: BTreeSet<&str> = wishes.excluded().filter_map(catalog::find).map(|spec| spec.name).collect();
+pub(super) fn left_alone(customization: &Customization) -> BTreeSet<&'static str> {
+    let mut found: BTreeSet<&str> = customization.excluded().filter_map(catalog::find).map(|spec| spec.name).collect();
     // Children come after their parents.
     for spec in catalog::TABLES {
-        if spec.references.iter().any(|it| it.orphan == Orphan::Goes && found.contains(it.parent)) {
+        if spec.references.iter().any(|it| it.on_delete == OnDelete::Cascade && found.contains(it.parent)) {
             found.insert(spec.name);
         }
     }
@@ -23,17 +23,17 @@ pub(super) fn left_alone(wishes: &Wishes) -> BTreeSet<&'static str> {
     found
 }
 
-/// Refuses wishes for rows and columns that are left alone.
+/// Refuses customization for rows and columns that are left alone.
 ///
 /// # Errors
 /// [`Kind::Config`], naming the wish.
-pub(super) fn check(wishes: &Wishes, alone: &BTreeSet<&str>) -> Result<()> {
-    let fail = |what: String, hint: &str| Err(Error::new(Kind::Config, what).hint(hint));
-    if alone.contains(catalog::MONITOR) && wishes.exclude.monitors() {
+pub(super) fn check(customization: &Customization, alone: &BTreeSet<&str>) -> Result<()> {
+    let fail = |what: String, hint: &str| Err(Error::new(Kind::Config, what).with_hint(hint));
+    if alone.contains(catalog::MONITOR) && customization.exclude.monitors() {
         let what = "replica.exclude names monitors, while the table \"monitor\" is excluded altogether".to_owned();
         return fail(what, "take out either of them: the monitors of this host are left alone");
     }
-    for (number, one) in (1..).zip(&wishes.overrides) {
+    for (number, one) in (1..).zip(&customization.overrides) {
         let which = format!("replica.overrides, number {number}: ");
         if alone.contains(one.table.as_str()) {
             return fail(
@@ -52,23 +52,23 @@ pub(super) fn check(wishes: &Wishes, alone: &BTreeSet<&str>) -> Result<()> {
 }
 
 /// Whether log-ins are this host's own.
-pub(super) fn own_users(wishes: &Wishes) -> bool {
-    wishes.local_entities.user == Values::Keep || wishes.excluded().any(|table| table == catalog::USER)
+pub(super) fn own_users(customization: &Customization) -> bool {
+    customization.local_entities.user == Values::Keep || customization.excluded().any(|table| table == catalog::USER)
 }
 
 /// Whether the rows of a table have values of this host.
-pub(super) fn own_values(wishes: &Wishes, table: &str) -> bool {
-    wishes.local_entities.values(table) == Values::Keep || (table == catalog::USER && own_users(wishes))
+pub(super) fn own_values(customization: &Customization, table: &str) -> bool {
+    customization.local_entities.values(table) == Values::Keep || (table == catalog::USER && own_users(customization))
 }
 
 /// What of the configuration `here` would be overwritten: only a change in it is an edit that matters.
-pub fn managed(here: Configuration, wishes: &Wishes) -> Configuration {
-    let alone = left_alone(wishes);
+pub fn managed(here: Configuration, customization: &Customization) -> Configuration {
+    let alone = left_alone(customization);
     let mut managed = here;
     managed.tables.retain(|table| !alone.contains(table.spec.name));
-    settings::limit(&mut managed, &wishes.settings);
+    settings::limit(&mut managed, &customization.settings);
     for table in &mut managed.tables {
-        let own = own_values(wishes, table.spec.name);
+        let own = own_values(customization, table.spec.name);
         let own_columns: Vec<&str> = references::own_columns(table.spec, &alone).collect();
         if own {
             *table = table.limited_to(&[catalog::ID.to_owned()]);

@@ -38,9 +38,9 @@ pub struct TableSpec {
     pub references: &'static [Reference],
     /// Whether a running server has the rows in memory, and would not notice a change; of settings, [`SETTINGS`] says it
     /// by key.
-    pub loaded: bool,
+    pub cached: bool,
     /// The columns that it has in memory of a table whose other columns it reads when it needs them.
-    pub loaded_columns: &'static [&'static str],
+    pub cached_columns: &'static [&'static str],
 }
 
 /// A column that refers to a row of another table by its id.
@@ -51,24 +51,24 @@ pub struct Reference {
     /// The table it refers to.
     pub parent: &'static str,
     /// What becomes of a row when the one that it refers to goes.
-    pub orphan: Orphan,
+    pub on_delete: OnDelete,
 }
 
 /// What Uptime Kuma does with a row when the one that it refers to goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Orphan {
-    /// It goes, too.
-    Goes,
-    /// It stays and refers to nothing.
-    Stays,
+pub enum OnDelete {
+    /// `ON DELETE CASCADE`: the row is deleted, too.
+    Cascade,
+    /// `ON DELETE SET NULL`: the row stays and refers to nothing.
+    SetNull,
 }
 
-const fn goes(column: &'static str, parent: &'static str) -> Reference {
-    Reference { column, parent, orphan: Orphan::Goes }
+const fn cascade(column: &'static str, parent: &'static str) -> Reference {
+    Reference { column, parent, on_delete: OnDelete::Cascade }
 }
 
-const fn stays(column: &'static str, parent: &'static str) -> Reference {
-    Reference { column, parent, orphan: Orphan::Stays }
+const fn set_null(column: &'static str, parent: &'static str) -> Reference {
+    Reference { column, parent, on_delete: OnDelete::SetNull }
 }
 
 const BASE: TableSpec = TableSpec {
@@ -78,8 +78,8 @@ const BASE: TableSpec = TableSpec {
     shown: &[],
     upload: None,
     references: &[],
-    loaded: false,
-    loaded_columns: &[],
+    cached: false,
+    cached_columns: &[],
 };
 
 const fn entity(name: &'static str, shown: &'static [&'static str], references: &'static [Reference]) -> TableSpec {
@@ -110,10 +110,10 @@ pub const TABLES: &[TableSpec] = &[
     // Without a user at its start it shows its set-up page until the next one, and whoever is logged in stays so.
     TableSpec {
         runtime: &["twofa_last_token"],
-        loaded: true,
+        cached: true,
         ..entity(USER, &["id", "username", "active", "timezone", "twofa_status"], &[])
     },
-    entity("api_key", &["id", "name", "user_id", "created_date", "active", "expires"], &[goes("user_id", USER)]),
+    entity("api_key", &["id", "name", "user_id", "created_date", "active", "expires"], &[cascade("user_id", USER)]),
     local("proxy", &["id", "user_id", "protocol", "host", "port", "auth", "active", "default"]),
     local("docker_host", &["id", "user_id", "docker_type", "name"]),
     local("remote_browser", &["id", "user_id", "name"]),
@@ -122,7 +122,7 @@ pub const TABLES: &[TableSpec] = &[
     TableSpec {
         upload: Some("icon"),
         // With the domains that lead to it, `status_page_cname` below.
-        loaded_columns: &["slug"],
+        cached_columns: &["slug"],
         ..entity(
             "status_page",
             &["id", "slug", "title", "icon", "theme", "published", "modified_date", "show_tags"],
@@ -132,11 +132,11 @@ pub const TABLES: &[TableSpec] = &[
     entity(
         "group",
         &["id", "name", "public", "active", "weight", "status_page_id"],
-        &[goes("status_page_id", "status_page")],
+        &[cascade("status_page_id", "status_page")],
     ),
     TableSpec {
         runtime: &["dns_last_result"],
-        loaded: true,
+        cached: true,
         ..entity(
             MONITOR,
             &[
@@ -161,52 +161,56 @@ pub const TABLES: &[TableSpec] = &[
                 "remote_browser",
             ],
             &[
-                stays("user_id", USER),
-                stays("proxy_id", "proxy"),
-                stays("docker_host", "docker_host"),
-                stays("remote_browser", "remote_browser"),
-                stays(PARENT, MONITOR),
+                set_null("user_id", USER),
+                set_null("proxy_id", "proxy"),
+                set_null("docker_host", "docker_host"),
+                set_null("remote_browser", "remote_browser"),
+                set_null(PARENT, MONITOR),
             ],
         )
     },
     TableSpec {
         runtime: &["last_start_date"],
-        loaded: true,
+        cached: true,
         ..entity(
             "maintenance",
             &["id", "title", "active", "strategy", "start_date", "end_date", "cron", "timezone", "duration"],
-            &[stays("user_id", USER)],
+            &[set_null("user_id", USER)],
         )
     },
     entity(
         "incident",
         &["id", "title", "style", "pin", "active", "status_page_id"],
-        &[goes("status_page_id", "status_page")],
+        &[cascade("status_page_id", "status_page")],
     ),
     link(
         MONITOR_NOTIFICATION,
         &["monitor_id", "notification_id"],
-        &[goes("monitor_id", MONITOR), goes("notification_id", NOTIFICATION)],
+        &[cascade("monitor_id", MONITOR), cascade("notification_id", NOTIFICATION)],
     ),
-    link("monitor_tag", &["monitor_id", "tag_id", "value"], &[goes("monitor_id", MONITOR), goes("tag_id", "tag")]),
+    link(
+        "monitor_tag",
+        &["monitor_id", "tag_id", "value"],
+        &[cascade("monitor_id", MONITOR), cascade("tag_id", "tag")],
+    ),
     link(
         "monitor_group",
         &["monitor_id", "group_id", "weight", "send_url"],
-        &[goes("monitor_id", MONITOR), goes("group_id", "group")],
+        &[cascade("monitor_id", MONITOR), cascade("group_id", "group")],
     ),
     link(
         "monitor_maintenance",
         &["monitor_id", "maintenance_id"],
-        &[goes("monitor_id", MONITOR), goes("maintenance_id", "maintenance")],
+        &[cascade("monitor_id", MONITOR), cascade("maintenance_id", "maintenance")],
     ),
     link(
         "maintenance_status_page",
         &["status_page_id", "maintenance_id"],
-        &[goes("status_page_id", "status_page"), goes("maintenance_id", "maintenance")],
+        &[cascade("status_page_id", "status_page"), cascade("maintenance_id", "maintenance")],
     ),
     TableSpec {
-        loaded: true,
-        ..link("status_page_cname", &["status_page_id", "domain"], &[goes("status_page_id", "status_page")])
+        cached: true,
+        ..link("status_page_cname", &["status_page_id", "domain"], &[cascade("status_page_id", "status_page")])
     },
     TableSpec { name: SETTING, class: Class::Setting, shown: &[KEY, "type"], ..BASE },
 ];

@@ -107,12 +107,12 @@ pub struct Snapshot {
     pub host: String,
     /// What its tags say of the dump.
     #[serde(flatten)]
-    pub label: Label,
+    pub tags: Tags,
 }
 
 /// What the tags of a snapshot say of the dump in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Label {
+pub struct Tags {
     /// The dump format.
     pub format: u32,
     /// Who published it, and where it stands in the order of snapshots.
@@ -124,9 +124,9 @@ pub struct Label {
     pub schema: Digest,
 }
 
-impl Label {
+impl Tags {
     /// The tags to store a dump under. None contains a comma, which separates tags for restic.
-    pub fn tags(&self) -> Vec<String> {
+    pub fn to_strings(&self) -> Vec<String> {
         let Place { main, epoch, sequence } = &self.place;
         vec![
             MARK.to_owned(),
@@ -143,7 +143,7 @@ impl Label {
     ///
     /// # Errors
     /// [`Malformed`] if they carry the mark but are not complete, unique and well-formed.
-    pub fn from_tags(tags: &[String]) -> Option<Result<Self, Malformed>> {
+    pub fn from_strings(tags: &[String]) -> Option<Result<Self, Malformed>> {
         if !tags.iter().any(|tag| tag == MARK) {
             return None;
         }
@@ -193,8 +193,8 @@ pub struct Listing {
 impl Listing {
     /// The newest snapshots by (epoch, sequence): none, one, or several that claim the same place.
     pub fn newest(&self) -> Vec<&Snapshot> {
-        let order = |snapshot: &&Snapshot| snapshot.label.place.order();
-        let Some(top) = self.snapshots.iter().map(|snapshot| snapshot.label.place.order()).max() else {
+        let order = |snapshot: &&Snapshot| snapshot.tags.place.order();
+        let Some(top) = self.snapshots.iter().map(|snapshot| snapshot.tags.place.order()).max() else {
             return Vec::new();
         };
         self.snapshots.iter().filter(|snapshot| order(snapshot) == top).collect()

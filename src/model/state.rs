@@ -12,7 +12,7 @@ use super::snapshot::SnapshotId;
 pub use main::{Attempt, Fenced, MainState, Published};
 pub use replica::{Applied, Drift, Held, Left, Refused, ReplicaState, Setback};
 
-/// The version of the state file that this program writes. It reads version 1, too, which has no `wishes`.
+/// The version of the state file that this program writes. It reads version 1, too, which has no `customization`.
 pub const VERSION: u32 = 2;
 
 /// All that is remembered. Everything is optional: a lost state is rebuilt by comparing contents.

@@ -72,7 +72,7 @@ impl SnapshotsDocument {
     /// All snapshots of `listing`, newest first.
     pub fn new(listing: Listing) -> Self {
         let mut snapshots = listing.snapshots;
-        snapshots.sort_by(|a, b| b.label.place.order().cmp(&a.label.place.order()).then(a.id.cmp(&b.id)));
+        snapshots.sort_by(|a, b| b.tags.place.order().cmp(&a.tags.place.order()).then(a.id.cmp(&b.id)));
         let unreadable = listing.unreadable.into_iter().map(|(id, reason)| Unreadable { id: id.to_string(), reason });
         Self { version: VERSION, snapshots, unreadable: unreadable.collect() }
     }
@@ -85,15 +85,15 @@ impl fmt::Display for SnapshotsDocument {
             "{:8}  {:20}  {:>5}  {:>8}  {:12}  {:12}  host",
             "id", "time", "epoch", "sequence", "digest", "main"
         )?;
-        for Snapshot { id, time, host, label } in &self.snapshots {
+        for Snapshot { id, time, host, tags } in &self.snapshots {
             let time = time.round(jiff::Unit::Second).unwrap_or(*time).to_string();
-            let main: String = label.place.main.to_string().chars().take(12).collect();
-            let (epoch, sequence) = label.place.order();
+            let main: String = tags.place.main.to_string().chars().take(12).collect();
+            let (epoch, sequence) = tags.place.order();
             write!(
                 f,
                 "\n{:8}  {time:20}  {epoch:>5}  {sequence:>8}  {:12}  {main:12}  {}",
                 id.short(),
-                label.digest.short(),
+                tags.digest.short(),
                 text::line(host)
             )?;
         }

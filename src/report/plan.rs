@@ -59,12 +59,12 @@ impl PlanDocument {
     #[must_use]
     pub fn changes(mut self, plan: &Plan, restart: bool) -> Self {
         self.restart = restart && !plan.is_empty();
-        self.restart_for = plan.loaded();
+        self.restart_for = plan.cached_table();
         self.changes = Changes::of(plan);
         self
     }
 
-    /// Says what came of the wishes.
+    /// Says what came of the customization.
     #[must_use]
     pub fn notes(mut self, notes: &[Note]) -> Self {
         self.notes = notes.iter().map(Note::to_string).collect();

@@ -60,10 +60,10 @@ impl StatusDocument {
         let problem = problem.map(|error| Problem {
             kind: error.kind().name(),
             message: error.chain(),
-            hint: error.advice().to_owned(),
+            hint: error.hint().to_owned(),
         });
         let (role, repository) = (settings.role, settings.repository.to_string());
-        let alerts = (role == Role::Replica).then_some(settings.replica.wishes.alerts);
+        let alerts = (role == Role::Replica).then_some(settings.replica.customization.alerts);
         let version = VERSION;
         Self { version, role, repository, unit, service, last_success_age, problem, state, edits: None, alerts, now }
     }

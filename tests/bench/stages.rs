@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kuma_replicator::config::Wishes;
-use kuma_replicator::cycle::{History, Prepared, Verified, verify};
+use kuma_replicator::config::Customization;
+use kuma_replicator::cycle::{CanonicalExport, History, Verified, verify};
 use kuma_replicator::host::database::{self, Database};
 use kuma_replicator::localise;
 use kuma_replicator::model::digest::Digest;
@@ -69,10 +69,10 @@ fn live(main: &Path) -> Result<(usize, Duration)> {
     fs::copy(main, &path)?;
     let kuma = Connection::open(&path)?;
     kuma.execute_batch("PRAGMA journal_mode = WAL; UPDATE tag SET name = 'Before'; DELETE FROM monitor_notification")?;
-    let wishes = Wishes::default();
+    let customization = Customization::default();
     let (wanted, replica) = (Database::new(main).export()?.configuration, Database::new(&path));
     let here = replica.export()?;
-    let wanted = localise::wanted(&wanted, &here.configuration, &wishes)?.configuration;
+    let wanted = localise::wanted(&wanted, &here.configuration, &customization)?.configuration;
     let changes = plan(&here.configuration, &wanted);
     let since = Instant::now();
     replica.write_live(&changes, &here, &wanted)?;
@@ -105,20 +105,21 @@ fn round(main: &Path, before: &str) -> Result<Round> {
     let export = round.time("main: export", || main.export())?;
     let body = round.time("main: render", || dump::body(&export.configuration));
     let digest = round.time("main: digest", || Digest::of(&body));
-    let bytes = Prepared { export, body, digest }.dump("bench", Timestamp::now(), None)?;
+    let bytes = CanonicalExport { export, body, digest }.dump("bench", Timestamp::now(), None)?;
     round.bytes = bytes.len();
 
     let here = round.time("replica: export", || replica.export())?.configuration;
     let Verified(dump) = round.time("replica: parse and verify", || verify(&bytes, None))?;
     let wanted =
-        round.time("replica: localise", || localise::wanted(&dump.configuration, &here, &Wishes::default()))?;
+        round.time("replica: localise", || localise::wanted(&dump.configuration, &here, &Customization::default()))?;
     let wanted = wanted.configuration;
     let changes = round.time("replica: plan", || plan(&here, &wanted));
     round.time("replica: rehearse", || database::rehearse(&replica, &changes, &here, &wanted))?;
     let claim = round.time("replica: claim", || runtime.block_on(replica.claim(Duration::ZERO)))?;
     let previous = round.time("replica: export again", || claim.export())?;
-    let dump =
-        round.time("replica: render the way back", || Prepared::new(previous).dump("bench", Timestamp::now(), None))?;
+    let dump = round.time("replica: render the way back", || {
+        CanonicalExport::new(previous).dump("bench", Timestamp::now(), None)
+    })?;
     drop(dump);
     round.time("replica: write and commit", || claim.write(&changes, &wanted, History::SetAside))?;
     Ok(round)

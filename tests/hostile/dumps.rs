@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use kuma_replicator::cycle::{Export, History, Prepared, Verified, verify};
+use kuma_replicator::cycle::{CanonicalExport, Export, History, Verified, verify};
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::database::{self, Database};
 use kuma_replicator::localise;
@@ -41,7 +41,7 @@ fn fixture(name: &str) -> Instance {
 fn rich() -> &'static (Export, Vec<u8>) {
     static RICH: OnceLock<(Export, Vec<u8>)> = OnceLock::new();
     RICH.get_or_init(|| {
-        let prepared = Prepared::new(Database::new(fixture("kuma-2.5.3").path()).export().unwrap());
+        let prepared = CanonicalExport::new(Database::new(fixture("kuma-2.5.3").path()).export().unwrap());
         let bytes = prepared.dump("main", "2026-11-25T00:00:00Z".parse().unwrap(), None).unwrap();
         (prepared.export, bytes)
     })
@@ -110,7 +110,7 @@ fn strange_values(budget: Budget) {
             }
         }
         let export = Export { configuration, schema: rich().0.schema.clone(), warnings: Vec::new() };
-        harmless(&Prepared::new(export).dump("main", jiff::Timestamp::UNIX_EPOCH, None).unwrap())
+        harmless(&CanonicalExport::new(export).dump("main", jiff::Timestamp::UNIX_EPOCH, None).unwrap())
     });
 }
 

@@ -13,7 +13,7 @@ use kuma_replicator::host::restic::{Restic, answer};
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::limits::{MAX_HOST, MAX_SNAPSHOTS};
 use kuma_replicator::model::manifest::Place;
-use kuma_replicator::model::snapshot::{Label, PATH, SnapshotId};
+use kuma_replicator::model::snapshot::{PATH, SnapshotId, Tags};
 use kuma_replicator::model::state::{MainState, ReplicaState};
 use kuma_replicator::report::SnapshotsDocument;
 use kuma_replicator::text;
@@ -29,22 +29,22 @@ use crate::support::host::main_id;
 
 pub(crate) const PROPERTIES: &[Property] = &[
     ("a_broken_listing_is_refused_or_lists_what_is_there", listings),
-    ("broken_tags_are_refused_or_mean_what_they_say", tags),
+    ("broken_tags_are_refused_or_mean_what_they_say", broken_tags),
     ("whatever_restic_says_the_failure_has_a_kind", words),
 ];
 
 /// What needs no search.
 pub(crate) const FIXED: &[Property] = &[("a_long_listing_takes_no_more_memory_than_its_text", long_listings)];
 
-fn label(sequence: u64) -> Label {
+fn tags_of(sequence: u64) -> Tags {
     let place = Place { main: main_id('a'), epoch: 1, sequence };
-    Label { format: 1, place, digest: Digest::of(b"x"), schema: Digest::of(b"y") }
+    Tags { format: 1, place, digest: Digest::of(b"x"), schema: Digest::of(b"y") }
 }
 
 fn seen(sequence: u64) -> serde_json::Value {
     json!({
         "time": "2026-11-23T08:00:22.669506791+01:00", "parent": "756f", "tree": "756f", "paths": [PATH], "hostname": "main",
-        "username": "root", "tags": label(sequence).tags(), "id": Digest::of(&sequence.to_be_bytes()).hex(), "short_id": "a4912d36"
+        "username": "root", "tags": tags_of(sequence).to_strings(), "id": Digest::of(&sequence.to_be_bytes()).hex(), "short_id": "a4912d36"
     })
 }
 
@@ -57,8 +57,8 @@ fn listings(budget: Budget) {
         let Ok(listing) = found else { return Ok(()) };
         for snapshot in &listing.snapshots {
             prop_assert!(snapshot.host.len() <= MAX_HOST);
-            let again = Label::from_tags(&snapshot.label.tags()).unwrap().unwrap();
-            prop_assert_eq!(&again, &snapshot.label);
+            let again = Tags::from_strings(&snapshot.tags.to_strings()).unwrap().unwrap();
+            prop_assert_eq!(&again, &snapshot.tags);
         }
         // Decisions are made, and it is shown, whatever it is.
         let main =
@@ -94,13 +94,13 @@ fn long_listings(_: Budget) {
     }
 }
 
-fn tags(budget: Budget) {
-    let good = label(u64::MAX).tags().join("\n").into_bytes();
+fn broken_tags(budget: Budget) {
+    let good = tags_of(u64::MAX).to_strings().join("\n").into_bytes();
     budget.check(400, &mutated(good), |bytes| {
         let tags: Vec<String> = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
-        if let Some(Ok(label)) = Label::from_tags(&tags) {
+        if let Some(Ok(tags)) = Tags::from_strings(&tags) {
             // Each key that counts stands there once, with this value; a plus sign or zeros in front are the same number.
-            for tag in label.tags() {
+            for tag in tags.to_strings() {
                 let Some((key, value)) = tag.split_once('=') else { continue };
                 let found: Vec<&str> = tags
                     .iter()
@@ -114,7 +114,7 @@ fn tags(budget: Budget) {
                 prop_assert!(matches!(found[..], [other] if same(other)), "{} is {}, found {:?}", key, value, found);
             }
         }
-        if let Some(Err(error)) = Label::from_tags(&tags) {
+        if let Some(Err(error)) = Tags::from_strings(&tags) {
             prop_assert!(error.to_string().len() < 1000);
         }
         Ok(())

@@ -58,11 +58,11 @@ fn side(name: &str) -> Configuration {
     }
 }
 
-/// What a replica with these wishes, and what `here` has, wants of `main`.
-fn want(main: &Configuration, here: &Configuration, wishes: &str) -> Configuration {
-    let wishes =
-        parse(&format!("paused-types = []\n{wishes}")).unwrap_or_else(|error| panic!("{wishes}: {}", error.chain()));
-    localise::wanted(main, here, &wishes).unwrap_or_else(|error| panic!("{}", error.chain())).configuration
+/// What a replica with these customization, and what `here` has, wants of `main`.
+fn want(main: &Configuration, here: &Configuration, customization: &str) -> Configuration {
+    let customization = parse(&format!("paused-types = []\n{customization}"))
+        .unwrap_or_else(|error| panic!("{customization}: {}", error.chain()));
+    localise::wanted(main, here, &customization).unwrap_or_else(|error| panic!("{}", error.chain())).configuration
 }
 
 /// The values of one column, by the order of the rows.
@@ -181,8 +181,8 @@ fn users_have_the_ids_of_the_main_and_the_log_ins_of_this_host() {
         files: Vec::new(),
     };
     for (main, here, result) in cases {
-        for wishes in ["[replica.local-entities]\nuser = \"keep\"", "[replica.exclude]\ntables = [\"user\"]"] {
-            let wanted = want(&with(main), &with(here), wishes);
+        for customization in ["[replica.local-entities]\nuser = \"keep\"", "[replica.exclude]\ntables = [\"user\"]"] {
+            let wanted = want(&with(main), &with(here), customization);
             assert_eq!(wanted.table("user"), with(result).table("user"), "{here:?}");
             assert_eq!(wanted.table("notification"), with(main).table("notification"), "{here:?}");
         }
@@ -235,14 +235,14 @@ fn overrides_set_values_in_order() {
 #[test]
 fn each_wish_sees_what_those_before_it_have_made() {
     // Excluded, then paused, then overridden; what is kept is stronger than that.
-    let wishes = "[replica.exclude]\nmonitor-types = [\"push\"]
+    let customization = "[replica.exclude]\nmonitor-types = [\"push\"]
         [replica.local-entities]\nproxy = \"keep\"
         [[replica.overrides]]\ntable = \"monitor\"\nwhere = { active = 0 }\nset = { type = \"push\" }
         [[replica.overrides]]\ntable = \"proxy\"\nset = { host = \"override\" }";
-    let wishes = parse(&format!("paused-types = [\"dns\"]\n{wishes}")).unwrap();
+    let customization = parse(&format!("paused-types = [\"dns\"]\n{customization}")).unwrap();
     let (main, mut here) = (side("main"), side("here"));
     here.table_mut("proxy").unwrap().rows.remove(0);
-    let wanted = localise::wanted(&main, &here, &wishes).unwrap();
+    let wanted = localise::wanted(&main, &here, &customization).unwrap();
     assert_eq!(values(&wanted.configuration, "monitor", "id"), [1, 2, 3, 4, 5, 7].map(i));
     assert_eq!(values(&wanted.configuration, "monitor", "type")[5], t("push"));
     assert_eq!(values(&wanted.configuration, "proxy", "host"), [t("override"), t("here")], "one that is new, one kept");
@@ -278,7 +278,7 @@ fn each_strategy_takes_its_part() {
     }
 }
 
-/// Wishes that cannot be had, and what is said about them.
+/// Customization that cannot be had, and what is said about them.
 #[test]
 fn what_cannot_be_had_is_refused_with_a_reason() {
     let one = |text: &str| format!("[[replica.overrides]]\n{text}");
@@ -312,7 +312,8 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
         ("alerts = \"none\"\n".to_owned() + &exclude("tables = [\"monitor\"]"), "not the main's"),
     ];
     for (text, said) in cases {
-        let wanted = parse(&text).and_then(|wishes| localise::wanted(&side("main"), &side("here"), &wishes).map(drop));
+        let wanted = parse(&text)
+            .and_then(|customization| localise::wanted(&side("main"), &side("here"), &customization).map(drop));
         let error = wanted.expect_err(&text);
         assert_eq!(error.kind(), Kind::Config, "{text}");
         assert!(error.chain().contains(said), "{text}: {}", error.chain());

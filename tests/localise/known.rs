@@ -1,9 +1,9 @@
-//! What is known of the tables and of wishes, written down once more in the plainest way: against it the real code is
+//! What is known of the tables and of customization, written down once more in the plainest way: against it the real code is
 //! held.
 
 use std::collections::BTreeSet;
 
-use kuma_replicator::config::{Strategy, Values, Wishes};
+use kuma_replicator::config::{Customization, Strategy, Values};
 use kuma_replicator::model::configuration::{Configuration, Row, Table};
 use kuma_replicator::model::value::Value;
 
@@ -32,23 +32,26 @@ pub(crate) const BELONG: &[(&str, &[&str])] = &[
     ("status_page_cname", &["status_page_cname"]),
 ];
 
-pub(crate) fn alone(wishes: &Wishes) -> BTreeSet<&'static str> {
-    let notifications = (wishes.strategy == Strategy::Default).then_some("notification");
-    let named: Vec<&str> = wishes.exclude.tables.iter().map(String::as_str).chain(notifications).collect();
+pub(crate) fn alone(customization: &Customization) -> BTreeSet<&'static str> {
+    let notifications = (customization.strategy == Strategy::Default).then_some("notification");
+    let named: Vec<&str> = customization.exclude.tables.iter().map(String::as_str).chain(notifications).collect();
     BELONG.iter().filter(|(name, _)| named.contains(name)).flat_map(|(_, tables)| *tables).copied().collect()
 }
 
 /// Whether the values of the rows of `table` are this host's.
-pub(crate) fn kept(wishes: &Wishes, table: &str) -> bool {
+pub(crate) fn kept(customization: &Customization, table: &str) -> bool {
     match table {
-        "user" => wishes.local_entities.user == Values::Keep || wishes.exclude.tables.contains(&"user".to_owned()),
-        _ => wishes.local_entities.values(table) == Values::Keep,
+        "user" => {
+            customization.local_entities.user == Values::Keep
+                || customization.exclude.tables.contains(&"user".to_owned())
+        }
+        _ => customization.local_entities.values(table) == Values::Keep,
     }
 }
 
 /// Whether `column` of a table that is taken over has this host's values.
-pub(crate) fn own(wishes: &Wishes, table: &str, column: &str) -> bool {
-    let alone = alone(wishes);
+pub(crate) fn own(customization: &Customization, table: &str, column: &str) -> bool {
+    let alone = alone(customization);
     let parent = match (table, column) {
         ("monitor", "proxy_id") => "proxy",
         ("monitor", "docker_host") => "docker_host",
@@ -94,12 +97,12 @@ pub(crate) fn dangling(configuration: &Configuration) -> BTreeSet<(&'static str,
     found
 }
 
-/// The monitors that are not wanted: those that the wishes name, and all below one of those.
-pub(crate) fn excluded(main: &Configuration, wishes: &Wishes) -> BTreeSet<Value> {
+/// The monitors that are not wanted: those that the customization name, and all below one of those.
+pub(crate) fn excluded(main: &Configuration, customization: &Customization) -> BTreeSet<Value> {
     let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
     let (monitors, tags, links) =
         (main.table("monitor").unwrap(), main.table("tag").unwrap(), main.table("monitor_tag").unwrap());
-    let exclude = &wishes.exclude;
+    let exclude = &customization.exclude;
     let tagged = |id: &Value| {
         links.rows.iter().filter(|link| get(links, link, "monitor_id") == id).any(|link| {
             let tag = tags.rows.iter().find(|tag| get(tags, tag, "id") == get(links, link, "tag_id")).unwrap();

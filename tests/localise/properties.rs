@@ -1,11 +1,11 @@
-//! For random databases and random wishes.
+//! For random databases and random customization.
 
 use std::collections::BTreeSet;
 
 use kuma_replicator::config::Alerts;
 use kuma_replicator::error::Kind;
 use kuma_replicator::localise::{self, Part};
-use kuma_replicator::model::catalog::{self, Orphan};
+use kuma_replicator::model::catalog::{self, OnDelete};
 use kuma_replicator::model::configuration::{Configuration, Row};
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::{Plan, Update, plan};
@@ -42,13 +42,13 @@ fn hold_there<S: proptest::strategy::Strategy + Clone>(extra: S, test: impl Fn(&
     });
 }
 
-/// What is wanted; errors may only be the wishes' own.
+/// What is wanted; errors may only be the customization' own.
 fn wanted(fleet: &Fleet, here: &Configuration) -> Option<Configuration> {
-    match localise::wanted(&fleet.main, here, &fleet.wishes) {
+    match localise::wanted(&fleet.main, here, &fleet.customization) {
         Ok(wanted) => Some(wanted.configuration),
         Err(error) => {
             assert_eq!(error.kind(), Kind::Config, "{}", error.chain());
-            assert_ne!(error.advice(), Kind::Config.hint(), "{}: what is one to do?", error.chain());
+            assert_ne!(error.hint(), Kind::Config.hint(), "{}: what is one to do?", error.chain());
             None
         }
     }
@@ -79,15 +79,15 @@ fn what_is_wanted_is_written_and_wanted_once_more_there_is_nothing_to_do() {
 #[test]
 fn what_is_excluded_or_kept_is_never_written() {
     hold(300, Just(()), |fleet, ()| {
-        let Fleet { main, here, wishes, .. } = fleet;
+        let Fleet { main, here, customization, .. } = fleet;
         let Some(want) = wanted(fleet, here) else { return };
-        let alone = alone(wishes);
+        let alone = alone(customization);
         for change in plan(here, &want).tables {
             let name = change.spec.name;
             let table = here.table(name).unwrap();
             // A row goes, and a reference becomes NULL, when what it refers to goes; and for nothing else.
-            let gone = |row: &Row, orphan: Orphan| {
-                change.spec.references.iter().filter(|it| it.orphan == orphan).any(|it| {
+            let gone = |row: &Row, on_delete: OnDelete| {
+                change.spec.references.iter().filter(|it| it.on_delete == on_delete).any(|it| {
                     let (old, new) = (identities(here, it.parent), identities(&want, it.parent));
                     old.iter().any(|parent| parent.0 == *get(table, row, it.column) && !new.contains(parent))
                 })
@@ -96,21 +96,24 @@ fn what_is_excluded_or_kept_is_never_written() {
             let own_changes = |update: &Update| -> Vec<usize> {
                 let moved = |at: &usize| {
                     let names = (name_of(here, &update.from[*at]), name_of(&want, &update.to[*at]));
-                    change.columns[*at] == "user_id" && kept(wishes, "user") && names.0.is_some() && names.0 == names.1
+                    change.columns[*at] == "user_id"
+                        && kept(customization, "user")
+                        && names.0.is_some()
+                        && names.0 == names.1
                 };
                 update.changed().filter(|at| !moved(at)).collect()
             };
             if alone.contains(name) {
                 assert_eq!(change.inserts, Vec::<Row>::new(), "{name}");
                 for row in &change.deletes {
-                    assert!(gone(row, Orphan::Goes), "{name}: {row:?}");
+                    assert!(gone(row, OnDelete::Cascade), "{name}: {row:?}");
                 }
                 for update in &change.updates {
                     let changes = own_changes(update);
-                    assert!(changes.is_empty() || gone(&update.from, Orphan::Stays), "{name}: {update:?}");
+                    assert!(changes.is_empty() || gone(&update.from, OnDelete::SetNull), "{name}: {update:?}");
                     assert!(changes.iter().all(|at| update.to[*at] == Value::Null), "{name}: {update:?}");
                 }
-            } else if kept(wishes, name) {
+            } else if kept(customization, name) {
                 assert!(
                     change.updates.iter().all(|update| own_changes(update).is_empty()),
                     "{name}: {:?}",
@@ -120,8 +123,12 @@ fn what_is_excluded_or_kept_is_never_written() {
                 assert!(change.inserts.iter().all(|row| there.contains(&id(row)) && !before.contains(&id(row))));
                 assert!(change.deletes.iter().all(|row| !there.contains(&id(row))));
             }
-            let own = |update: &Update| update.changed().any(|at| own(wishes, name, &change.columns[at]));
-            assert!(!wishes.overrides.is_empty() || !change.updates.iter().any(own), "{name}: {:?}", change.updates);
+            let own = |update: &Update| update.changed().any(|at| own(customization, name, &change.columns[at]));
+            assert!(
+                !customization.overrides.is_empty() || !change.updates.iter().any(own),
+                "{name}: {:?}",
+                change.updates
+            );
         }
     });
 }
@@ -132,7 +139,7 @@ fn nothing_leads_nowhere_that_led_somewhere_where_it_comes_from() {
         let Some(want) = wanted(fleet, &fleet.here) else { return };
         let (from_main, from_here) = (dangling(&fleet.main), dangling(&fleet.here));
         for lost in dangling(&want) {
-            let source = if alone(&fleet.wishes).contains(lost.0) { &from_here } else { &from_main };
+            let source = if alone(&fleet.customization).contains(lost.0) { &from_here } else { &from_main };
             assert!(source.contains(&lost), "{lost:?}");
         }
     });
@@ -142,15 +149,15 @@ fn nothing_leads_nowhere_that_led_somewhere_where_it_comes_from() {
 fn excluded_monitors_are_nowhere_and_all_others_are_there() {
     hold(300, Just(()), |fleet, ()| {
         let Some(want) = wanted(fleet, &fleet.here) else { return };
-        if alone(&fleet.wishes).contains("monitor") {
+        if alone(&fleet.customization).contains("monitor") {
             assert_eq!(identities(&want, "monitor"), identities(&fleet.here, "monitor"));
             return;
         }
-        let excluded = excluded(&fleet.main, &fleet.wishes);
+        let excluded = excluded(&fleet.main, &fleet.customization);
         let mut wished = identities(&fleet.main, "monitor");
         wished.retain(|(id, _)| !excluded.contains(id));
         assert_eq!(identities(&want, "monitor"), wished);
-        let taken = want.tables.iter().filter(|table| !alone(&fleet.wishes).contains(table.spec.name));
+        let taken = want.tables.iter().filter(|table| !alone(&fleet.customization).contains(table.spec.name));
         for table in taken.filter(|table| table.position("monitor_id").is_some()) {
             assert!(
                 table.rows.iter().all(|row| !excluded.contains(get(table, row, "monitor_id"))),
@@ -158,7 +165,7 @@ fn excluded_monitors_are_nowhere_and_all_others_are_there() {
                 table.spec.name
             );
         }
-        if fleet.wishes.alerts == Alerts::None {
+        if fleet.customization.alerts == Alerts::None {
             assert_eq!(want.table("monitor_notification").unwrap().rows, Vec::<Row>::new());
         }
     });
@@ -174,7 +181,7 @@ fn somebody_can_log_in_and_owns_what_the_main_s_users_own() {
             let users = configuration.table("user").unwrap();
             users.rows.iter().map(|row| get(users, row, "username").clone()).collect()
         };
-        if kept(&fleet.wishes, "user") {
+        if kept(&fleet.customization, "user") {
             assert!(names(&want).is_superset(&names(&fleet.here)), "no log-in of this host is lost");
         } else {
             assert_eq!(ids(&want, "user"), ids(&fleet.main, "user"));
@@ -187,7 +194,7 @@ fn parts_lead_to_the_whole_and_each_keeps_to_its_tables() {
     let notifications = ["notification", "monitor_notification"];
     hold_there(Just(()), |server, fleet, ()| {
         let Some(want) = wanted(fleet, &fleet.here) else { return };
-        for part in localise::parts(fleet.wishes.strategy) {
+        for part in localise::parts(fleet.customization.strategy) {
             let here = server.export();
             let some = part.of(&want, &here);
             let changes = plan(&here, &some);
@@ -245,7 +252,7 @@ fn an_edit_matters_if_it_would_be_overwritten() {
     let place = (any::<Index>(), any::<Index>(), any::<Index>());
     hold(400, place, |fleet, (table, row, column)| {
         let Some(mut here) = wanted(fleet, &fleet.here) else { return };
-        let before = localise::managed(here.clone(), &fleet.wishes);
+        let before = localise::managed(here.clone(), &fleet.customization);
         let want = here.clone();
         let filled: Vec<usize> = (0..here.tables.len()).filter(|&at| !here.tables[at].rows.is_empty()).collect();
         let edited = &mut here.tables[filled[table.index(filled.len())]];
@@ -257,10 +264,10 @@ fn an_edit_matters_if_it_would_be_overwritten() {
         }
         edited.rows[row][at] = i(4711);
         edited.sort();
-        let own = own(&fleet.wishes, table, &column);
-        let kept = kept(&fleet.wishes, table) && column != "id";
-        let managed = !alone(&fleet.wishes).contains(table) && !kept && !own;
-        assert_eq!(localise::managed(here.clone(), &fleet.wishes) != before, managed, "{table}.{column}");
+        let own = own(&fleet.customization, table, &column);
+        let kept = kept(&fleet.customization, table) && column != "id";
+        let managed = !alone(&fleet.customization).contains(table) && !kept && !own;
+        assert_eq!(localise::managed(here.clone(), &fleet.customization) != before, managed, "{table}.{column}");
         if ["id", "created_date"].contains(&column.as_str()) {
             // Another row is no edit of this one.
             return;
@@ -271,7 +278,7 @@ fn an_edit_matters_if_it_would_be_overwritten() {
         };
         if managed {
             assert_eq!(again, want, "it is overwritten");
-        } else if fleet.wishes.overrides.is_empty() {
+        } else if fleet.customization.overrides.is_empty() {
             assert_eq!(rows(&again), rows(&here), "it stays");
         }
     });

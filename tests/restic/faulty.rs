@@ -9,7 +9,7 @@ use kuma_replicator::model::snapshot::SnapshotId;
 use libtest_mimic::Completion;
 
 use crate::Outcome;
-use crate::parts::{PATIENCE, Program, Repository, dump, label, run};
+use crate::parts::{PATIENCE, Program, Repository, dump, run, tags};
 use crate::servers::Server;
 use crate::testbed::{Fault, Proxy};
 
@@ -63,7 +63,7 @@ pub(crate) fn every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half(pr
     let direct = program.host(&Repository::at(&server.url));
     run(direct.restic().init()).expect("created");
     let first = dump(100_000);
-    let id = run(direct.restic().publish(&first, &label(1, &first), "main")).expect("published");
+    let id = run(direct.restic().publish(&first, &tags(1, &first), "main")).expect("published");
     thread::scope(|scope| {
         let (server, id) = (&server, &id);
         let mut numbered = CASES.iter().zip(FIRST..);
@@ -78,7 +78,7 @@ pub(crate) fn every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half(pr
     let listing = run(restic.look()).expect("a look");
     assert_eq!(listing.unreadable.len(), 0);
     for snapshot in &listing.snapshots {
-        let sequence = snapshot.label.place.sequence;
+        let sequence = snapshot.tags.place.sequence;
         let fault = CASES.iter().zip(FIRST..).find(|(_, number)| *number == sequence).map(|((fault, _), _)| *fault);
         let fetched = run(restic.fetch(&snapshot.id));
         if fault == Some(Fault::Lose) {
@@ -87,7 +87,7 @@ pub(crate) fn every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half(pr
             assert!(fetched.expect("fetched") == body(sequence), "sequence {sequence} is another dump");
         }
     }
-    let sequences: Vec<u64> = listing.snapshots.iter().map(|snapshot| snapshot.label.place.sequence).collect();
+    let sequences: Vec<u64> = listing.snapshots.iter().map(|snapshot| snapshot.tags.place.sequence).collect();
     for ((fault, [_, _, publish]), sequence) in CASES.iter().zip(FIRST..) {
         assert_eq!(sequences.contains(&sequence), *publish == Want::Success, "{fault:?}: {sequences:?}");
     }
@@ -107,7 +107,7 @@ fn suffer(program: &Program, case: &Case, server: &Server, id: &SnapshotId, sequ
     let proxy = Proxy::start(&server.address()).expect("a proxy");
     let repository = Repository::at(&server.url.replace(&server.address(), &proxy.address));
     let text = body(sequence);
-    let label = label(sequence, &text);
+    let tags = tags(sequence, &text);
     let mut host = program.host(&repository);
     let wanted = |(_, want): &(&str, &Want)| **want != Want::Nothing;
     for (what, want) in ["look", "fetch", "publish"].into_iter().zip(wants).filter(wanted) {
@@ -120,7 +120,7 @@ fn suffer(program: &Program, case: &Case, server: &Server, id: &SnapshotId, sequ
         let result = match what {
             "look" => run(restic.look()).map(drop),
             "fetch" => run(restic.fetch(id)).map(drop),
-            _ => run(restic.publish(&text, &label, "main")).map(drop),
+            _ => run(restic.publish(&text, &tags, "main")).map(drop),
         };
         life.is_over();
         let took = begun.elapsed();
@@ -146,7 +146,7 @@ pub(crate) fn reading_needs_no_right_to_write(program: &Program) -> Outcome {
     let direct = program.host(&Repository::at(&server.url));
     run(direct.restic().init()).expect("created");
     let text = dump(1_000_000);
-    let id = run(direct.restic().publish(&text, &label(1, &text), "main")).expect("published");
+    let id = run(direct.restic().publish(&text, &tags(1, &text), "main")).expect("published");
     let proxy = Proxy::read_only(&server.address()).expect("a proxy");
     let host = program.host(&Repository::at(&server.url.replace(&server.address(), &proxy.address)));
     let restic = host.restic();
@@ -157,7 +157,7 @@ pub(crate) fn reading_needs_no_right_to_write(program: &Program) -> Outcome {
     assert!(proxy.requests() > 0);
     assert_eq!(proxy.writes(), 0, "no write is even tried");
     let begun = Instant::now();
-    host.fails(run(restic.publish(&text, &label(2, &text), "main")), Kind::RepositoryDenied);
+    host.fails(run(restic.publish(&text, &tags(2, &text), "main")), Kind::RepositoryDenied);
     assert!(begun.elapsed() < REACTION, "{:?}", begun.elapsed());
     assert!(proxy.writes() > 0);
     assert_eq!(run(restic.look()).expect("a look").snapshots.len(), 1);

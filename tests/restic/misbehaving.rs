@@ -7,7 +7,7 @@ use kuma_replicator::error::Kind;
 use libtest_mimic::Completion;
 use rustix::process::Signal;
 
-use crate::parts::{self, Program, Repository, label, run};
+use crate::parts::{self, Program, Repository, run, tags};
 use crate::{Outcome, agent_in_the_middle};
 
 /// The longest dump that is read, with room for the program itself, in KiB.
@@ -16,7 +16,8 @@ const MEMORY: u64 = (256 + 128) << 10;
 pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program) -> Outcome {
     let repository = Repository::folder();
     // Stopped, so that it cannot even be asked to end; deaf; and with a helper, as ssh and rclone are.
-    for script in ["kill -STOP $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"] {
+    for script in ["kill -STOP_TIMEOUT $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"]
+    {
         let mut host = program.host(&repository).timeout(Duration::from_secs(1));
         // It is over when nobody is left who has it open: helpers inherit it.
         let life = host.script(script);
@@ -37,7 +38,7 @@ pub(crate) fn a_restic_killed_in_a_publish_leaves_nothing_half(program: &Program
     agent.gate.open();
     let host = program.host(&repository);
     assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 1);
-    run(host.restic().publish(b"{}\n", &label(2, b"{}\n"), "main")).expect("published");
+    run(host.restic().publish(b"{}\n", &tags(2, b"{}\n"), "main")).expect("published");
     assert_eq!(run(host.restic().look()).expect("a look").snapshots.len(), 2);
     Ok(Completion::Completed)
 }
@@ -60,7 +61,7 @@ pub(crate) fn an_answer_that_is_none_is_told(program: &Program) -> Outcome {
         life.is_over();
         assert!(!error.contains('\0') && error.len() < 2000, "{script}: {error}");
         let life = host.script(script);
-        host.fails(run(host.restic().publish(b"{}\n", &label(1, b"{}\n"), "main")), Kind::ResticFailed);
+        host.fails(run(host.restic().publish(b"{}\n", &tags(1, b"{}\n"), "main")), Kind::ResticFailed);
         life.is_over();
     }
     Ok(Completion::Completed)
@@ -88,7 +89,7 @@ pub(crate) fn an_oversized_snapshot_is_not_read_to_its_end(program: &Program) ->
     let mut host = program.host(&repository);
     let backup = format!(
         "head -c 400000000 /dev/zero | restic backup --stdin --stdin-filename=/kuma-replicator.jsonl --tag={}",
-        label(2, b"").tags().join(",")
+        tags(2, b"").to_strings().join(",")
     );
     host.tool("sh", &["-euc", &backup]);
     let listing = run(host.restic().look()).expect("a look");

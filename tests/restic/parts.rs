@@ -16,7 +16,7 @@ use kuma_replicator::host::interrupt::Interrupt;
 use kuma_replicator::host::restic::Restic;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::{FORMAT, Place};
-use kuma_replicator::model::snapshot::Label;
+use kuma_replicator::model::snapshot::Tags;
 use libtest_mimic::{Completion, Failed};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
@@ -85,10 +85,10 @@ pub(crate) fn dump(size: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(size).collect()
 }
 
-/// A label for `dump`.
-pub(crate) fn label(sequence: u64, dump: &[u8]) -> Label {
+/// A tags for `dump`.
+pub(crate) fn tags(sequence: u64, dump: &[u8]) -> Tags {
     let main = "0123456789abcdef0123456789abcdef".parse().expect("an id");
-    Label {
+    Tags {
         format: FORMAT,
         place: Place { main, epoch: 1, sequence },
         digest: Digest::of(dump),
@@ -179,7 +179,7 @@ impl Program {
             let restic = host.restic();
             assert!(run(restic.init()).expect("created"));
             let dump = dump(1000);
-            run(restic.publish(&dump, &label(1, &dump), "main")).expect("published");
+            run(restic.publish(&dump, &tags(1, &dump), "main")).expect("published");
             repository
         });
         let copy = Repository::folder();
@@ -355,7 +355,7 @@ pub(crate) fn agent() -> Option<ExitCode> {
             Some(id) => restic.fetch(&id.parse().expect("an id")).await.map(|_| "fetched"),
             None => {
                 let dump = dump(1 << 20);
-                restic.publish(&dump, &label(2, &dump), "main").await.map(|_| "published")
+                restic.publish(&dump, &tags(2, &dump), "main").await.map(|_| "published")
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Random fleets: what a main and a replica have, in the columns of a real database, and what the replica wishes.
+//! Random fleets: what a main and a replica have, in the columns of a real database, and what the replica customization.
 //!
 //! The two sides know nothing of each other but use few ids, names and dates, so that they often meet: the same row,
 //! the same id for another row, the same unique name under another id. References resolve; where the schema
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use kuma_replicator::config::{Settings, Wishes};
+use kuma_replicator::config::{Customization, Settings};
 use kuma_replicator::cycle::History;
 use kuma_replicator::error::Result;
 use kuma_replicator::host::database::Database;
@@ -292,7 +292,7 @@ impl Draft {
     }
 }
 
-/// A main, a replica, and what the latter wishes.
+/// A main, a replica, and what the latter customization.
 #[derive(Clone)]
 pub(crate) struct Fleet {
     /// Of both.
@@ -301,16 +301,16 @@ pub(crate) struct Fleet {
     pub(crate) main: Configuration,
     /// What the replica has; there may be nobody who can log in.
     pub(crate) here: Configuration,
-    /// The wishes as written.
+    /// The customization as written.
     pub(crate) text: String,
-    /// The wishes.
-    pub(crate) wishes: Wishes,
+    /// The customization.
+    pub(crate) customization: Customization,
 }
 
 impl fmt::Debug for Fleet {
     /// Only what is not as by default: a row of a monitor has a hundred values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "wishes:\n{}", self.text)?;
+        writeln!(f, "customization:\n{}", self.text)?;
         for (name, side) in [("main", &self.main), ("here", &self.here)] {
             writeln!(f, "{name}:\n{}", shown(side, self.version))?;
         }
@@ -336,12 +336,12 @@ pub(crate) fn shown(configuration: &Configuration, version: Version) -> String {
 
 /// Random fleets of one version.
 pub(crate) fn fleet(version: Version) -> impl Strategy<Value = Fleet> {
-    (draft(1..4), draft(0..4), wishes()).prop_map(move |(main, here, (text, wishes))| {
+    (draft(1..4), draft(0..4), customization()).prop_map(move |(main, here, (text, customization))| {
         let mut main = main.build(version);
         let users = main.table_mut(catalog::USER).unwrap();
         let active = users.position(catalog::ACTIVE).unwrap();
         users.rows[0][active] = i(1);
-        Fleet { version, main, here: here.build(version), text, wishes }
+        Fleet { version, main, here: here.build(version), text, customization }
     })
 }
 
@@ -366,8 +366,8 @@ const OVERRIDES: &[&str] = &[
     "table = \"remote_browser\"\nset = { url = \"ws://x\" }",
 ];
 
-/// Random wishes, as written and as read. What cannot be wished for does not come.
-fn wishes() -> impl Strategy<Value = (String, Wishes)> {
+/// Random customization, as written and as read. What cannot be wished for does not come.
+fn customization() -> impl Strategy<Value = (String, Customization)> {
     let rarely = |line: &'static str, names: Vec<&'static str>| {
         let some =
             subsequence(names.clone(), 1..=names.len().min(2)).prop_map(move |names| format!("{line} = {names:?}\n"));
@@ -399,8 +399,8 @@ fn wishes() -> impl Strategy<Value = (String, Wishes)> {
     })
 }
 
-/// The wishes in what follows `[replica]` in a configuration file.
-pub(crate) fn parse(replica: &str) -> Result<Wishes> {
+/// The customization in what follows `[replica]` in a configuration file.
+pub(crate) fn parse(replica: &str) -> Result<Customization> {
     let text = format!("role = \"replica\"\nrepository = \"/r\"\n[replica]\n{replica}");
-    Ok(Settings::parse(&text, Path::new("config.toml"))?.replica.wishes)
+    Ok(Settings::parse(&text, Path::new("config.toml"))?.replica.customization)
 }

@@ -10,14 +10,14 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{self, Alerts, Role, Settings};
-use kuma_replicator::cycle::{self, Activity, Event, Export, History, Host, Orders, Outcome};
+use kuma_replicator::cycle::{self, Activity, Event, Export, History, Host, Options, Outcome};
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::schema::Schema;
-use kuma_replicator::model::snapshot::{Label, Listing, MainId, Snapshot, SnapshotId};
+use kuma_replicator::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
 use kuma_replicator::model::state::State;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::Plan;
@@ -174,15 +174,15 @@ impl World {
 
     /// Runs one cycle from the state on disk, as a new process would.
     pub(crate) fn cycle(&mut self, settings: &Settings) -> End {
-        self.cycle_with(settings, &Orders::default())
+        self.cycle_with(settings, &Options::default())
     }
 
-    /// The same with orders.
-    pub(crate) fn cycle_with(&mut self, settings: &Settings, orders: &Orders) -> End {
-        self.process(async |world, state| cycle::run(world, settings, state, orders).await)
+    /// The same with options.
+    pub(crate) fn cycle_with(&mut self, settings: &Settings, options: &Options) -> End {
+        self.process(async |world, state| cycle::run(world, settings, state, options).await)
     }
 
-    /// Carries out what a person orders, as a process of its own; its end as designed has no other outcome.
+    /// Carries out what a person options, as a process of its own; its end as designed has no other outcome.
     pub(crate) fn order(&mut self, order: impl AsyncFnOnce(&mut World, &mut State) -> Result<()>) -> End {
         self.process(async |world, state| order(world, state).await.map(|()| Outcome::Unchanged))
     }
@@ -227,14 +227,14 @@ impl World {
         let place = Place { main: main.clone(), epoch, sequence };
         let manifest = rows::manifest(configuration, Some(place.clone()));
         let bytes = dump::render(&manifest, &dump::body(configuration));
-        let label = Label { format: manifest.format, place, digest: manifest.digest, schema: manifest.fingerprint };
-        self.store(bytes, label)
+        let tags = Tags { format: manifest.format, place, digest: manifest.digest, schema: manifest.fingerprint };
+        self.store(bytes, tags)
     }
 
-    fn store(&mut self, bytes: Vec<u8>, label: Label) -> SnapshotId {
+    fn store(&mut self, bytes: Vec<u8>, tags: Tags) -> SnapshotId {
         let id: SnapshotId =
             Digest::of(format!("snapshot {}", self.repository.len()).as_bytes()).hex().parse().unwrap();
-        let snapshot = Snapshot { id: id.clone(), time: self.clock, host: "alpha".to_owned(), label };
+        let snapshot = Snapshot { id: id.clone(), time: self.clock, host: "alpha".to_owned(), tags };
         self.repository.push((snapshot, bytes));
         id
     }
@@ -247,8 +247,8 @@ impl World {
     /// Sees also what `other` alone has published.
     pub(crate) fn merge(&mut self, other: &World) {
         for (snapshot, bytes) in &other.repository {
-            if !self.repository.iter().any(|(known, _)| known.label == snapshot.label) {
-                self.store(bytes.clone(), snapshot.label.clone());
+            if !self.repository.iter().any(|(known, _)| known.tags == snapshot.tags) {
+                self.store(bytes.clone(), snapshot.tags.clone());
             }
         }
     }
@@ -360,9 +360,9 @@ impl Host for World {
         Ok(self.id.clone())
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn report(&mut self, event: &Event) {
         assert!(!event.message_id().is_empty() && !event.to_string().is_empty());
-        let name = format!("tell {}", event.name());
+        let name = format!("report {}", event.name());
         let told = self.enter(&name, None).and_then(|()| self.leave(&name, None));
         assert!(told.is_ok(), "telling cannot fail");
     }
@@ -411,12 +411,12 @@ impl Host for World {
         Ok(bytes)
     }
 
-    async fn publish(&mut self, bytes: &[u8], label: &Label) -> Result<SnapshotId> {
+    async fn publish(&mut self, bytes: &[u8], tags: &Tags) -> Result<SnapshotId> {
         self.enter("publish", Some(Kind::RepositoryUnreachable))?;
         let main = self.state().main.expect("the attempt is on disk before the deed");
         let attempt = main.publishing.expect("the attempt is on disk before the deed");
-        assert_eq!((attempt.sequence, attempt.digest), (label.place.sequence, label.digest));
-        let id = self.store(bytes.to_vec(), label.clone());
+        assert_eq!((attempt.sequence, attempt.digest), (tags.place.sequence, tags.digest));
+        let id = self.store(bytes.to_vec(), tags.clone());
         self.leave("publish", Some(Kind::RepositoryUnreachable))?;
         Ok(id)
     }
@@ -526,7 +526,7 @@ impl Host for World {
 
     async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
         assert!(self.running && !self.claimed, "written live while it is stopped");
-        assert_eq!(plan.loaded(), None, "a running server would not take that up");
+        assert_eq!(plan.cached_table(), None, "a running server would not take that up");
         self.enter("write_live", Some(Kind::DatabaseBusy))?;
         let touched = |rows: &Configuration| -> Vec<_> {
             plan.tables.iter().map(|changed| rows.table(changed.spec.name).cloned()).collect()
@@ -541,11 +541,11 @@ impl Host for World {
         Ok(Vec::new())
     }
 
-    async fn sweep(&mut self) -> Result<()> {
+    async fn remove_leftovers(&mut self) -> Result<()> {
         // Its failure is told, and changes nothing for the cycle.
-        self.enter("sweep", None)?;
+        self.enter("remove_leftovers", None)?;
         self.history.1.clear();
-        self.leave("sweep", None)
+        self.leave("remove_leftovers", None)
     }
 
     fn release(&mut self) {

@@ -22,8 +22,8 @@ fn killed_again() -> Result<()> {
         let (mut news, _, mut target) = gated(pair)?;
         recover(&mut news, &mut target).map_err(|error| format!("recover: {error}"))?;
         restore(&mut news, &mut target).map_err(|error| format!("restore: {error}"))?;
-        way_back(pair, &mut news, &mut target, false).map_err(|error| format!("before the way back: {error}"))?;
-        way_back(pair, &mut news, &mut target, true).map_err(|error| format!("in the way back: {error}"))?;
+        roll_back(pair, &mut news, &mut target, false).map_err(|error| format!("before the way back: {error}"))?;
+        roll_back(pair, &mut news, &mut target, true).map_err(|error| format!("in the way back: {error}"))?;
         newest_only(pair, &mut news, &mut target).map_err(|error| format!("days later: {error}"))?;
         Ok(())
     })
@@ -77,7 +77,7 @@ fn restore(news: &mut News<'_>, target: &mut Target<'_>) -> Result<()> {
 
 /// Uptime Kuma does not run with the new rows. The agent is killed before it takes them back, or while it starts
 /// Uptime Kuma with the old ones.
-fn way_back(pair: &Pair, news: &mut News<'_>, target: &mut Target<'_>, late: bool) -> Result<()> {
+fn roll_back(pair: &Pair, news: &mut News<'_>, target: &mut Target<'_>, late: bool) -> Result<()> {
     let replica = target.replica;
     let old = target.before.digest.clone();
     news.change("poison")?;

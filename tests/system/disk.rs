@@ -125,7 +125,7 @@ fn fills_up() -> Result<()> {
             }
         }
         let running = invocation(replica)?;
-        fails(replica, 75, "postponed", "full")?;
+        fails(replica, 75, "backoff", "full")?;
         assert_eq!(footing(replica)?, (before.clone(), running));
         end_wait(replica)?;
 

@@ -13,7 +13,7 @@ use crate::world::{
 pub const TESTS: &[Test] = &[
     ("another_schema_is_held_without_a_stop", other_schema),
     ("broken_snapshots_are_refused_without_a_stop", broken_snapshot),
-    ("a_snapshot_that_uptime_kuma_does_not_start_with_is_taken_back", way_back),
+    ("a_snapshot_that_uptime_kuma_does_not_start_with_is_taken_back", roll_back),
     ("a_killed_apply_leaves_uptime_kuma_running", killed),
     ("a_stop_of_the_agent_while_uptime_kuma_starts_lets_the_apply_finish", stopped_while_waiting),
     ("a_shutdown_during_an_apply_loses_nothing_and_refuses_nothing", shut_down),
@@ -99,7 +99,7 @@ fn broken_snapshot() -> Result<()> {
     })
 }
 
-fn way_back() -> Result<()> {
+fn roll_back() -> Result<()> {
     Pair::test(&Setup { replica_unit: Some(POISON), ..Setup::default() }, |pair| {
         let mut kuma = pair.main_kuma()?;
         let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;

@@ -6,7 +6,7 @@ use std::thread;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::{Manifest, Place};
-use kuma_replicator::model::snapshot::{Label, MainId};
+use kuma_replicator::model::snapshot::{MainId, Tags};
 use serde_json::{Value, json};
 
 use crate::Test;
@@ -193,10 +193,10 @@ fn offer(main: &Machine, dump: &[u8], sequence: u64, host: &str) -> Result<()> {
     let id = state(main)?["main"]["id"].as_str().ok_or("no main id")?.parse::<MainId>()?;
     let place = Place { main: id, epoch: 1, sequence };
     manifest.place = Some(place.clone());
-    let label = Label { format: 1, place, digest: manifest.digest, schema: manifest.fingerprint };
+    let tags = Tags { format: 1, place, digest: manifest.digest, schema: manifest.fingerprint };
     let bytes = [serde_json::to_string(&manifest)?.as_bytes(), &dump[end..]].concat();
     std::fs::write(main.root().join("root/offer"), bytes)?;
-    let (host, tags) = (format!("--host={host}"), format!("--tag={}", label.tags().join(",")));
+    let (host, tags) = (format!("--host={host}"), format!("--tag={}", tags.to_strings().join(",")));
     restic(main, &["backup", "--stdin", "--stdin-filename=/kuma-replicator.jsonl", &host, &tags])
 }
 

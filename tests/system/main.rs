@@ -12,6 +12,7 @@ mod testbed;
 mod again;
 mod apply;
 mod chance;
+mod customization;
 mod database;
 mod disk;
 mod faults;
@@ -43,7 +44,6 @@ mod target;
 mod upgrades;
 mod uploads;
 mod voices;
-mod wishes;
 mod world;
 
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         apply::TESTS,
         strategies::TESTS,
         live::TESTS,
-        wishes::TESTS,
+        customization::TESTS,
         own::TESTS,
         voices::TESTS,
         operate::TESTS,

@@ -1,4 +1,4 @@
-//! What a person orders on a host: another configuration, another try, a hold. Orders are kept by the cycles that
+//! What a person options on a host: another configuration, another try, a hold. Options are kept by the cycles that
 //! follow, and traced.
 
 use serde_json::{Value, json};

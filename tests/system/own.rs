@@ -40,12 +40,12 @@ fn exclusions() -> Result<()> {
             Ok((!history(kept)?.is_empty() && !history(tagged)?.is_empty()).then_some(()))
         })?;
 
-        // They go because the wishes say so; the snapshot is the one in force.
+        // They go because the customization say so; the snapshot is the one in force.
         let snapshots = pair.main.run(&["kuma-replicator", "snapshots"])?;
         let before = history(kept)?;
-        let wishes = "[replica.exclude]\ntables = [\"status_page\", \"proxy\"]\nmonitor-tags = [\"internal\"]\n\
+        let customization = "[replica.exclude]\ntables = [\"status_page\", \"proxy\"]\nmonitor-tags = [\"internal\"]\n\
             monitor-names = [\"lab-?\"]\nmonitor-types = [\"ping\"]\nmonitor-groups = [\"Branch *\"]\n";
-        wish(replica, wishes)?;
+        wish(replica, customization)?;
         let plan = replica.run(&["kuma-replicator", "plan"])?;
         for line in [
             "excluded by tag internal: 1 monitors",
@@ -113,7 +113,7 @@ fn values() -> Result<()> {
         let longer =
             "[[replica.overrides]]\ntable = \"monitor\"\nwhere = { type = \"http\" }\nset = { interval = 120 }\n";
         wish(replica, &[own, longer].concat())?;
-        assert!(typed(replica, 0, &["check"])?.contains("what this replica wishes for fits its database"));
+        assert!(typed(replica, 0, &["check"])?.contains("what this replica customization for fits its database"));
         pair.replicate()?;
         let monitors = || sql(replica, "SELECT id, interval, proxy_id FROM monitor ORDER BY id");
         let proxies = |machine: &Machine| sql(machine, "SELECT id, host FROM proxy ORDER BY id");

@@ -333,8 +333,8 @@ fn check_names_what_is_open(machine: &Machine) -> Result<()> {
     ];
     assert_eq!(said, expected);
     // What it says to do helps.
-    for (_, remedy) in &opened {
-        machine.sh(remedy)?;
+    for (_, hint) in &opened {
+        machine.sh(hint)?;
     }
     assert_eq!(findings()?, closed);
     Ok(())

@@ -220,13 +220,13 @@ fn start_hangs() -> Result<()> {
         pair.offer("web")?;
         let before = digest(replica)?;
         replica.run(&["touch", "/run/silent"])?;
-        fails(replica, 4, "way-back-failed", "nor with the previous configuration")?;
+        fails(replica, 4, "rollback-failed", "nor with the previous configuration")?;
         assert_eq!(digest(replica)?, before);
         // Until somebody mends the unit, each cycle tries to start it, and nothing else.
         fails(replica, 4, "start-failed", "its last result 'timeout'")?;
         assert_eq!((digest(replica)?, state(replica)?["replica"].get("refused")), (before, None));
         replica.run(&["rm", "/run/silent"])?;
-        fails(replica, 75, "postponed", "its last result 'timeout'")?;
+        fails(replica, 75, "backoff", "its last result 'timeout'")?;
         replica.kuma()?;
         end_wait(replica)?;
         expect(replica, 0, "applied")?;

@@ -58,7 +58,7 @@ fn no_bus_no_journal() -> Result<()> {
 
         // Without a journal there is standard error, or nobody who listens.
         let sockets = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket";
-        // systemd orders it after the stop of Uptime Kuma, and before its start.
+        // systemd options it after the stop of Uptime Kuma, and before its start.
         during_a_stop(pair, &format!("systemctl stop --no-block {sockets} systemd-journald.service"))?;
         assert_eq!(says(replica, &["systemctl", "is-active", "systemd-journald"])?, "inactive");
         assert_eq!((status()?.as_str(), state(replica)?["last"]["outcome"].as_str()), ("0", Some("applied")));

@@ -83,7 +83,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Orders a cycle and does not wait for it.
+    /// Options a cycle and does not wait for it.
     pub fn begin(&mut self) -> Result<()> {
         self.watch.all();
         self.events.clear();

@@ -277,7 +277,7 @@ pub fn fails(machine: &Machine, code: i64, kind: &str, said: &str) -> Result<()>
 
 /// Lets a replica wish for this: lines of its table `[replica]`, in place of those it got so before.
 pub fn wish(machine: &Machine, lines: &str) -> Result<()> {
-    const HERE: &str = "# wishes\n";
+    const HERE: &str = "# customization\n";
     let path = machine.root().join("etc/kuma-replicator/config.toml");
     let text = std::fs::read_to_string(&path)?;
     let before = text.split(HERE).next().unwrap_or_default();

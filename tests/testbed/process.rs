@@ -36,7 +36,7 @@ impl Holder {
 
     /// Writes a line to its standard input.
     pub(super) fn order(&self, line: &str) -> Result<()> {
-        let mut stdin = self.child.stdin.as_ref().ok_or("the holder takes no orders")?;
+        let mut stdin = self.child.stdin.as_ref().ok_or("the holder takes no options")?;
         Ok(writeln!(stdin, "{line}")?)
     }
 }

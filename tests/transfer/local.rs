@@ -103,7 +103,7 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
         assert_eq!(everything(&instance, &tables), full, "{version:?}");
 
         write(&wanted, History::SetAside);
-        Database::new(instance.path()).sweep(Instant::now() + Duration::from_secs(60)).unwrap();
+        Database::new(instance.path()).remove_leftovers(Instant::now() + Duration::from_secs(60)).unwrap();
         assert_eq!((count("< 0"), count("IN (9, 60)")), (none.clone(), none.clone()), "{version:?}");
         // What no sweep got at goes with the next write.
         instance.execute("PRAGMA foreign_keys=OFF; UPDATE heartbeat SET monitor_id = -monitor_id WHERE monitor_id = 1");

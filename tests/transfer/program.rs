@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use kuma_replicator::cycle::{Export, Prepared};
+use kuma_replicator::cycle::{CanonicalExport, Export};
 use kuma_replicator::host::database::Database;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump::{self, Dump};
@@ -45,7 +45,7 @@ pub(crate) fn exported_again(dump: &Dump) -> Vec<u8> {
 
 /// By the library, because many tests need many digests; `arrives_whole` proves that the program agrees.
 pub(crate) fn digest(instance: &Instance) -> Digest {
-    Prepared::new(library_export(instance)).digest
+    CanonicalExport::new(library_export(instance)).digest
 }
 
 /// The digest of what an import takes over.

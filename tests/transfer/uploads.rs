@@ -137,10 +137,10 @@ fn files_that_a_crash_after_the_commit_left_out_come_with_the_next_write() {
     let uploads = Uploads::beside(&target.path());
     target.upload(".kuma-replicator.0", b"half");
     target.upload(".kuma-replicator", b"not ours");
-    uploads.sweep().unwrap();
+    uploads.remove_leftovers().unwrap();
     assert_eq!(names(&target), [".kuma-replicator", "logo1.png", "logo2.png"]);
     fs::remove_dir_all(target.directory().join("upload")).unwrap();
-    uploads.sweep().unwrap();
+    uploads.remove_leftovers().unwrap();
 }
 
 /// Staged and dropped, as when the commit fails; and a name that something else holds.

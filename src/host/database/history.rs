@@ -87,7 +87,11 @@ pub(super) fn bring_back(connection: &Connection, dependents: &[Dependent], moni
 
 /// Removes the history that was set aside, as far as it gets until `deadline`. Without a transaction around it,
 /// others get at the database again and again meanwhile.
-pub(super) fn sweep(connection: &Connection, dependents: &[Dependent], deadline: Option<Instant>) -> Sql<()> {
+pub(super) fn remove_leftovers(
+    connection: &Connection,
+    dependents: &[Dependent],
+    deadline: Option<Instant>,
+) -> Sql<()> {
     for dependent in dependents.iter().filter(|dependent| dependent.can_be_aside()) {
         let (table, column) = (quoted(&dependent.table), quoted(&dependent.column));
         let some = format!("SELECT rowid FROM {table} WHERE {column} < 0 LIMIT {BATCH}");

@@ -39,11 +39,11 @@ impl Database {
         }
         if read::current_schema(&connection).map_err(failed)? != here.schema {
             let what = "the database was upgraded while the changes were planned";
-            return Err(Error::new(Kind::SchemaDiffers, what).hint("the next cycle looks at what is there now"));
+            return Err(Error::new(Kind::SchemaDiffers, what).with_hint("the next cycle looks at what is there now"));
         }
         if read::tables_like(&connection, &before).map_err(failed)? != before.tables {
             let what = "the configuration was edited while the changes were planned";
-            return Err(Error::new(Kind::DatabaseBusy, what).hint("the next cycle plans anew"));
+            return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle plans anew"));
         }
         write::write(&connection, plan, &wanted, History::Untouched)?;
         self.commit(connection, staged)

@@ -1,4 +1,4 @@
-//! Uptime Kuma's SQLite database: opening it, proving that nobody has it open, and what its errors mean.
+//! Uptime Kuma's SQLite database: exposure it, proving that nobody has it open, and what its errors mean.
 //!
 //! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`], writing under a
 //! running server in [`live`]. Nothing here knows why rows are read or written.
@@ -100,12 +100,12 @@ impl Database {
     ///
     /// # Errors
     /// As for [`Database::export`].
-    pub fn sweep(&self, deadline: Instant) -> Result<()> {
+    pub fn remove_leftovers(&self, deadline: Instant) -> Result<()> {
         let connection = self.open()?;
         history::dependents(&connection)
-            .and_then(|dependents| history::sweep(&connection, &dependents, Some(deadline)))
+            .and_then(|dependents| history::remove_leftovers(&connection, &dependents, Some(deadline)))
             .map_err(|error| self.failed("remove history from", error))?;
-        self.uploads().sweep()
+        self.uploads().remove_leftovers()
     }
 
     /// Where SQLite makes its files: beside the database, not beside a link to it.
@@ -150,7 +150,7 @@ impl Database {
             let allowed = if found.uid() == uid { granted(6) } else { granted(3) || granted(0) };
             if !allowed && uid != 0 {
                 let what = format!("user {uid}, as which Uptime Kuma runs, cannot write {}", path.display());
-                return Err(Error::new(Kind::NotPermitted, what).hint("give it to that user: chown, chmod u+rwX"));
+                return Err(Error::new(Kind::NotPermitted, what).with_hint("give it to that user: chown, chmod u+rwX"));
             }
         }
         Ok(())
@@ -166,7 +166,7 @@ impl Database {
         let hint =
             "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see operating.md";
         let refused = |path: &Path| {
-            Error::new(Kind::NotPermitted, format!("{} cannot be written from here", path.display())).hint(hint)
+            Error::new(Kind::NotPermitted, format!("{} cannot be written from here", path.display())).with_hint(hint)
         };
         let connection = self.open()?;
         if connection.is_readonly(rusqlite::MAIN_DB).map_err(|error| self.failed("open", error))? {

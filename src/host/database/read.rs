@@ -48,7 +48,7 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
         Err(reason) => {
             let what = format!("the configuration in {} is not exported", database.path().display());
             let hint = "see Limits in operating.md";
-            return Err(Error::new(Kind::SnapshotDamaged, what).because(reason).hint(hint));
+            return Err(Error::new(Kind::SnapshotDamaged, what).because(reason).with_hint(hint));
         }
     };
     let mut configuration = Configuration { tables, files: Vec::new() };

@@ -14,7 +14,7 @@ use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
-use super::history::{Dependent, bring_back, dependents, sweep};
+use super::history::{Dependent, bring_back, dependents, remove_leftovers};
 use super::read::{quoted, quoted_list, rowids, table_names, tables_like};
 use super::{Sql, kind};
 
@@ -35,7 +35,8 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
     let dangling_before = dangling(connection).map_err(|error| failed("check references", error))?;
     let dependents = dependents(connection).map_err(|error| failed("read the schema", error))?;
     if matches!(history, History::Remove | History::SetAside) {
-        sweep(connection, &dependents, None).map_err(|error| failed("remove history that was set aside", error))?;
+        remove_leftovers(connection, &dependents, None)
+            .map_err(|error| failed("remove history that was set aside", error))?;
     }
     // Children before parents, and before anything claims a unique value that a removed row still holds.
     for table in plan.tables.iter().rev() {

@@ -170,7 +170,7 @@ fn an_unknown_home_needs_a_setting() {
     let service = unit("~", "/usr/bin/npm|start", &[]);
     let error = layout(&service, &Files::default(), &kuma(None, None)).unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
-    assert!(error.advice().contains("data-directory"), "{error:?}");
+    assert!(error.hint().contains("data-directory"), "{error:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use crate::model::limits::{MAX_HOST, MAX_SNAPSHOTS, MAX_TAGS};
-use crate::model::snapshot::{Label, Listing, PATH, Snapshot, SnapshotId};
+use crate::model::snapshot::{Listing, PATH, Snapshot, SnapshotId, Tags};
 
 /// Reads the answer of `restic snapshots --json`.
 ///
@@ -77,16 +77,16 @@ impl Seen {
         if !paths.first.iter().any(|path| path == PATH) {
             return;
         }
-        let Some(label) = Label::from_tags(&tags.first) else { return };
-        let label = label
+        let Some(parsed) = Tags::from_strings(&tags.first) else { return };
+        let parsed = parsed
             .map_err(|error| error.to_string())
-            .and_then(|label| if tags.more { Err(format!("it has more than {MAX_TAGS} tags")) } else { Ok(label) });
+            .and_then(|parsed| if tags.more { Err(format!("it has more than {MAX_TAGS} tags")) } else { Ok(parsed) });
         let time = time.parse::<Timestamp>().map_err(|error| format!("its time is malformed: {error}"));
-        match (label, time) {
+        match (parsed, time) {
             _ if hostname.len() > MAX_HOST => {
                 listing.unreadable.push((id, format!("its host name has more than {MAX_HOST} bytes")));
             }
-            (Ok(label), Ok(time)) => listing.snapshots.push(Snapshot { id, time, host: hostname, label }),
+            (Ok(tags), Ok(time)) => listing.snapshots.push(Snapshot { id, time, host: hostname, tags }),
             (Err(reason), _) | (_, Err(reason)) => listing.unreadable.push((id, reason)),
         }
     }
@@ -207,7 +207,7 @@ mod tests {
         let one = listing(format!("[{}]", seen(path, time, &good)).as_bytes()).expect("listing");
         let snapshot = one.snapshots.first().expect("snapshot");
         assert_eq!((snapshot.id.short(), snapshot.host.as_str()), ("a4912d36", "h"));
-        assert_eq!(snapshot.label.place.sequence, 7);
+        assert_eq!(snapshot.tags.place.sequence, 7);
         for answer in ["", "{}", "[{}]", "[", r#"[{"id":"x","time":"y"}]"#] {
             assert!(listing(answer.as_bytes()).is_err(), "{answer}");
         }

@@ -55,7 +55,9 @@ impl Restic {
         let ids = ids(&self.run(&what, ["list", "locks", "--no-lock"], None, MAX_ANSWER).await?);
         if ids.len() > MANY {
             let cause = format!("there are {} of them", ids.len());
-            return Err(Error::new(Kind::ResticFailed, what).because(cause).hint("restic unlock removes stale ones"));
+            return Err(Error::new(Kind::ResticFailed, what)
+                .because(cause)
+                .with_hint("restic unlock removes stale ones"));
         }
         let mut found = Vec::new();
         for id in &ids {

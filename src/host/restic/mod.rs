@@ -28,7 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::interrupt::Interrupt;
 use crate::host::users::{self, User};
 use crate::model::dump::MAX_DUMP;
-use crate::model::snapshot::{Label, Listing, MARK, PATH, SnapshotId};
+use crate::model::snapshot::{Listing, MARK, PATH, SnapshotId, Tags};
 
 /// The longest listing that is read, in bytes: a snapshot takes about 600.
 const MAX_LISTING: usize = 128 << 20;
@@ -137,17 +137,20 @@ impl Restic {
         self.read(&what, ["dump", "--no-lock", id.to_string().as_str(), PATH], MAX_DUMP).await
     }
 
-    /// Stores `dump` under `label` as published by `host`, and returns the id of the new snapshot, which
+    /// Stores `dump` under `tags` as published by `host`, and returns the id of the new snapshot, which
     /// is its short form with restic 0.14.
     ///
     /// # Errors
     /// Any failure of restic. After an [`Kind::Interrupted`] or a deadline the snapshot may exist all the
     /// same, but only as a whole.
-    pub async fn publish(&self, dump: &[u8], label: &Label, host: &str) -> Result<SnapshotId> {
+    pub async fn publish(&self, dump: &[u8], tags: &Tags, host: &str) -> Result<SnapshotId> {
         let what = format!("cannot publish into repository {}", self.repository);
         let input = child::sealed(dump).map_err(|error| Error::io(what.clone(), error))?;
-        let (filename, host, tags) =
-            (format!("--stdin-filename={PATH}"), format!("--host={host}"), format!("--tag={}", label.tags().join(",")));
+        let (filename, host, tags) = (
+            format!("--stdin-filename={PATH}"),
+            format!("--host={host}"),
+            format!("--tag={}", tags.to_strings().join(",")),
+        );
         let arguments = ["backup", "--json", "--stdin", &filename, &host, &tags];
         let output = self.run(&what, arguments, Some(input), MAX_ANSWER).await?;
         answer::published(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
@@ -207,7 +210,7 @@ impl Restic {
         let Some((kind, line)) = failure::left_out(&text) else { return Ok(()) };
         let error = Error::new(kind, what).because(self.access.secrets().mask(line));
         Err(match kind {
-            Kind::SnapshotDamaged => error.hint("if it stays so, restic check shows what is damaged"),
+            Kind::SnapshotDamaged => error.with_hint("if it stays so, restic check shows what is damaged"),
             _ => error,
         })
     }
@@ -242,10 +245,10 @@ impl Restic {
         let said = ended.said.summary(self.access.secrets());
         let error = Error::new(kind, what).because(if said.is_empty() { cause } else { format!("{cause}: {said}") });
         if kind == Kind::RepositoryDenied && self.repository.secret().starts_with('/') {
-            return error.hint(format!("check owner and mode of {} and of what is in it", self.repository));
+            return error.with_hint(format!("check owner and mode of {} and of what is in it", self.repository));
         }
         match failure::hint(&text) {
-            Some(hint) if kind == Kind::RepositoryUnreachable => error.hint(hint),
+            Some(hint) if kind == Kind::RepositoryUnreachable => error.with_hint(hint),
             _ => error,
         }
     }

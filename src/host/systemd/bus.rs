@@ -206,7 +206,7 @@ impl Unit {
     pub(super) fn check_can_start(&self) -> Result<()> {
         let Some(reason) = self.cannot_start() else { return Ok(()) };
         let what = format!("{} is left alone, because it could not be started again: it {reason}", self.id);
-        Err(Error::new(Kind::StopFailed, what).hint(format!("see systemctl status {}", self.id)))
+        Err(Error::new(Kind::StopFailed, what).with_hint(format!("see systemctl status {}", self.id)))
     }
 
     pub(super) fn at_rest(&self) -> bool {
@@ -262,7 +262,7 @@ pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -
     };
     let error = Error::new(kind, what).because(error);
     match kind {
-        Kind::NotPermitted => error.hint(RULE),
+        Kind::NotPermitted => error.with_hint(RULE),
         _ => error,
     }
 }

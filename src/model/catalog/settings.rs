@@ -20,15 +20,15 @@ pub struct Setting {
     pub key: &'static str,
     /// Whether a running server has it in memory. Of the others it notices a change within two minutes: it keeps
     /// what it has read for one, and looks once a minute what is older (`server/settings.js`).
-    pub loaded: bool,
+    pub cached: bool,
 }
 
 const fn read(key: &'static str) -> Setting {
-    Setting { key, loaded: false }
+    Setting { key, cached: false }
 }
 
 const fn loaded(key: &'static str) -> Setting {
-    Setting { key, loaded: true }
+    Setting { key, cached: true }
 }
 
 /// All settings that travel, in the order of their keys. None can lock anybody out, open anything, or name anything

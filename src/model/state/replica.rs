@@ -41,17 +41,17 @@ pub struct ReplicaState {
     /// The newest snapshot, if it waits until Uptime Kuma may be restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<SnapshotId>,
-    /// The digest of the wishes with which `applied` was applied; none if it was without any.
+    /// The digest of the customization with which `applied` was applied; none if it was without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wishes: Option<Digest>,
+    pub customization: Option<Digest>,
 }
 
 impl ReplicaState {
-    /// What counts for a replica with these wishes: a snapshot that was refused with others may be tried with them.
+    /// What counts for a replica with these customization: a snapshot that was refused with others may be tried with them.
     #[must_use]
-    pub fn with(&self, wishes: Digest) -> Self {
+    pub fn with(&self, customization: Digest) -> Self {
         let mut state = self.clone();
-        state.refused.take_if(|refused| refused.wishes.is_some_and(|others| others != wishes));
+        state.refused.take_if(|refused| refused.customization.is_some_and(|others| others != customization));
         state
     }
 }
@@ -100,9 +100,9 @@ pub struct Refused {
     pub reason: String,
     /// When.
     pub at: Timestamp,
-    /// The digest of the wishes with which it was tried.
+    /// The digest of the customization with which it was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wishes: Option<Digest>,
+    pub customization: Option<Digest>,
 }
 
 /// Attempts that failed after Uptime Kuma was stopped, for a reason that is not the snapshot's.

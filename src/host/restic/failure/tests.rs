@@ -4,7 +4,7 @@ use super::{classify, hint, hopeless, is_gone, is_stop, left_out};
 use crate::error::Kind;
 
 /// `text` in the place where restic 0.14 puts the cause of not being able to open a repository.
-fn opening(text: &str, location: &str) -> String {
+fn exposure(text: &str, location: &str) -> String {
     format!("Fatal: unable to open config file: {text}\nIs there a repository at the following location?\n{location}")
 }
 
@@ -37,7 +37,7 @@ fn knows_the_words_of_restic_0_14() {
         (Kind::RepositoryDenied, "unexpected HTTP response (403): 403 Forbidden", rest),
     ];
     for (kind, text, location) in at_opening {
-        assert_eq!(classify(Some(1), &opening(text, location)), kind, "{text}");
+        assert_eq!(classify(Some(1), &exposure(text, location)), kind, "{text}");
     }
     let cases = [
         (Kind::WrongPassword, "Fatal: wrong password or no key found"),
@@ -100,12 +100,12 @@ fn knows_the_words_of_restic_0_14() {
 /// Said by restic 0.18.0 of Debian 13 in real runs.
 #[test]
 fn knows_the_words_of_restic_0_18() {
-    let stat = |text: &str| format!("Stat(<config/>) failed: {text}\n{}", opening(text, "/srv/repo"));
+    let stat = |text: &str| format!("Stat(<config/>) failed: {text}\n{}", exposure(text, "/srv/repo"));
     let cases = [
         (
             Some(10),
             Kind::RepositoryMissing,
-            opening("<config/> does not exist", "/srv/repo")
+            exposure("<config/> does not exist", "/srv/repo")
                 .replace("Fatal: ", "Fatal: repository does not exist: "),
         ),
         (Some(1), Kind::RepositoryDenied, stat("unexpected HTTP response (401): 401 Unauthorized")),
@@ -278,7 +278,7 @@ fn tells_a_restic_that_was_told_to_stop() {
 #[test]
 fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
     let retry = |cause: &str| format!("Save(<lock/476a4fe22f>) returned error, retrying after 552.330144ms: {cause}");
-    let opening = |cause: &str| format!("Stat(<config/>) returned error, retrying after 1.438847492s: {cause}");
+    let exposure = |cause: &str| format!("Stat(<config/>) returned error, retrying after 1.438847492s: {cause}");
     let cases = [
         (Some(Kind::RepositoryDenied), retry("open /srv/repo/locks/476a-tmp-2667415129: permission denied")),
         (Some(Kind::RepositoryDenied), retry("client.PutObject: Access Denied.")),
@@ -291,11 +291,11 @@ fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
             Some(Kind::ResticFailed),
             "Load(<lock/476a4fe22f>, 0, 0) returned error, retrying after 552ms: <lock/476a4fe22f> does not exist".to_owned(),
         ),
-        (Some(Kind::RepositoryUnreachable), opening("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
-        (Some(Kind::RepositoryUnreachable), opening("unexpected HTTP response (500): 500 Internal Server Error")),
-        (Some(Kind::RepositoryDenied), opening("Stat: 401 Unauthorized")),
-        (Some(Kind::RepositoryMissing), opening("Stat: The specified bucket does not exist.")),
-        (Some(Kind::ResticFailed), opening("unexpected HTTP response (418): 418 I'm a Teapot")),
+        (Some(Kind::RepositoryUnreachable), exposure("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
+        (Some(Kind::RepositoryUnreachable), exposure("unexpected HTTP response (500): 500 Internal Server Error")),
+        (Some(Kind::RepositoryDenied), exposure("Stat: 401 Unauthorized")),
+        (Some(Kind::RepositoryMissing), exposure("Stat: The specified bucket does not exist.")),
+        (Some(Kind::ResticFailed), exposure("unexpected HTTP response (418): 418 I'm a Teapot")),
         (None, retry("dial tcp 192.0.2.1:443: connect: connection refused")),
         (None, retry("503 Service Unavailable")),
         (None, retry("something new")),

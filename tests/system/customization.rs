@@ -1,4 +1,4 @@
-//! What a replica wishes for itself, with real Uptime Kumas.
+//! What a replica customization for itself, with real Uptime Kumas.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Promise: what a replica's configuration wishes for that host is kept: which monitors are paused, how often Uptime
+//! Promise: what a replica's configuration customization for that host is kept: which monitors are paused, how often Uptime
 //! Kuma is restarted, what becomes of edits, and into which schemas rows are written.
 
 #![allow(
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::{Role, SchemaPolicy, Settings};
-use kuma_replicator::cycle::{self, Again, Orders, Outcome, Promotion};
+use kuma_replicator::cycle::{self, Options, Outcome, Promotion, Reapply};
 use kuma_replicator::decide;
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
@@ -27,7 +27,7 @@ use support::host::{End, World, main_id, replica};
 use support::rows::{self, i, t, table};
 
 fn events(world: &World, name: &str) -> usize {
-    world.did(&format!("tell {name}"))
+    world.did(&format!("report {name}"))
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -56,7 +56,9 @@ const TYPES: [&str; 7] = ["http", "http", "push", "group", "docker", "dns", "tai
 fn monitors_of_some_types_are_paused_on_replicas() {
     let main = monitors(&TYPES);
     assert_eq!(active(&main), [1, 3, 5, 7].into());
-    let wanted = |wishes: &str| localise::wanted(&main, &main, &replica(wishes).replica.wishes).unwrap().configuration;
+    let wanted = |customization: &str| {
+        localise::wanted(&main, &main, &replica(customization).replica.customization).unwrap().configuration
+    };
     assert_eq!(active(&wanted("")), [1].into(), "push, docker and tailscale are paused by default");
     assert_eq!(wanted("paused-types = []"), main);
     assert_eq!(active(&wanted("paused-types = [\"http\", \"nonsense\"]")), [3, 5, 7].into());
@@ -64,9 +66,9 @@ fn monitors_of_some_types_are_paused_on_replicas() {
     let mut odd = monitors(&["push", "push"]);
     let at = odd.tables[1].position("active").unwrap();
     odd.tables[1].rows[0][at] = t("true");
-    let wanted = localise::wanted(&odd, &odd, &replica("").replica.wishes).unwrap().configuration;
+    let wanted = localise::wanted(&odd, &odd, &replica("").replica.customization).unwrap().configuration;
     assert_eq!(
-        plan(&wanted, &localise::wanted(&odd, &wanted, &replica("").replica.wishes).unwrap().configuration)
+        plan(&wanted, &localise::wanted(&odd, &wanted, &replica("").replica.customization).unwrap().configuration)
             .size()
             .updates,
         0
@@ -91,8 +93,8 @@ fn a_promotion_ends_the_pause() {
     assert!(matches!(end, End::Done(_)), "{end:?}");
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &monitors(&TYPES)));
     let (newest, _) = world.repository.last().unwrap();
-    assert_eq!(newest.label.digest, rows::manifest(&monitors(&TYPES), None).digest);
-    assert_eq!(newest.label.place.order(), (2, 2));
+    assert_eq!(newest.tags.digest, rows::manifest(&monitors(&TYPES), None).digest);
+    assert_eq!(newest.tags.place.order(), (2, 2));
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ fn edits_of_a_busy_main_are_applied_together() {
     assert_eq!((applied, world.stops, told), (6, 6, 24));
     // A person does not wait; nor is a clock that went back waited for.
     world.offer(&generation(31), &main_id('b'), 1, 31);
-    let at_once = Orders { at_once: true, ..Orders::default() };
+    let at_once = Options { at_once: true, ..Options::default() };
     assert!(matches!(world.cycle_with(&settings, &at_once), End::Done(Outcome::Applied(_))));
     world.offer(&generation(32), &main_id('b'), 1, 32);
     world.clock = world.clock.checked_sub(SignedDuration::from_hours(24 * 365)).unwrap();
@@ -179,7 +181,7 @@ fn what_becomes_of_an_edit_is_known_before_the_cycle() {
         let mut found = None;
         let snapshot = world.repository.last().unwrap().0.clone();
         let end = world.order(async |world, state| {
-            let again = Again::find(world, settings, &state.replica).await?;
+            let again = Reapply::find(world, settings, &state.replica).await?;
             found = Some((again.applies(settings, &state.replica, &snapshot)?, again));
             Ok(())
         });
@@ -187,32 +189,35 @@ fn what_becomes_of_an_edit_is_known_before_the_cycle() {
         assert_eq!((events(world, "drifted"), world.did("fetch")), (0, 0));
         found.unwrap()
     };
-    for (wishes, over_edits, over_boots) in [
+    for (customization, over_edits, over_boots) in [
         ("", false, false),
         ("on-drift = \"overwrite\"", true, true),
         ("apply-on-boot = true", false, true),
         ("strategy = \"default\"", true, true),
         ("strategy = \"notifications-insert-merge\"", true, true),
     ] {
-        let settings = replica(&format!("min-restart-interval = \"0s\"\n{wishes}"));
+        let settings = replica(&format!("min-restart-interval = \"0s\"\n{customization}"));
         let mut world = World::new(generation(0));
         world.offer(&generation(1), &main_id('b'), 1, 1);
         assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
-        assert!(matches!(foretold(&mut world, &settings), (false, Again::Nothing(_))));
+        assert!(matches!(foretold(&mut world, &settings), (false, Reapply::Nothing(_))));
         for (boots, expected) in [(false, over_edits), (true, over_boots)] {
             world.rows = generation(2);
             if boots {
                 world.booted = world.clock;
             }
             let (applies, again) = foretold(&mut world, &settings);
-            let boot = boots && wishes.starts_with("apply-on-boot");
-            assert!(if boot { again == Again::Boot } else { matches!(again, Again::Edits(_)) }, "{wishes}: {again:?}");
-            assert_eq!(applies, expected, "{wishes}");
+            let boot = boots && customization.starts_with("apply-on-boot");
+            assert!(
+                if boot { again == Reapply::Boot } else { matches!(again, Reapply::Edits(_)) },
+                "{customization}: {again:?}"
+            );
+            assert_eq!(applies, expected, "{customization}");
             world.cycle(&settings);
-            assert_eq!(world.rows == generation(1), applies, "{wishes}");
+            assert_eq!(world.rows == generation(1), applies, "{customization}");
         }
         let (applies, again) = foretold(&mut world, &replica("paused-types = []"));
-        assert_eq!((applies, again), (true, Again::Wishes));
+        assert_eq!((applies, again), (true, Reapply::Customization));
     }
 }
 

@@ -13,7 +13,7 @@ use super::value::Value;
 const MAX_ID: i64 = (1 << 53) - 1;
 
 /// What in `configuration` would harm an Uptime Kuma that has it, by table and row, if anything does.
-pub fn find(configuration: &Configuration) -> Option<String> {
+pub fn first_problem(configuration: &Configuration) -> Option<String> {
     configuration
         .tables
         .iter()
@@ -63,7 +63,7 @@ fn own_ancestor(monitors: &Table) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::first_problem;
     use crate::model::catalog;
     use crate::model::configuration::{Configuration, Table};
     use crate::model::value::Value;
@@ -86,7 +86,7 @@ mod tests {
         let good: &[&[(i64, i64)]] =
             &[&[], &[(1, 0)], &[(1, 2), (2, 3), (3, 0)], &[(1, 4), (2, 4), (3, 1), (4, 0)], &[(1, 77), (2, 1)]];
         for parents in good {
-            assert_eq!(find(&chain(parents)), None, "{parents:?}");
+            assert_eq!(first_problem(&chain(parents)), None, "{parents:?}");
         }
         let bad: &[(&[(i64, i64)], &str)] = &[
             (&[(1, 1)], "id 1 "),
@@ -95,20 +95,20 @@ mod tests {
             (&[(1, 0), (2, 1), (5, 9), (6, 5), (9, 5)], "id 5 "),
         ];
         for (parents, said) in bad {
-            let found = find(&chain(parents)).expect("a cycle");
+            let found = first_problem(&chain(parents)).expect("a cycle");
             assert!(found.contains(said), "{parents:?}: {found}");
         }
         // As many as there may be, in one line, and with a cycle at its end.
         let mut long: Vec<(i64, i64)> = (1..50_000).map(|id| (id, id + 1)).collect();
-        assert_eq!(find(&chain(&long)), None);
+        assert_eq!(first_problem(&chain(&long)), None);
         long.push((50_000, 49_999));
-        assert!(find(&chain(&long)).is_some());
+        assert!(first_problem(&chain(&long)).is_some());
     }
 
     #[test]
     fn an_id_that_javascript_cannot_count_with_is_found() {
         for id in [Value::Integer(1), Value::Integer((1 << 53) - 1)] {
-            assert_eq!(find(&monitors(&[(id, Value::Null)])), None);
+            assert_eq!(first_problem(&monitors(&[(id, Value::Null)])), None);
         }
         let bad = [
             Value::Integer(0),
@@ -121,7 +121,7 @@ mod tests {
             Value::Null,
         ];
         for id in bad {
-            assert!(find(&monitors(&[(id.clone(), Value::Null)])).is_some(), "{id}");
+            assert!(first_problem(&monitors(&[(id.clone(), Value::Null)])).is_some(), "{id}");
         }
     }
 }

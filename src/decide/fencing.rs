@@ -8,26 +8,26 @@ use crate::model::snapshot::{Listing, MainId, Snapshot};
 use crate::model::state::{Applied, Fenced, MainState, State};
 
 /// Whether `main` remembers nothing of what it did: it is new, or has lost its state.
-pub(super) fn forgetful(main: &MainState) -> bool {
+pub(super) fn has_lost_state(main: &MainState) -> bool {
     main.published.is_none() && main.publishing.is_none() && main.fenced.is_none()
 }
 
 /// The epoch that `main` publishes in: one that has lost its memory takes up its own where the repository stands.
 pub fn epoch(listing: &Listing, main: &MainState) -> u64 {
-    let own = |newest: &&Snapshot| forgetful(main) && newest.label.place.main == main.id;
-    listing.newest().into_iter().find(own).map_or(main.epoch, |newest| main.epoch.max(newest.label.place.epoch))
+    let own = |newest: &&Snapshot| has_lost_state(main) && newest.tags.place.main == main.id;
+    listing.newest().into_iter().find(own).map_or(main.epoch, |newest| main.epoch.max(newest.tags.place.epoch))
 }
 
 /// The snapshot of a higher epoch that ends the time of `main`, if there is one.
 pub fn succeeded<'a>(listing: &'a Listing, main: &MainState) -> Option<&'a Snapshot> {
-    listing.newest().into_iter().find(|newest| newest.label.place.epoch > main.epoch)
+    listing.newest().into_iter().find(|newest| newest.tags.place.epoch > main.epoch)
 }
 
 /// The newest snapshot of a host that is not the main: of a former one that published after another was promoted,
 /// its sequence being not below the first one of the newest epoch, or of another one in the newest epoch. Clocks
 /// prove nothing here.
 pub fn stray(listing: &Listing) -> Option<&Snapshot> {
-    let place = |snapshot: &Snapshot| snapshot.label.place.order();
+    let place = |snapshot: &Snapshot| snapshot.tags.place.order();
     let newest = listing.newest();
     let newest = *newest.first()?;
     let (epoch, _) = place(newest);
@@ -37,7 +37,7 @@ pub fn stray(listing: &Listing) -> Option<&Snapshot> {
         if other < epoch {
             sequence >= promoted
         } else {
-            snapshot.label.place.main != newest.label.place.main && place(snapshot) < place(newest)
+            snapshot.tags.place.main != newest.tags.place.main && place(snapshot) < place(newest)
         }
     };
     listing.snapshots.iter().filter(late).max_by_key(|snapshot| place(snapshot))
@@ -52,14 +52,15 @@ pub fn overruled<'a>(
     applied: Option<&Applied>,
 ) -> Option<&'a Snapshot> {
     let taken = |newest: &Snapshot| applied.is_some_and(|applied| applied.snapshot.same(&newest.id));
-    listing.newest().into_iter().find(|newest| {
-        newest.label.place.epoch < place.epoch && newest.label.digest != content.digest && !taken(newest)
-    })
+    listing
+        .newest()
+        .into_iter()
+        .find(|newest| newest.tags.place.epoch < place.epoch && newest.tags.digest != content.digest && !taken(newest))
 }
 
 /// The epoch of a host that becomes the main: above all that it ever heard of.
 pub fn next_epoch(listing: &Listing, state: &State) -> u64 {
-    let newest = listing.newest().first().map(|newest| newest.label.place.epoch);
+    let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
     let own = state.main.as_ref().map(|main| main.epoch);
     let fenced = state.main.as_ref().and_then(|main| main.fenced.as_ref()).map(|fenced| fenced.place.epoch);
     let applied = state.replica.applied.as_ref().map(|applied| applied.place.epoch);
@@ -79,7 +80,7 @@ pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced) -> Error {
 
 /// Another host publishes here, or a copy of this one.
 pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
-    let Place { main, epoch, sequence } = &newest.label.place;
+    let Place { main, epoch, sequence } = &newest.tags.place;
     let who = if main == me { "a copy of this main".to_owned() } else { format!("main {main}") };
     Error::new(
         Kind::Fenced,
@@ -93,14 +94,14 @@ pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
 
 /// A host without memory whose rows are not those that were published in its name last.
 pub(super) fn unknown_rows(newest: &Snapshot, me: &MainId) -> Error {
-    let Place { epoch, sequence, .. } = &newest.label.place;
+    let Place { epoch, sequence, .. } = &newest.tags.place;
     let what = format!(
         "this main {me} remembers nothing, and its rows are not those of snapshot {} (epoch {epoch}, sequence \
          {sequence}), which host {} published in its name; nothing is published",
         newest.id.short(),
         newest.host
     );
-    Error::new(Kind::Fenced, what).hint(
+    Error::new(Kind::Fenced, what).with_hint(
         "kuma-replicator promote takes that snapshot and goes on from there; with --as-is it publishes what is here",
     )
 }

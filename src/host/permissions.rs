@@ -8,34 +8,34 @@ use super::users;
 
 /// A path that is open to somebody it should not be open to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opening {
+pub struct Exposure {
     /// What is wrong with which path.
     pub what: String,
     /// The command that closes it.
-    pub remedy: String,
+    pub hint: String,
 }
 
 /// Looks at those of `paths` that exist. `state` is the state directory: it belongs to the user that the
 /// service runs as, whose own group may share what root owns.
-pub fn openings<'a>(state: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Vec<Opening> {
+pub fn exposures<'a>(state: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Vec<Exposure> {
     let service = users::owner(state).map_or(0, |user| user.uid);
     let mut paths: Vec<PathBuf> = paths.into_iter().map(Path::to_owned).collect();
     paths.sort();
     paths.dedup();
-    paths.iter().filter_map(|path| opening(path, service)).collect()
+    paths.iter().filter_map(|path| exposure(path, service)).collect()
 }
 
-fn opening(path: &Path, service: u32) -> Option<Opening> {
+fn exposure(path: &Path, service: u32) -> Option<Exposure> {
     let metadata = std::fs::metadata(path).ok()?;
     judge(&path.display().to_string(), (metadata.uid(), metadata.gid()), metadata.mode(), service)
 }
 
 /// Whether a path with this owner, group and mode is open to somebody else than root and the user `service`.
-fn judge(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option<Opening> {
+fn judge(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option<Exposure> {
     if uid != 0 && uid != service {
-        let (what, remedy) =
+        let (what, hint) =
             (format!("{shown} belongs to user {}", users::user_name(uid)), format!("chown root {shown}"));
-        return Some(Opening { what, remedy });
+        return Some(Exposure { what, hint });
     }
     let own = [uid, service].into_iter().any(|uid| users::find(&uid.to_string()).map_or(uid, |user| user.gid) == gid);
     let (who, bits, letter) = match (mode & 0o7, mode >> 3 & 0o7) {
@@ -49,12 +49,12 @@ fn judge(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option
         (true, false) => "read",
         (false, false) => "entered",
     };
-    Some(Opening { what: format!("{shown} can be {how} by {who}"), remedy: format!("chmod {letter}= {shown}") })
+    Some(Exposure { what: format!("{shown} can be {how} by {who}"), hint: format!("chmod {letter}= {shown}") })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Opening, judge};
+    use super::{Exposure, judge};
 
     #[test]
     fn what_others_can_read_or_write_is_named_with_its_remedy() {
@@ -80,7 +80,7 @@ mod tests {
             (sync, sync, 0o640, None),
             (sync, (4, 1), 0o640, Some(("F can be read by group daemon", "chmod g= F"))),
         ] {
-            let expected = expected.map(|(what, remedy)| Opening { what: what.to_owned(), remedy: remedy.to_owned() });
+            let expected = expected.map(|(what, hint)| Exposure { what: what.to_owned(), hint: hint.to_owned() });
             assert_eq!(judge("F", owner, mode, service.0), expected, "service {service:?}, file {owner:?} {mode:o}");
         }
     }

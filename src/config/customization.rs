@@ -1,4 +1,4 @@
-//! What a replica wishes for itself: which part of the main's configuration it takes over, and what differs here.
+//! What a replica customization for itself: which part of the main's configuration it takes over, and what differs here.
 
 use std::fmt;
 
@@ -108,7 +108,7 @@ impl LocalEntities {
 
 /// All that makes the configuration of a replica another one than the main's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Wishes {
+pub struct Customization {
     /// What is taken over, and when.
     pub strategy: Strategy,
     /// What is not.
@@ -136,8 +136,8 @@ pub(super) const PAUSED_TYPES: [&str; 5] = ["docker", "pm2", "push", "system-ser
 /// The longest label, in characters: it stands in the name of each monitor.
 const MAX_LABEL: usize = 40;
 
-impl Wishes {
-    /// Which wishes these are: others have another digest.
+impl Customization {
+    /// Which customization these are: others have another digest.
     pub fn digest(&self) -> Digest {
         // Strings, numbers and maps with string keys: it cannot fail.
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
