@@ -97,12 +97,12 @@ fn long_listings(_: Budget) {
 fn broken_tags(budget: Budget) {
     let good = tags_of(u64::MAX).to_strings().join("\n").into_bytes();
     budget.check(400, &mutated(good), |bytes| {
-        let tags: Vec<String> = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
-        if let Some(Ok(tags)) = Tags::from_strings(&tags) {
+        let lines: Vec<String> = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+        if let Some(Ok(tags)) = Tags::from_strings(&lines) {
             // Each key that counts stands there once, with this value; a plus sign or zeros in front are the same number.
             for tag in tags.to_strings() {
                 let Some((key, value)) = tag.split_once('=') else { continue };
-                let found: Vec<&str> = tags
+                let found: Vec<&str> = lines
                     .iter()
                     .filter_map(|tag| tag.split_once('='))
                     .filter(|tag| tag.0 == key)
