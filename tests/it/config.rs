@@ -1,0 +1,332 @@
+//! Promise: the configuration file says what is wrong with it and where, every key is documented, and
+//! credentials in it are never shown.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use kuma_replicator::config::{Role, Settings, Strategy, UnitName, without_credentials};
+use kuma_replicator::error::{Error, Kind};
+use kuma_replicator::model::catalog;
+
+const BASE: &str = "role = \"replica\"\nrepository = \"/srv/r\"\n";
+
+fn parse(text: &str) -> Result<Settings, Error> {
+    Settings::parse(text, Path::new("/etc/x/config.toml"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn what_is_not_written_has_a_default() {
+    let settings = parse(BASE).unwrap();
+    assert_eq!(settings.role, Role::Replica);
+    assert_eq!(settings.repository.secret(), "/srv/r");
+    assert_eq!(settings.overdue_after, Duration::from_secs(1800));
+    assert_eq!(settings.restic.program, Path::new("restic"));
+    assert_eq!((&settings.restic.password_file, &settings.restic.environment_file), (&None, &None));
+    assert_eq!(settings.restic.timeout, Duration::from_secs(300));
+    assert_eq!(settings.kuma.unit.to_string(), "uptime-kuma.service");
+    assert_eq!((&settings.kuma.data_directory, &settings.kuma.url), (&None, &None));
+    assert_eq!(settings.kuma.start_timeout, Duration::from_secs(120));
+    assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(86_400), 0.5));
+    assert_eq!(settings.replica.customization.strategy, Strategy::Snapshot);
+}
+
+#[test]
+fn what_is_written_counts() {
+    let settings = parse(
+        r#"
+        role = "main"
+        repository = "s3:https://s3.example.com/bucket"
+        overdue-after = "15m"
+        [restic]
+        program = "/opt/restic"
+        password-file = "/p"
+        environment-file = "/e"
+        timeout = "1h 30m"
+        [uptime-kuma]
+        unit = "uptime"
+        data-directory = "/d"
+        url = "https://127.0.0.1:3001/"
+        start-timeout = "90s"
+        [main]
+        look-every = "36h"
+        max-shrink = 1.0
+        [replica]
+        strategy = "snapshot"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(settings.role, Role::Main);
+    assert_eq!(settings.overdue_after, Duration::from_secs(900));
+    assert_eq!(settings.restic.program, Path::new("/opt/restic"));
+    assert_eq!(settings.restic.timeout, Duration::from_secs(5400));
+    assert_eq!(settings.kuma.unit.as_ref(), "uptime.service");
+    assert_eq!(settings.kuma.url.as_deref(), Some("https://127.0.0.1:3001"));
+    assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(129_600), 1.0));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["role"]),
+        ("role = \"main\"", &["repository"]),
+        ("repository = \"/r\"", &["role"]),
+        ("role = \"leader\"\nrepository = \"/r\"", &["line 1, column 8", "leader", "main", "replica"]),
+        ("role = main", &["line 1, column 8"]),
+        ("role = \"main\"\nrepository = 7", &["line 2, column 14", "string"]),
+        ("role = \"main\"\nrepository = \"\"", &["repository"]),
+        ("role = \"main\"\nrepository = \"  \"", &["repository"]),
+        ("role = \"main\"\nrepository = \"a\\nb\"", &["repository"]),
+        ("role = \"main\"\nrepository = \"/r\"\nrole = \"main\"", &["line 3, column 1", "duplicate"]),
+        ("role = \"main\"\nrepositroy = \"/r\"", &["line 2, column 1", "repositroy", "repository"]),
+        ("{base}[restic]\npasword-file = \"/p\"", &["line 4, column 1", "pasword-file", "password-file"]),
+        ("{base}[restic]\npassword_file = \"/p\"", &["line 4, column 1", "password_file"]),
+        ("{base}[restic]\npassword-file = \"p\"", &["restic.password-file", "absolute"]),
+        ("{base}[restic]\nenvironment-file = \"e\"", &["restic.environment-file", "absolute"]),
+        ("{base}[restic]\ntimeout = \"0s\"", &["restic.timeout", "at least one second"]),
+        ("{base}[restic]\ntimeout = \"-5m\"", &["restic.timeout", "at least one second"]),
+        ("{base}[restic]\ntimeout = \"soon\"", &["line 4, column 11", "duration"]),
+        ("{base}[restic]\ntimeout = 5", &["line 4, column 11"]),
+        ("{base}[uptime-kuma]\nunit = \"a b\"", &["uptime-kuma.unit", "a b"]),
+        ("{base}[uptime-kuma]\nunit = \"kuma.timer\"", &["uptime-kuma.unit", "kuma.timer"]),
+        ("{base}[uptime-kuma]\nunit = \"../x\"", &["uptime-kuma.unit"]),
+        ("{base}[uptime-kuma]\ndata-directory = \"data\"", &["uptime-kuma.data-directory", "absolute"]),
+        ("{base}[uptime-kuma]\nurl = \"localhost:3001\"", &["uptime-kuma.url", "http://"]),
+        ("{base}[uptime-kuma]\nstart-timeout = \"1ms\"", &["uptime-kuma.start-timeout"]),
+        ("{base}[main]\nmax-shrink = 1.5", &["main.max-shrink", "1.5", "between 0 and 1"]),
+        ("{base}[main]\nmax-shrink = -0.1", &["main.max-shrink"]),
+        ("{base}[main]\nmax-shrink = nan", &["main.max-shrink"]),
+        ("{base}[main]\nmax-shrink = \"half\"", &["line 4, column 14"]),
+        ("{base}overdue-after = \"0s\"", &["overdue-after"]),
+        ("{base}[main]\nlook-every = \"0s\"", &["main.look-every"]),
+        // A day is not always as long for a clock.
+        ("{base}[main]\nlook-every = \"2d\"", &["line 4, column 14"]),
+        ("{base}[replica]\nstrategy = \"newest\"", &["line 4, column 12", "newest", "snapshot"]),
+        ("{base}[replica]\nlabel = \"  \"", &["replica.label", "1 to 40 characters"]),
+        ("{base}[replica]\nclean-status-pages = \"yes\"", &["line 4, column 22"]),
+        ("{base}[replica]\nsettings = [\"jwtSecret\"]", &["replica.settings", "'jwtSecret'", "secret of that host"]),
+        ("{base}[replica]\nsettings = [\"checkBeta\", \"cloudflaredTunnelToken\"]", &["cloudflared", "secret"]),
+        ("{base}[replica]\nsettings = [\"webpushPrivateVapidKey\"]", &["'webpushPrivateVapidKey'", "secret"]),
+        ("{base}[replica]\nsettings = [\"database_version\"]", &["'database_version'", "that database"]),
+        ("{base}[replica]\nsettings = [\"CheckBeta\"]", &["'CheckBeta'", "there are apiKeysEnabled, checkBeta, "]),
+        ("{base}[replica]\nsettings = [\"\"]", &["replica.settings", "''"]),
+        ("{base}[replica.exclude]\ntables = [\"setting\"]", &["replica.exclude.tables", "replica.settings"]),
+        (
+            "{base}[[replica.overrides]]\ntable = \"setting\"\nset = { value = \"1\" }",
+            &["replica.overrides, number 1", "replica.settings"],
+        ),
+        ("{base}[leader]\nx = 1", &["line 3, column 2", "leader"]),
+        ("{base}[restic]\n[restic]", &["line 4, column 2", "duplicate"]),
+        ("{base}x = \"ü\"\ny", &["line"]),
+        ("{base}[restic", &["line 3"]),
+    ];
+    for (text, said) in cases {
+        let text = text.replace("{base}", BASE);
+        let error = parse(&text).expect_err(&text);
+        assert_eq!(error.kind(), Kind::Config, "{text}");
+        let chain = error.chain();
+        assert!(chain.starts_with("configuration /etc/x/config.toml"), "{chain}");
+        for part in *said {
+            assert!(chain.contains(part), "'{part}' is not in: {chain}\nfor: {text}");
+        }
+        assert!(!chain.contains('\n'), "one line: {chain}");
+    }
+}
+
+/// What can be listed is what the manual lists, and no list means none.
+#[test]
+fn settings_that_can_be_taken_over() {
+    assert!(parse(BASE).unwrap().replica.customization.settings.is_empty());
+    let all: Vec<&str> = catalog::SETTINGS.iter().map(|setting| setting.key).collect();
+    assert!(all.is_sorted());
+    let settings = parse(&format!("{BASE}[replica]\nsettings = {all:?}")).unwrap();
+    assert_eq!(settings.replica.customization.settings, all);
+    let manual = read("docs/operating.md");
+    let (_, section) = manual.split_once("\n## Settings of Uptime Kuma\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let (rows, rest) = section.split_once("\n\nNever").unwrap();
+    let named = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let listed = rows.lines().filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned()));
+    assert_eq!(listed.collect::<Vec<_>>(), all);
+    let (never, _) = rest.split_once("\n\n").unwrap();
+    let own = named(never);
+    assert!(own.contains(&"jwtSecret".to_owned()));
+    assert_eq!(own.iter().find(|key| catalog::setting_stays(key).is_none()), None, "the program does not know why");
+    let format = read("docs/format.md");
+    let (_, keys) = format.split_once("\nOf `setting` only the rows with these keys travel: ").unwrap();
+    assert_eq!(named(keys.split_once('.').unwrap().0), all);
+}
+
+#[test]
+fn names_of_units() {
+    for (written, name) in [
+        ("uptime-kuma", Some("uptime-kuma.service")),
+        ("uptime-kuma.service", Some("uptime-kuma.service")),
+        ("kuma@home.service", Some("kuma@home.service")),
+        ("a\\x2db", Some("a\\x2db.service")),
+        ("", None),
+        (".service", None),
+        ("kuma.socket", None),
+        ("kuma service", None),
+        ("a/b", None),
+        ("ü", None),
+    ] {
+        let unit = UnitName::new(written).ok().map(|unit| unit.to_string());
+        assert_eq!(unit.as_deref(), name, "{written:?}");
+    }
+    assert!(UnitName::new(&"x".repeat(250)).is_err());
+}
+
+#[test]
+fn credentials_are_never_shown() {
+    for location in [
+        "rest:https://user:geheim@backup.example.com:8000/kuma",
+        "rest:https://geheim@backup.example.com/kuma",
+        "rest:http://user:geh%2Feim:geheim@backup.example.com/",
+        "rest:https://user:pass@geheim@backup.example.com/",
+        "rest:https://user:geheim@[::1]:8000/",
+        "sftp://user:geheim@backup.example.com:2222//srv/r",
+        "s3:https://key:geheim@s3.example.com/bucket",
+        "rest:https://user:geheim@backup.example.com?x=1",
+        "rest:https://user:geheim@backup.example.com",
+    ] {
+        let settings = parse(&format!("role = \"main\"\nrepository = \"{location}\"")).unwrap();
+        assert_eq!(settings.repository.secret(), location);
+        for shown in [
+            settings.repository.to_string(),
+            format!("{:?}", settings.repository),
+            format!("{settings:?}"),
+            without_credentials(location),
+        ] {
+            assert!(!shown.contains("geheim"), "{shown}");
+        }
+        assert!(settings.repository.to_string().contains("***@"), "{}", settings.repository);
+        assert!(location.contains("[::1]") || settings.repository.to_string().contains("example.com"));
+        // Nor in what is said about a mistake elsewhere in the file.
+        for mistake in ["[main]\nmax-shrink = 7", "x = 1", "[restic]\ntimeout = \"soon\"", "repository = \"again\""] {
+            let text = format!("role = \"main\"\nrepository = \"{location}\"\n{mistake}");
+            let error = parse(&text).unwrap_err();
+            assert!(!format!("{error:?} {error} {}", error.chain()).contains("geheim"), "{error:?}");
+        }
+    }
+    for plain in [
+        "/srv/r",
+        "sftp:user@host:/r",
+        "s3:https://s3.example.com/b",
+        "b2:bucket:path",
+        "rclone:x:y",
+        "rest:https://h/a@b",
+    ] {
+        let settings = parse(&format!("role = \"main\"\nrepository = \"{plain}\"")).unwrap();
+        assert_eq!(settings.repository.to_string(), plain);
+    }
+}
+
+/// The keys that the program knows, from what it says about one that it does not.
+fn keys(section: &str) -> Vec<String> {
+    let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+    let error = parse(&format!("{header}no-such-key = 1")).unwrap_err().chain();
+    let (_, expected) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Keys that are tables themselves; of `overrides` there may be many.
+const TABLES: [&str; 3] = ["exclude", "local-entities", "overrides"];
+
+#[test]
+fn every_key_is_in_the_shipped_file_and_in_the_manual() {
+    let shipped = read("packaging/etc/kuma-replicator/config.toml");
+    let manual = read("docs/operating.md");
+    let top = keys("");
+    assert_eq!(top, ["role", "repository", "overdue-after", "restic", "uptime-kuma", "main", "replica"]);
+    let mut section = String::new();
+    let mut documented = Vec::new();
+    for line in shipped.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            name.clone_into(&mut section);
+        } else if let Some((key, _)) = line.strip_prefix('#').and_then(|line| line.split_once(" = ")) {
+            // A commented key starts right after the sign, prose after a space.
+            if !key.contains(' ') {
+                documented.push((section.clone(), key.to_owned()));
+            }
+        }
+    }
+    let mut known: Vec<(String, String)> = Vec::new();
+    for name in &top {
+        if ["role", "repository", "overdue-after"].contains(&name.as_str()) {
+            known.push((String::new(), name.clone()));
+        } else {
+            let (tables, keys): (Vec<_>, Vec<_>) =
+                keys(name).into_iter().partition(|key| TABLES.contains(&key.as_str()));
+            assert!(!keys.is_empty());
+            known.extend(keys.into_iter().map(|key| (name.clone(), key)));
+            for table in tables.iter().filter(|table| *table != "overrides").map(|table| format!("{name}.{table}")) {
+                known.extend(self::keys(&table).into_iter().map(|key| (table.clone(), key)));
+            }
+        }
+    }
+    for key in ["table", "where", "set", "clear"] {
+        assert!(shipped.contains(&format!("\n#   {key} = ")), "the example of an override has no {key}");
+        known.push(("replica.overrides".to_owned(), key.to_owned()));
+        documented.push(("replica.overrides".to_owned(), key.to_owned()));
+    }
+    documented.sort();
+    known.sort();
+    assert_eq!(documented, known, "shipped file and program");
+    for (section, key) in &known {
+        assert!(manual.contains(&format!("`{key}`")), "docs/operating.md does not explain {section}.{key}");
+    }
+
+    // As shipped it says what is missing; with every key uncommented it is what the defaults are.
+    let error = parse(&shipped).unwrap_err();
+    assert_eq!(error.kind(), Kind::Config);
+    let uncommented: String = shipped
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') && rest.contains(" = ") => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let settings = parse(&uncommented).unwrap();
+    let defaults = parse(BASE).unwrap();
+    assert_eq!(settings.role, defaults.role, "what starts by itself is the harmless role");
+    assert_eq!(settings.restic.program, defaults.restic.program);
+    assert_eq!(settings.restic.timeout, defaults.restic.timeout);
+    assert_eq!(settings.kuma.unit, defaults.kuma.unit);
+    assert_eq!(settings.kuma.start_timeout, defaults.kuma.start_timeout);
+    assert_eq!(settings.main, defaults.main);
+    assert_eq!(settings.replica, defaults.replica);
+}
+
+/// The program says it, too, with 78, whatever the verb.
+#[test]
+fn the_program_refuses_a_bad_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let cases = [
+        (None, 78, "there is no configuration"),
+        (Some("role = \"main\"\n"), 78, "repository"),
+        (Some("rolle = \"main\"\n"), 78, "line 1, column 1"),
+        (Some("\u{0}"), 78, "line 1"),
+    ];
+    for (content, code, said) in cases {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        for verb in ["run", "plan", "status", "snapshots", "init"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_kuma-replicator"))
+                .args(["--config", file.to_str().unwrap(), verb])
+                .env("STATE_DIRECTORY", directory.path().join("state"))
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{verb}: {text}");
+            assert!(text.contains(said), "{verb}: {text}");
+            assert!(output.stdout.is_empty(), "{verb}");
+        }
+    }
+}

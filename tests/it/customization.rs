@@ -1,0 +1,260 @@
+//! Promise: what a replica's configuration customization for that host is kept: which monitors are paused, how often Uptime
+//! Kuma is restarted, what becomes of edits, and into which schemas rows are written.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use kuma_replicator::config::{Role, SchemaPolicy, Settings};
+use kuma_replicator::cycle::{self, Options, Outcome, Promotion, Reapply};
+use kuma_replicator::decide;
+use kuma_replicator::localise;
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::value::Value;
+use kuma_replicator::plan::plan;
+
+use crate::support::generations::generation;
+use crate::support::host::{End, World, main_id, replica};
+use crate::support::rows::{self, i, t, table};
+
+fn events(world: &World, name: &str) -> usize {
+    world.did(&format!("report {name}"))
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Paused monitors
+
+/// Monitors of these types, the even ones paused.
+fn monitors(types: &[&str]) -> Configuration {
+    let rows = types.iter().zip(1..).map(|(kind, id)| vec![i(id), t(kind), i(id % 2)]).collect();
+    let columns = &["id", "type", "active"];
+    let user = table("user", &["id", "username"], vec![vec![i(1), t("admin")]]);
+    Configuration { tables: vec![user, table("monitor", columns, rows)], files: Vec::new() }
+}
+
+fn active(configuration: &Configuration) -> BTreeSet<i64> {
+    let table = configuration.table("monitor").unwrap();
+    let id = |row: &Vec<Value>| match (table.value(row, "id"), table.value(row, "active")) {
+        (Value::Integer(id), Value::Integer(1)) => Some(*id),
+        _ => None,
+    };
+    table.rows.iter().filter_map(id).collect()
+}
+
+const TYPES: [&str; 7] = ["http", "http", "push", "group", "docker", "dns", "tailscale-ping"];
+
+#[test]
+fn monitors_of_some_types_are_paused_on_replicas() {
+    let main = monitors(&TYPES);
+    assert_eq!(active(&main), [1, 3, 5, 7].into());
+    let wanted = |customization: &str| {
+        localise::wanted(&main, &main, &replica(customization).replica.customization).unwrap().configuration
+    };
+    assert_eq!(active(&wanted("")), [1].into(), "push, docker and tailscale are paused by default");
+    assert_eq!(wanted("paused-types = []"), main);
+    assert_eq!(active(&wanted("paused-types = [\"http\", \"nonsense\"]")), [3, 5, 7].into());
+    // Text that SQLite keeps in the column is no obstacle, and what is paused stays as it is.
+    let mut odd = monitors(&["push", "push"]);
+    let at = odd.tables[1].position("active").unwrap();
+    odd.tables[1].rows[0][at] = t("true");
+    let wanted = localise::wanted(&odd, &odd, &replica("").replica.customization).unwrap().configuration;
+    assert_eq!(
+        plan(&wanted, &localise::wanted(&odd, &wanted, &replica("").replica.customization).unwrap().configuration)
+            .size()
+            .updates,
+        0
+    );
+    assert!(active(&wanted).is_empty());
+}
+
+/// The pause is this replica's own: neither an edit, nor what the fleet gets when it becomes the main.
+#[test]
+fn a_promotion_ends_the_pause() {
+    let mut world = World::new(monitors(&TYPES[..1]));
+    world.offer(&monitors(&TYPES), &main_id('b'), 1, 1);
+    let settings = replica("min-restart-interval = \"0s\"");
+    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
+    assert_eq!(active(&world.rows), [1].into());
+    for _ in 0..2 {
+        assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
+        assert_eq!((events(&world, "drifted"), world.stops), (0, 1));
+    }
+    let end =
+        world.order(async |world, state| cycle::promote(world, &settings, state, Promotion::default()).await.map(drop));
+    assert!(matches!(end, End::Done(_)), "{end:?}");
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &monitors(&TYPES)));
+    let (newest, _) = world.repository.last().unwrap();
+    assert_eq!(newest.tags.digest, rows::manifest(&monitors(&TYPES), None).digest);
+    assert_eq!(newest.tags.place.order(), (2, 2));
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Restarts
+
+#[test]
+fn edits_of_a_busy_main_are_applied_together() {
+    let settings = replica("min-restart-interval = \"5m\"");
+    let mut world = World::new(generation(0));
+    let (mut applied, mut told) = (0, 0);
+    // The main is edited every minute, for half an hour.
+    for minute in 1..=30 {
+        world.offer(&generation(minute), &main_id('b'), 1, minute.unsigned_abs());
+        match world.cycle(&settings) {
+            End::Done(Outcome::Applied(_)) => {
+                applied += 1;
+                assert_eq!(world.rows, generation(minute), "only the newest counts");
+            }
+            End::Done(Outcome::Held(reason)) => assert!(reason.contains("waits until"), "{reason}"),
+            end => panic!("{end:?}"),
+        }
+        told += events(&world, "deferred");
+        assert_eq!(world.did("fetch"), 1, "it might have been something that needs no restart");
+        if events(&world, "deferred") == 1 {
+            world.clock = world.clock.checked_sub(SignedDuration::from_mins(1)).unwrap();
+            assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+            assert_eq!((world.did("fetch"), events(&world, "deferred")), (0, 1), "what waits is not fetched again");
+        }
+    }
+    assert_eq!((applied, world.stops, told), (6, 6, 24));
+    // A person does not wait; nor is a clock that went back waited for.
+    world.offer(&generation(31), &main_id('b'), 1, 31);
+    let at_once = Options { at_once: true, ..Options::default() };
+    assert!(matches!(world.cycle_with(&settings, &at_once), End::Done(Outcome::Applied(_))));
+    world.offer(&generation(32), &main_id('b'), 1, 32);
+    world.clock = world.clock.checked_sub(SignedDuration::from_hours(24 * 365)).unwrap();
+    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
+    // After the time, and with "0s" at once.
+    world.offer(&generation(33), &main_id('b'), 1, 33);
+    assert!(matches!(world.cycle(&replica("min-restart-interval = \"0s\"")), End::Done(Outcome::Applied(_))));
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Edits
+
+#[test]
+fn an_edit_is_told_once_and_overwritten_by_policy() {
+    let settings = |policy| replica(&format!("min-restart-interval = \"0s\"\non-drift = \"{policy}\""));
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    assert!(matches!(world.cycle(&settings("report")), End::Done(Outcome::Applied(_))));
+    world.rows = generation(2);
+    for told in [1, 0] {
+        assert!(matches!(world.cycle(&settings("report")), End::Done(Outcome::UpToDate)));
+        assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (told, 1, &generation(2)));
+        assert!(world.state().replica.drift.is_some());
+    }
+    // Another edit is another thing to tell; one that is taken back is none.
+    world.rows = generation(3);
+    world.cycle(&settings("report"));
+    assert_eq!(events(&world, "drifted"), 1);
+    world.rows = generation(1);
+    world.cycle(&settings("report"));
+    assert_eq!((events(&world, "drifted"), world.state().replica.drift), (0, None));
+
+    world.rows = generation(2);
+    assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::Applied(_))));
+    assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (1, 2, &generation(1)));
+    assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::UpToDate)));
+    // If Uptime Kuma does not come up with the main's rows again, it is not restarted every minute.
+    world.rows = generation(2);
+    world.poison = Some(generation(1));
+    assert!(matches!(world.cycle(&settings("overwrite")), End::Failed(_)));
+    for _ in 0..3 {
+        assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::UpToDate)));
+        assert_eq!((world.stops, &world.rows), (4, &generation(2)));
+    }
+}
+
+/// What `plan` says before any cycle has found an edit is what the next one does.
+#[test]
+fn what_becomes_of_an_edit_is_known_before_the_cycle() {
+    let foretold = |world: &mut World, settings: &Settings| {
+        let mut found = None;
+        let snapshot = world.repository.last().unwrap().0.clone();
+        let end = world.order(async |world, state| {
+            let again = Reapply::find(world, settings, &state.replica).await?;
+            found = Some((again.applies(settings, &state.replica, &snapshot)?, again));
+            Ok(())
+        });
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+        assert_eq!((events(world, "drifted"), world.did("fetch")), (0, 0));
+        found.unwrap()
+    };
+    for (customization, over_edits, over_boots) in [
+        ("", false, false),
+        ("on-drift = \"overwrite\"", true, true),
+        ("apply-on-boot = true", false, true),
+        ("strategy = \"default\"", true, true),
+        ("strategy = \"notifications-insert-merge\"", true, true),
+    ] {
+        let settings = replica(&format!("min-restart-interval = \"0s\"\n{customization}"));
+        let mut world = World::new(generation(0));
+        world.offer(&generation(1), &main_id('b'), 1, 1);
+        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
+        assert!(matches!(foretold(&mut world, &settings), (false, Reapply::Nothing(_))));
+        for (boots, expected) in [(false, over_edits), (true, over_boots)] {
+            world.rows = generation(2);
+            if boots {
+                world.booted = world.clock;
+            }
+            let (applies, again) = foretold(&mut world, &settings);
+            let boot = boots && customization.starts_with("apply-on-boot");
+            assert!(
+                if boot { again == Reapply::Boot } else { matches!(again, Reapply::Edits(_)) },
+                "{customization}: {again:?}"
+            );
+            assert_eq!(applies, expected, "{customization}");
+            world.cycle(&settings);
+            assert_eq!(world.rows == generation(1), applies, "{customization}");
+        }
+        let (applies, again) = foretold(&mut world, &replica("paused-types = []"));
+        assert_eq!((applies, again), (true, Reapply::Customization));
+    }
+}
+
+/// An upgrade of Uptime Kuma rewrites rows by itself.
+#[test]
+fn a_migration_is_no_edit() {
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    let settings = replica("on-drift = \"overwrite\"");
+    world.cycle(&settings);
+    world.rows = generation(2);
+    world.schema = rows::schema(&world.rows, &["2025-01-01-0000-first.js", "2026-01-01-0000-second.js"]);
+    for _ in 0..2 {
+        assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
+        assert_eq!((events(&world, "drifted"), world.stops), (0, 1));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Schemas
+
+#[test]
+fn a_superset_takes_rows_if_it_is_allowed_to() {
+    let schema = |columns: &[&str], migrations: &[&str]| {
+        let rows = table("monitor", columns, Vec::new());
+        rows::schema(&Configuration { tables: vec![rows], files: Vec::new() }, migrations)
+    };
+    let older = schema(&["id", "name"], &["first"]);
+    let newer = schema(&["id", "name", "zone"], &["first", "second"]);
+    let other = schema(&["id", "name", "ping"], &["first", "third"]);
+    for (here, main, exact, superset) in [
+        (&older, &older, true, true),
+        (&newer, &older, false, true),
+        (&older, &newer, false, false),
+        (&newer, &other, false, false),
+    ] {
+        assert_eq!(decide::schema_gate(here, main, SchemaPolicy::Exact).is_none(), exact);
+        assert_eq!(decide::schema_gate(here, main, SchemaPolicy::Superset).is_none(), superset);
+    }
+
+    // What is held is fetched again only when that may change something.
+    let mut world = World::new(generation(0));
+    world.schema = rows::schema(&world.rows, &["2025-01-01-0000-first.js", "2026-01-01-0000-second.js"]);
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    for fetches in [1, 0] {
+        assert!(matches!(world.cycle(&replica("")), End::Done(Outcome::Held(_))));
+        assert_eq!(world.did("fetch"), fetches);
+    }
+    assert!(matches!(world.cycle(&replica("schema = \"superset\"")), End::Done(Outcome::Applied(_))));
+}

@@ -1,0 +1,254 @@
+//! Promise: whatever goes wrong has a name, an exit code and a next step, and the documentation and the
+//! journal's catalog explain all of it, with no entry too many.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use kuma_replicator::config::Alerts;
+use kuma_replicator::cycle::{Event, Level, MESSAGE_IDS};
+use kuma_replicator::error::{Error, Exit, Kind};
+use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::snapshot::SnapshotId;
+use kuma_replicator::plan::Size;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+const EXITS: [Exit; 9] = [
+    Exit::Success,
+    Exit::Bug,
+    Exit::Usage,
+    Exit::RolledBack,
+    Exit::NeedsPerson,
+    Exit::Refused,
+    Exit::TryAgain,
+    Exit::NotPermitted,
+    Exit::Config,
+];
+
+#[test]
+fn every_kind_has_a_name_a_code_and_a_hint() {
+    let mut names = BTreeSet::new();
+    for kind in Kind::ALL {
+        let name = kind.name();
+        assert!(names.insert(name), "{name} stands twice");
+        assert!(!name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+        assert!(!name.starts_with('-') && !name.ends_with('-') && !name.contains("--"), "{name}");
+        assert_ne!(kind.exit(), Exit::Success, "{name}: a failure does not end with 0");
+        assert!(EXITS.contains(&kind.exit()));
+        assert!(kind.hint().len() > 10 && !kind.hint().contains('\n'), "{name}: {}", kind.hint());
+        assert!(["failed", "refused", "rolled back"].contains(&kind.outcome()), "{name}");
+    }
+    assert!(names.len() > 30);
+    let codes: Vec<u8> = EXITS.iter().map(|exit| *exit as u8).collect();
+    assert_eq!(codes, [0, 1, 2, 3, 4, 65, 75, 77, 78], "a contract");
+}
+
+#[test]
+fn an_error_tells_what_why_and_what_next() {
+    let deep = std::io::Error::new(std::io::ErrorKind::NotFound, "deep down");
+    let error = Error::new(Kind::Config, "outermost").because(Error::io("in between", deep));
+    assert_eq!(error.chain(), "outermost: in between: deep down");
+    assert_eq!(error.hint(), Kind::Config.hint());
+    assert_eq!(error.with_hint("more exact").hint(), "more exact");
+    use std::io::ErrorKind as Io;
+    for (io, kind) in [
+        (Io::StorageFull, Kind::DiskFull),
+        (Io::QuotaExceeded, Kind::DiskFull),
+        (Io::PermissionDenied, Kind::NotPermitted),
+        (Io::ReadOnlyFilesystem, Kind::NotPermitted),
+        (Io::NotFound, Kind::Files),
+    ] {
+        assert_eq!(Error::io("x", io.into()).kind(), kind);
+    }
+}
+
+/// The rows of all tables in `text` under their last heading, as cells without the border.
+fn rows(text: &str) -> Vec<(String, Vec<String>)> {
+    let mut heading = String::new();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            title.clone_into(&mut heading);
+        } else if let Some(row) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) {
+            found.push((heading.clone(), row.split('|').map(|cell| cell.trim().to_owned()).collect()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_documentation_has_every_kind_under_its_exit_code() {
+    let rows = rows(&read("docs/errors.md"));
+    let mut documented = BTreeMap::new();
+    for (heading, cells) in &rows {
+        let Some(name) = cells[0].strip_prefix('`').and_then(|name| name.strip_suffix('`')) else { continue };
+        let code: u8 = heading.strip_prefix("Exit code ").unwrap().parse().unwrap();
+        assert_eq!(cells.len(), 3, "{name}: kind, meaning, what to do");
+        assert!(cells[1].len() > 20 && cells[2].len() > 3, "{name} is not explained");
+        assert!(documented.insert(name.to_owned(), code).is_none(), "{name} is documented twice");
+    }
+    let kinds: BTreeMap<String, u8> =
+        Kind::ALL.iter().map(|kind| (kind.name().to_owned(), kind.exit() as u8)).collect();
+    assert_eq!(documented, kinds);
+
+    let codes: Vec<u8> =
+        rows.iter().filter(|(heading, _)| heading.is_empty()).filter_map(|(_, cells)| cells[0].parse().ok()).collect();
+    assert_eq!(codes, EXITS.map(|exit| exit as u8));
+}
+
+#[test]
+fn the_help_has_every_exit_code() {
+    let output = Command::new(env!("CARGO_BIN_EXE_kuma-replicator")).arg("--help").output().unwrap();
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    let text = help.split("Exit codes:").nth(1).expect("the exit codes").replace('\n', " ");
+    let codes: Vec<u8> = text.split(';').map(|part| part.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    assert_eq!(codes, EXITS.map(|exit| exit as u8));
+}
+
+#[test]
+fn the_command_line_is_refused_with_2() {
+    for arguments in [&[][..], &["nonsense"], &["run", "--nonsense"], &["import"], &["export", "a", "b"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kuma-replicator")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The journal
+
+/// One of every event.
+fn events() -> Vec<Event> {
+    let snapshot = || -> SnapshotId { "abcdef01".repeat(8).parse().unwrap() };
+    let (digest, unit, size) = (Digest::of(b"x"), || "uptime-kuma.service".to_owned(), Size::default());
+    vec![
+        Event::Unchanged { digest, again: false },
+        Event::Published { snapshot: snapshot(), sequence: 7, digest, rows: 1, bytes: 1 },
+        Event::UpToDate { snapshot: snapshot(), again: false },
+        Event::Held { reason: "x".to_owned(), again: false, idle: Some(1) },
+        Event::Deferred { snapshot: snapshot(), until: "2026-01-01T00:00:00Z".parse().unwrap(), again: false },
+        Event::Drifted { digest, overwrite: false },
+        Event::Fetched { snapshot: snapshot(), bytes: 1 },
+        Event::Planned { snapshot: Some(snapshot()), size },
+        Event::Stopping { unit: unit() },
+        Event::Stopped { unit: unit(), millis: 1 },
+        Event::Written { snapshot: Some(snapshot()), size, millis: 1 },
+        Event::Started { unit: unit() },
+        Event::Healthy { unit: unit(), millis: 1 },
+        Event::Applied { snapshot: snapshot(), digest, size, restarted: true },
+        Event::Restored { name: "the previous configuration".to_owned(), digest: Digest::of(b"x"), size },
+        Event::Retried { snapshot: snapshot(), reason: "x".to_owned() },
+        Event::OnHold { reason: "x".to_owned(), until: None },
+        Event::Released { by_hand: false },
+        Event::Promoted { epoch: 2 },
+        Event::Demoted,
+        Event::Alerts { alerts: Alerts::None, size },
+        Event::Stray { snapshot: snapshot(), host: "alpha".to_owned() },
+        Event::Failed { error: Error::new(Kind::RolledBack, "x"), snapshot: Some(snapshot()), idle: Some(1) },
+        Event::Recovered { snapshot: Some(snapshot()), started: true },
+        Event::Warning { text: "x".to_owned() },
+        Event::Failed { error: Error::new(Kind::Files, "x"), snapshot: None, idle: Some(1) },
+    ]
+}
+
+/// The `KUMA_…` fields that `event` has, by the names that `logging` gives them.
+fn fields(event: &Event) -> BTreeSet<&'static str> {
+    let fields = event.fields();
+    let size = fields.size.is_some();
+    [
+        ("KUMA_EVENT", true),
+        ("KUMA_CYCLE", true),
+        ("KUMA_SNAPSHOT", fields.snapshot.is_some()),
+        ("KUMA_DIGEST", fields.digest.is_some()),
+        ("KUMA_EPOCH", fields.epoch.is_some()),
+        ("KUMA_SEQUENCE", fields.sequence.is_some()),
+        ("KUMA_ROWS", fields.rows.is_some()),
+        ("KUMA_BYTES", fields.bytes.is_some()),
+        ("KUMA_INSERTS", size),
+        ("KUMA_UPDATES", size),
+        ("KUMA_DELETES", size),
+        ("KUMA_UNIT", fields.unit.is_some()),
+        ("KUMA_MILLISECONDS", fields.millis.is_some()),
+        ("KUMA_ERROR", fields.error.is_some()),
+        ("KUMA_HINT", fields.hint.is_some()),
+        ("KUMA_LAST_SUCCESS_AGE", fields.idle.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, there)| there.then_some(name))
+    .collect()
+}
+
+#[test]
+fn message_ids_are_what_journalctl_takes() {
+    let ids: BTreeSet<&str> = MESSAGE_IDS.iter().map(|(_, id)| *id).collect();
+    let names: BTreeSet<&str> = MESSAGE_IDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!((ids.len(), names.len()), (MESSAGE_IDS.len(), MESSAGE_IDS.len()), "each once");
+    for id in ids {
+        assert_eq!(id.len(), 32, "{id}");
+        assert!(id.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)), "{id}");
+    }
+    let events = events();
+    assert_eq!(
+        events.iter().map(Event::name).collect::<Vec<_>>(),
+        MESSAGE_IDS.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    );
+    for (event, (_, id)) in events.iter().zip(MESSAGE_IDS) {
+        assert_eq!(event.message_id(), *id);
+        assert!(!event.to_string().is_empty() && !event.to_string().contains('\n'));
+    }
+    // The names of the fields are those that `logging` writes.
+    let logging = read("src/logging.rs");
+    for name in events.iter().flat_map(|event| fields(event)) {
+        assert!(logging.contains(&format!("{} = ", name.to_lowercase())), "{name}");
+    }
+}
+
+#[test]
+fn repetition_is_quiet_and_trouble_is_not() {
+    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None, idle: None };
+    for (event, level) in [
+        (Event::Unchanged { digest: Digest::of(b""), again: false }, Level::Notice),
+        (Event::Unchanged { digest: Digest::of(b""), again: true }, Level::Info),
+        (Event::Held { reason: String::new(), again: false, idle: None }, Level::Warning),
+        (Event::Held { reason: String::new(), again: true, idle: None }, Level::Info),
+        (Event::Warning { text: String::new() }, Level::Warning),
+    ] {
+        assert_eq!(event.level(), level, "{event:?}");
+    }
+    for kind in Kind::ALL {
+        let wanted = if kind.exit() == Exit::TryAgain { Level::Warning } else { Level::Error };
+        assert_eq!(failed(*kind).level(), wanted, "{}", kind.name());
+    }
+}
+
+#[test]
+fn the_catalog_explains_every_message() {
+    let text = read("packaging/usr/lib/systemd/catalog/kuma-replicator.catalog");
+    let mut entries: BTreeMap<&str, &str> = BTreeMap::new();
+    for entry in text.split("\n-- ").skip(1) {
+        let (id, rest) = entry.split_once('\n').unwrap();
+        assert!(entries.insert(id, rest).is_none(), "{id} stands twice");
+    }
+    let ids: BTreeSet<&str> = MESSAGE_IDS.iter().map(|(_, id)| *id).collect();
+    assert_eq!(entries.keys().copied().collect::<BTreeSet<_>>(), ids);
+    for event in events() {
+        let (name, entry) = (event.name(), entries[event.message_id()]);
+        let (header, text) = entry.split_once("\n\n").expect("an empty line after the header");
+        let keys: Vec<&str> = header.lines().map(|line| line.split_once(": ").expect("a header").0).collect();
+        assert_eq!(keys, ["Subject", "Defined-By", "Support", "Documentation"], "{name}");
+        assert!(text.trim().len() > 60, "{name} is not explained");
+        let there = fields(&event);
+        for field in entry.split('@').skip(1).step_by(2) {
+            assert!(there.contains(field), "{name} has no field {field}");
+        }
+        assert_eq!(entry.matches('@').count() % 2, 0, "{name}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{name}: {line}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What kuma-replicator promises, as far as neither root nor a network is needed to show it: one module per promise.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alarm;
+mod config;
+mod customization;
+mod cycle;
+mod dump;
+mod errors;
+mod imports;
+mod label;
+mod live;
+mod localise;
+mod orders;
+mod plan;
+mod reliability;
+mod roles;
+mod settings;
+mod standby;
+mod state;
+mod strategies;
+mod transfer;

@@ -1,0 +1,387 @@
+//! Promise: there is one main. Who is promoted fences who was the main before, a host that is not the main publishes
+//! nothing that anybody takes, and a kill in the middle of a promotion loses nothing.
+
+use std::path::Path;
+
+use kuma_replicator::config::{self, Role, Settings};
+use kuma_replicator::cycle::{self, Outcome, Promotion, RoleChange};
+use kuma_replicator::decide;
+use kuma_replicator::error::{Error, Kind, Result};
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::snapshot::{Listing, Snapshot};
+use kuma_replicator::model::state::{Hold, State};
+
+use crate::support::generations::generation;
+use crate::support::host::{End, Fault, World, at_every_call, main_id, settings};
+
+/// Runs `promote` or `demote` on a host with the role that its configuration file has.
+fn turn(world: &mut World, from: Role, to: Role, as_is: bool) -> Result<RoleChange, Option<Error>> {
+    turn_with(world, from, to, Promotion { as_is, confirm_shrink: false })
+}
+
+fn turn_with(world: &mut World, from: Role, to: Role, promotion: Promotion) -> Result<RoleChange, Option<Error>> {
+    let mut turned = None;
+    let settings = settings(world.role.unwrap_or(from));
+    let end = world.order(async |world, state| {
+        turned = Some(match to {
+            Role::Main => cycle::promote(world, &settings, state, promotion).await?,
+            Role::Replica => cycle::demote(world, &settings, state, promotion.as_is).await?,
+        });
+        Ok(())
+    });
+    match end {
+        End::Done(_) => Ok(turned.unwrap()),
+        End::Failed(error) => Err(Some(error)),
+        End::Killed => Err(None),
+    }
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, Option<Error>>) -> Kind {
+    result.expect_err("a failure").expect("an error").kind()
+}
+
+/// Two hosts over one repository: main `a` with generation 1 published, and replica `b` that has it.
+fn fleet() -> (World, World) {
+    let mut a = World::new(generation(1));
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    let mut b = World::new(generation(0));
+    b.id = main_id('b');
+    b.share(&a);
+    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    (a, b)
+}
+
+fn places(world: &World) -> Vec<(char, u64, u64)> {
+    let place = |snapshot: &Snapshot| {
+        let place = &snapshot.tags.place;
+        (place.main.to_string().chars().next().unwrap(), place.epoch, place.sequence)
+    };
+    world.repository.iter().map(|(snapshot, _)| place(snapshot)).collect()
+}
+
+#[test]
+fn a_failover_has_one_main_at_its_end() {
+    let (mut a, mut b) = fleet();
+    // The main changed something that the replica does not have yet, and is gone.
+    a.rows = generation(2);
+    a.cycle(&settings(Role::Main));
+    b.share(&a);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
+    assert_eq!((b.role, &b.rows), (Some(Role::Main), &generation(2)), "the newest snapshot is taken first");
+    assert_eq!(places(&b), [('a', 1, 1), ('a', 1, 2), ('b', 2, 3)]);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Unchanged);
+    b.rows = generation(3);
+    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+
+    // The former main comes back with a change of its own: it publishes nothing, now and later.
+    a.share(&b);
+    a.rows = generation(0);
+    for look in [1, 0] {
+        assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+        assert_eq!((a.did("look"), a.did("publish")), (look, 0));
+    }
+    // Not even when the repository loses what told so.
+    let all = std::mem::take(&mut a.repository);
+    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+    a.repository = all;
+
+    // Demoted, it follows.
+    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), RoleChange::Changed);
+    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    assert_eq!((&a.rows, a.role), (&generation(3), Some(Role::Replica)));
+    assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), RoleChange::Unchanged);
+
+    // And back: a planned switch.
+    b.rows = generation(1);
+    assert_eq!(turn(&mut b, Role::Main, Role::Replica, false).unwrap(), RoleChange::Changed);
+    a.share(&b);
+    assert_eq!(turn(&mut a, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
+    assert_eq!((&a.rows, places(&a).last()), (&generation(1), Some(&('a', 3, 6))), "published before it was demoted");
+    b.share(&a);
+    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+}
+
+#[test]
+fn a_former_main_that_was_off_is_fenced_by_its_first_cycle_without_any_change() {
+    let (mut a, mut b) = fleet();
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+    a.share(&b);
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+    a.booted = a.clock;
+    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+    // One that is still the main looks once.
+    b.booted = b.clock;
+    for looks in [1, 0] {
+        assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+        assert_eq!(b.did("look"), looks);
+    }
+}
+
+#[test]
+fn what_a_former_main_publishes_late_is_ignored_and_told_once() {
+    let (mut a, mut b) = fleet();
+    let mut c = World::new(generation(1));
+    c.share(&a);
+    c.cycle(&settings(Role::Replica));
+    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+    // It looked a moment too early.
+    a.rows = generation(2);
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    assert_eq!(places(&a).last(), Some(&('a', 1, 2)));
+    a.merge(&b);
+    c.share(&a);
+    b.share(&a);
+    assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+    assert_eq!((&c.rows, c.did("report stray")), (&generation(1), 1));
+    c.cycle(&settings(Role::Replica));
+    assert_eq!(c.did("report stray"), 0);
+    b.rows = generation(3);
+    b.cycle(&settings(Role::Main));
+    assert_eq!(b.did("report stray"), 1);
+    // It notices by itself in the cycle after its publish, without another change.
+    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+}
+
+#[test]
+fn two_mains_that_publish_at_the_same_moment_both_stop_and_a_promotion_settles_it() {
+    let (mut a, mut b) = fleet();
+    let mut c = World::new(generation(1));
+    c.share(&a);
+    c.cycle(&settings(Role::Replica));
+    // Both replicas are promoted while neither sees the other.
+    c.id = main_id('c');
+    b.rows = generation(2);
+    turn(&mut b, Role::Replica, Role::Main, true).unwrap();
+    turn(&mut c, Role::Replica, Role::Main, true).unwrap();
+    b.merge(&c);
+    c.share(&b);
+    a.share(&b);
+    for world in [&mut b, &mut c] {
+        let end = world.cycle(&settings(Role::Main));
+        assert_eq!(end.kind(), Some(Kind::OutOfOrder), "{end:?}");
+        assert_eq!(world.did("publish"), 0);
+    }
+    assert_eq!(a.cycle(&settings(Role::Replica)).kind(), Some(Kind::OutOfOrder));
+    assert_eq!((a.stops, kind(turn(&mut b, Role::Main, Role::Main, false))), (0, Kind::OutOfOrder));
+    assert_eq!(turn(&mut b, Role::Main, Role::Main, true).unwrap(), RoleChange::Changed);
+    c.share(&b);
+    assert_eq!(c.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+    a.share(&b);
+    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    assert_eq!(a.rows, generation(2));
+}
+
+#[test]
+fn a_main_restored_from_an_old_backup_takes_the_newest_before_it_is_the_main_again() {
+    let (mut a, _) = fleet();
+    let old = a.clone();
+    for sequence in 2..4 {
+        a.rows = generation(sequence);
+        a.cycle(&settings(Role::Main));
+    }
+    let mut back = old;
+    back.share(&a);
+    back.rows = generation(0);
+    assert_eq!(back.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+    assert_eq!(turn(&mut back, Role::Main, Role::Main, false).unwrap(), RoleChange::Changed);
+    assert_eq!((&back.rows, places(&back).last()), (&generation(3), Some(&('a', 2, 4))));
+}
+
+#[test]
+fn no_role_is_turned_on_hold_or_when_the_newest_cannot_be_had() {
+    let (mut a, mut b) = fleet();
+    let since = b.clock;
+    for (world, from, to) in [(&mut b, Role::Replica, Role::Main), (&mut a, Role::Main, Role::Replica)] {
+        let hold = Some(Hold { reason: "x".to_owned(), since, until: None });
+        world.disk = Some(State { hold, ..world.state() }.render());
+        assert_eq!((kind(turn(world, from, to, false)), world.role), (Kind::OnHold, None));
+        world.disk = Some(State { hold: None, ..world.state() }.render());
+    }
+    a.rows = generation(2);
+    a.cycle(&settings(Role::Main));
+    b.share(&a);
+    b.schema.migrations.insert("2026-newer.js".to_owned());
+    assert_eq!((kind(turn(&mut b, Role::Replica, Role::Main, false)), b.role), (Kind::OnHold, None));
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
+    assert_eq!((&b.rows, places(&b).last()), (&generation(1), Some(&('b', 2, 3))));
+}
+
+#[test]
+fn a_promotion_survives_a_fault_at_every_step() {
+    let (mut a, mut b) = fleet();
+    a.rows = generation(2);
+    a.cycle(&settings(Role::Main));
+    b.share(&a);
+    let order = |b: &mut World| turn(b, Role::Replica, Role::Main, false);
+    let tried = at_every_call(
+        || b.clone(),
+        order,
+        |mut b, _, _, context| {
+            let mut a = a.clone();
+            // Whatever came of it, the host has a role that its cycles can live with, and the order given once
+            // more settles it, but for a snapshot that it was made to refuse.
+            let role = b.role.unwrap_or(Role::Replica);
+            let next = b.cycle(&settings(role));
+            assert!(b.running && b.state().intent.is_none(), "{context}: {next:?}");
+            let refused = b.state().replica.refused.is_some();
+            let again = turn(&mut b, Role::Replica, Role::Main, refused);
+            assert!(again.is_ok(), "{context}: {again:?}");
+            assert_eq!(b.role, Some(Role::Main), "{context}");
+            let newest = b.repository.last().unwrap().0.tags.clone();
+            assert_eq!((&newest.place.main, newest.place.epoch > 1), (&b.id, true), "{context}");
+            let mut seen = std::collections::BTreeSet::new();
+            assert!(places(&b).into_iter().all(|place| seen.insert(place)), "{context}: a place was taken twice");
+            a.share(&b);
+            a.rows = generation(3);
+            assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced), "{context}");
+        },
+    );
+    assert!(tried > 60, "{tried} faults were tried");
+}
+
+/// All that a main remembers is gone, and its database is not what it published last: it was edited, or restored from
+/// an old backup, or this is a clone of it.
+#[test]
+fn a_main_without_memory_publishes_no_other_rows_than_the_newest_until_it_is_promoted() {
+    for (as_is, rows) in [(false, generation(2)), (true, generation(3))] {
+        let (mut a, _) = fleet();
+        a.rows = generation(2);
+        a.cycle(&settings(Role::Main));
+        a.disk = None;
+        assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)), "the rows are the newest");
+        a.disk = None;
+        a.rows = generation(3);
+        for _ in 0..2 {
+            assert_eq!((a.cycle(&settings(Role::Main)).kind(), a.repository.len()), (Some(Kind::Fenced), 2));
+        }
+        assert_eq!(turn(&mut a, Role::Main, Role::Main, as_is).unwrap(), RoleChange::Changed);
+        assert_eq!((&a.rows, places(&a).last()), (&rows, Some(&('a', 2, 3))));
+    }
+}
+
+#[test]
+fn a_promotion_that_could_not_publish_yet_takes_nothing_when_it_is_ordered_again() {
+    let (_, mut b) = fleet();
+    b.kinds = vec![("publish", Kind::RepositoryDenied)];
+    let at = {
+        let mut probe = b.clone();
+        turn(&mut probe, Role::Replica, Role::Main, false).unwrap();
+        probe.calls.iter().filter(|call| *call != "release").position(|call| call == "publish").unwrap()
+    };
+    b.faults = vec![(at, Fault::ErrorBefore)];
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, false)), Kind::RepositoryDenied);
+    assert_eq!((b.role, b.repository.len()), (Some(Role::Main), 1));
+    // People work on the new main meanwhile.
+    b.rows = generation(5);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
+    assert_eq!((&b.rows, places(&b).last()), (&generation(5), Some(&('b', 2, 2))));
+}
+
+#[test]
+fn promoted_as_it_is_a_host_that_lost_most_rows_has_to_be_confirmed() {
+    let mut a = World::new(generation(8));
+    a.cycle(&settings(Role::Main));
+    let mut most = generation(8);
+    most.tables.iter_mut().find(|found| found.spec.name == "monitor").unwrap().rows.truncate(2);
+    let mut b = World::new(most);
+    b.id = main_id('b');
+    b.share(&a);
+    let promotion = Promotion { as_is: true, confirm_shrink: false };
+    assert_eq!(kind(turn_with(&mut b, Role::Replica, Role::Main, promotion)), Kind::Shrunk);
+    assert_eq!((b.role, b.repository.len(), b.state().main), (None, 1, None), "nothing is promoted");
+    let promotion = Promotion { confirm_shrink: true, ..promotion };
+    assert_eq!(turn_with(&mut b, Role::Replica, Role::Main, promotion).unwrap(), RoleChange::Changed);
+    // Without a user there is nothing to confirm.
+    let mut empty = World::new(Configuration::default());
+    empty.share(&a);
+    assert_eq!(kind(turn_with(&mut empty, Role::Replica, Role::Main, promotion)), Kind::NoUser);
+}
+
+#[test]
+fn a_snapshot_that_a_promotion_passes_over_is_told() {
+    let (mut a, mut b) = fleet();
+    a.rows = generation(2);
+    a.cycle(&settings(Role::Main));
+    b.share(&a);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
+    assert_eq!((b.did("report stray"), &b.rows), (1, &generation(1)));
+    // Nothing is passed over where it was taken, or says the same.
+    let (a, mut b) = fleet();
+    b.share(&a);
+    turn(&mut b, Role::Replica, Role::Main, true).unwrap();
+    assert_eq!(b.did("report stray"), 0);
+}
+
+#[test]
+fn a_new_main_stands_above_every_epoch_that_it_has_heard_of() {
+    // The repository is lost, and a new one is there.
+    let (_, mut b) = fleet();
+    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+    turn(&mut b, Role::Main, Role::Replica, false).unwrap();
+    b.cycle(&settings(Role::Replica));
+    b.repository.clear();
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, false)), Kind::OutOfOrder);
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
+    assert_eq!(places(&b), [('b', 3, 1)]);
+    // It went back to an earlier epoch: what the main publishes comes after all that its replicas have.
+    b.rows = generation(2);
+    b.cycle(&settings(Role::Main));
+    b.rows = generation(3);
+    b.cycle(&settings(Role::Main));
+    b.repository.clear();
+    b.offer(&generation(1), &main_id('a'), 1, 1);
+    b.rows = generation(4);
+    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    assert_eq!(places(&b).last(), Some(&('b', 3, 4)));
+}
+
+#[test]
+fn strays_are_told_by_order_and_not_by_time() {
+    let mut world = World::new(Configuration::default());
+    let mut at = |main: char, epoch: u64, sequence: u64| world.offer(&generation(0), &main_id(main), epoch, sequence);
+    at('a', 1, 8);
+    let last = at('a', 1, 9);
+    at('b', 2, 9);
+    at('b', 2, 10);
+    let listing = |world: &World, leave: usize| Listing {
+        snapshots: world.repository.iter().skip(leave).map(|(snapshot, _)| snapshot.clone()).collect(),
+        unreadable: Vec::new(),
+    };
+    assert_eq!(decide::stray(&listing(&world, 0)).map(|stray| stray.id.clone()), Some(last));
+    // With a gap as a promotion leaves it, there is none.
+    assert!(decide::stray(&listing(&world, 2)).is_none());
+    let mut world = World::new(Configuration::default());
+    world.offer(&generation(0), &main_id('a'), 1, 8);
+    world.offer(&generation(0), &main_id('b'), 2, 9);
+    assert!(decide::stray(&listing(&world, 0)).is_none());
+    // Another main in the same epoch that lost the race for the place before the newest.
+    let lost = world.offer(&generation(1), &main_id('c'), 2, 9);
+    world.offer(&generation(0), &main_id('b'), 2, 10);
+    assert_eq!(decide::stray(&listing(&world, 0)).map(|stray| stray.id.clone()), Some(lost));
+}
+
+#[test]
+fn a_role_is_written_without_touching_the_rest_of_the_file() {
+    let path = Path::new("config.toml");
+    let text = "# ours\nrole = \"replica\"  # for now\nrepository='/r'\n\n[replica]\nstrategy = \"snapshot\"\n";
+    let changed = config::with(text, &["role"], "main", path).unwrap();
+    assert_eq!(changed, text.replace("\"replica\"  #", "\"main\"  #"));
+    assert_eq!(Settings::parse(&changed, path).unwrap().role, Role::Main);
+    assert_eq!(config::with("role = ", &["role"], "main", path).unwrap_err().kind(), Kind::Config);
+}
+
+#[test]
+fn nothing_without_a_user_is_made_the_main() {
+    let (_, mut b) = fleet();
+    let mut without = generation(2);
+    without.tables.iter_mut().find(|table| table.spec.name == "user").unwrap().rows.clear();
+    // As the newest snapshot it is not taken over, and if it is what is here, nothing can be published.
+    b.offer(&without, &main_id('a'), 1, 2);
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, false)), Kind::NoUser);
+    b.rows = without;
+    let count = b.repository.len();
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, true)), Kind::NoUser);
+    assert_eq!((b.role, b.repository.len()), (None, count));
+    assert!(b.state().main.is_none(), "it is no main");
+}

@@ -1,0 +1,140 @@
+//! Promise: of Uptime Kuma's settings, a replica takes those that it lists over and leaves all others alone, and no
+//! value of one is shown.
+
+use kuma_replicator::config::{Role, Settings};
+use kuma_replicator::cycle::{self, Outcome, Promotion, Source};
+use kuma_replicator::localise;
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::value::Value;
+use kuma_replicator::plan::plan;
+use kuma_replicator::report::PlanDocument;
+
+use crate::support::generations::generation;
+use crate::support::host::{End, World, eager, main_id};
+use crate::support::rows::{t, table};
+
+fn replica(settings: &[&str]) -> Settings {
+    eager(&format!("settings = {settings:?}"))
+}
+
+/// A configuration of this generation, with these settings.
+fn with(number: i64, settings: &[(&str, &str)]) -> Configuration {
+    let mut configuration = generation(number);
+    let rows = settings.iter().map(|(key, value)| vec![t(key), t("general"), t(value)]).collect();
+    configuration.tables.push(table("setting", &["key", "type", "value"], rows));
+    configuration
+}
+
+/// The settings in `configuration` as text; `None` if it has no such table.
+fn settings(configuration: &Configuration) -> Option<String> {
+    let table = configuration.table("setting")?;
+    let text = |row: &[Value], column: &str| table.value(row, column).as_text().unwrap().to_owned();
+    let rows = table.rows.iter().map(|row| format!("{}={}", text(row, "key"), text(row, "value")));
+    Some(rows.collect::<Vec<_>>().join(" "))
+}
+
+const MAIN: &[(&str, &str)] = &[("apiKeysEnabled", "true"), ("checkBeta", "m"), ("keepDataPeriodDays", "30")];
+const HERE: &[(&str, &str)] = &[("checkBeta", "h"), ("checkUpdate", "h"), ("serverTimezone", "h")];
+
+#[test]
+fn only_what_is_listed_is_the_mains() {
+    let cases: &[(&[&str], Option<&str>)] = &[
+        (&[], None),
+        (&["checkBeta"], Some("checkBeta=m checkUpdate=h serverTimezone=h")),
+        (&["apiKeysEnabled"], Some("apiKeysEnabled=true checkBeta=h checkUpdate=h serverTimezone=h")),
+        // What the main does not have is none here either.
+        (&["checkUpdate", "steamAPIKey"], Some("checkBeta=h serverTimezone=h")),
+        (
+            &["keepDataPeriodDays", "checkBeta", "checkBeta", "serverTimezone"],
+            Some("checkBeta=m checkUpdate=h keepDataPeriodDays=30"),
+        ),
+    ];
+    let (main, here) = (with(1, MAIN), with(0, HERE));
+    for (keys, expected) in cases {
+        let customization = replica(keys).replica.customization;
+        let fitting = localise::fitting(&main, &here, &customization.settings).unwrap();
+        for wanted in [localise::wanted(&main, &here, &customization).unwrap().configuration, fitting] {
+            assert_eq!(settings(&wanted).as_deref(), *expected, "{keys:?}");
+            let mut rest = wanted.clone();
+            rest.tables.retain(|table| table.spec.name != "setting");
+            assert_eq!(rest, generation(1), "{keys:?}: nothing else is touched");
+        }
+        // A main that writes format 1 says nothing about settings.
+        let wanted = localise::wanted(&generation(1), &here, &customization).unwrap().configuration;
+        assert_eq!(settings(&wanted), None, "{keys:?}");
+    }
+}
+
+#[test]
+fn cycles_take_over_what_is_listed_and_nothing_else() {
+    for (keys, expected) in [
+        (&[][..], "checkBeta=h checkUpdate=h serverTimezone=h"),
+        (&["checkBeta", "apiKeysEnabled"], "apiKeysEnabled=true checkBeta=m checkUpdate=h serverTimezone=h"),
+    ] {
+        let settings_of = |world: &World| settings(&world.rows).unwrap();
+        let replica = replica(keys);
+        let mut world = World::new(with(0, HERE));
+        world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
+        assert!(matches!(world.cycle(&replica), End::Done(Outcome::Applied(_))));
+        assert_eq!(settings_of(&world), expected);
+        assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+        // A snapshot that only differs in what is not listed restarts nothing.
+        let stops = world.stops;
+        world.offer(&with(1, &[MAIN, &[("primaryBaseURL", "m")]].concat()), &main_id('b'), 1, 2);
+        assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+        // One of an older agent takes nothing away.
+        world.offer(&generation(2), &main_id('b'), 1, 3);
+        assert!(matches!(world.cycle(&replica), End::Done(Outcome::Applied(_))));
+        assert_eq!((settings_of(&world), world.stops), (expected.to_owned(), stops + 1));
+
+        // What the last apply replaced is restored, but for settings: they stay.
+        let before = with(1, &[]);
+        let end = world.order(async |world, state| {
+            let restoration = cycle::prepare_restore(world, &replica, state, &Source::Previous).await?;
+            cycle::restore(world, &replica, state, restoration).await
+        });
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+        assert_eq!((world.rows.table("monitor"), settings_of(&world)), (before.table("monitor"), expected.to_owned()));
+    }
+}
+
+#[test]
+fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
+    let mut world = World::new(with(0, HERE));
+    world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
+    let replica = replica(&["checkBeta"]);
+    let end =
+        world.order(async |world, state| cycle::promote(world, &replica, state, Promotion::default()).await.map(drop));
+    assert!(matches!(end, End::Done(_)), "{end:?}");
+    let expected = with(1, &[("checkBeta", "m"), ("checkUpdate", "h"), ("serverTimezone", "h")]);
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &expected));
+    let (newest, bytes) = world.repository.last().unwrap();
+    assert_eq!((newest.tags.place.order(), newest.tags.format), ((2, 2), 2));
+    assert_eq!(cycle::verify(bytes, Some(newest)).unwrap().0.configuration, expected);
+}
+
+/// A changed schema is what holds a replica; settings are none.
+#[test]
+fn settings_hold_nobody() {
+    let mut world = World::new(generation(0));
+    world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
+    assert!(matches!(world.cycle(&replica(&[])), End::Done(Outcome::Applied(_))));
+    assert_eq!(world.rows, generation(1));
+}
+
+#[test]
+fn a_plan_names_settings_and_hides_their_values() {
+    let main = with(0, &[("steamAPIKey", "geheim"), ("globalpingApiToken", "geheim too")]);
+    let here = with(0, &[("globalpingApiToken", "geheim here"), ("trustProxy", "geheim there")]);
+    let document = PlanDocument::new(Role::Replica, "apply", "x").changes(&plan(&here, &main), true);
+    let text = document.to_string();
+    for line in [
+        "+ setting steamAPIKey\n",
+        "~ setting globalpingApiToken\n",
+        "value: changed (hidden)",
+        "- setting trustProxy\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    assert!(!text.contains("geheim") && !serde_json::to_string(&document).unwrap().contains("geheim"), "{text}");
+}

@@ -1,0 +1,162 @@
+//! Promise: the alerts of a replica are switched by hand, without the repository and for good, and a silent standby
+//! never becomes a silent fleet.
+
+use std::path::Path;
+
+use kuma_replicator::config::{Alerts, Role, Settings};
+use kuma_replicator::cycle::{self, Promotion, Switched};
+use kuma_replicator::error::Kind;
+
+use crate::support::generations::{fleet, rename, table_of};
+use crate::support::host::{End, Fault, World, at_every_call, eager, main_id};
+
+fn silent() -> Settings {
+    eager("alerts = \"none\"")
+}
+
+/// A silent standby, up to date.
+fn standby() -> World {
+    let mut world = World::new(fleet(0));
+    world.configuration.push_str("[replica]\nmin-restart-interval = \"0s\"\nalerts = \"none\"\n");
+    world.offer(&fleet(1), &main_id('b'), 1, 1);
+    assert!(world.cycle(&silent()).applied());
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    assert_eq!(table_of(&world.rows, "notification"), table_of(&fleet(1), "notification"));
+    assert!(world.cycle(&silent()).up_to_date());
+    world
+}
+
+fn switch(world: &mut World, before: &Settings, alerts: Alerts) -> End {
+    world.order(async |world, state| {
+        assert_eq!(cycle::alerts(world, before, state, alerts).await?, Switched::Now);
+        Ok(())
+    })
+}
+
+#[test]
+fn alerts_are_switched_without_the_repository_and_stay_so() {
+    let mut world = standby();
+    let repository = std::mem::take(&mut world.repository);
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert_eq!((&world.rows, world.did("look"), world.did("fetch")), (&fleet(1), 0, 0));
+    assert!(world.configuration.contains("alerts = \"all\""), "{}", world.configuration);
+    world.repository = repository;
+    assert!(world.cycle(&eager("")).up_to_date(), "it is what is wished for by now");
+    assert_eq!(world.did("report drifted"), 0);
+    world.offer(&fleet(2), &main_id('b'), 1, 2);
+    assert!(world.cycle(&eager("")).applied());
+    assert_eq!(world.rows, fleet(2));
+
+    assert!(matches!(switch(&mut world, &eager(""), Alerts::None), End::Done(_)));
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    world.offer(&fleet(3), &main_id('b'), 1, 3);
+    assert!(world.cycle(&silent()).applied());
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    // Ordered again, there is nothing to do.
+    let commits = world.commits;
+    assert!(matches!(switch(&mut world, &silent(), Alerts::None), End::Done(_)));
+    assert_eq!(world.commits, commits);
+}
+
+/// An order that could not be carried out is over: nothing is started or taken back for it later.
+#[test]
+fn a_failed_switch_leaves_nothing_to_recover() {
+    let mut world = standby();
+    world.named = vec![("write_live", Fault::ErrorBefore)];
+    assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!(world.state().intent, None);
+    world.running = false;
+    world.cycle(&eager(""));
+    assert!(!world.running, "the administrator stopped it");
+}
+
+#[test]
+fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
+    let mut world = standby();
+    rename(&mut world.rows, "monitor", 0, "edited");
+    world.offer(&fleet(2), &main_id('b'), 1, 2);
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    let mut expected = fleet(1);
+    rename(&mut expected, "monitor", 0, "edited");
+    assert_eq!(world.rows, expected);
+    world.repository.pop();
+    assert!(world.cycle(&eager("")).up_to_date());
+    assert_eq!(world.did("report drifted"), 1);
+    rename(&mut world.rows, "monitor", 0, "web 1");
+    assert!(world.cycle(&eager("")).up_to_date());
+    assert_eq!(world.state().replica.drift, None, "undone, it is no edit any more");
+}
+
+/// Its monitors tell nobody, and so would those of every host that takes them over.
+#[test]
+fn a_silent_standby_is_not_promoted_as_it_is() {
+    let promote = |world: &mut World, settings: &Settings, as_is| {
+        world.order(async |world, state| {
+            let promotion = Promotion { as_is, confirm_shrink: false };
+            cycle::promote(world, settings, state, promotion).await.map(drop)
+        })
+    };
+    let mut world = standby();
+    assert_eq!(promote(&mut world, &silent(), true).kind(), Some(Kind::Usage));
+    assert_eq!((world.role, world.repository.len()), (None, 1));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert!(matches!(promote(&mut world, &eager(""), true), End::Done(_)));
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
+    // Otherwise it takes what the main had, and speaks.
+    let mut world = standby();
+    assert!(matches!(promote(&mut world, &silent(), false), End::Done(_)));
+    assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
+}
+
+#[test]
+fn alerts_that_cannot_be_switched_say_so() {
+    // The notifications are this host's own.
+    let mut world = World::new(fleet(0));
+    world.configuration.push_str("[replica]\nstrategy = \"default\"\n");
+    let file = world.configuration.clone();
+    let end = switch(&mut world, &eager("strategy = \"default\""), Alerts::None);
+    assert_eq!((end.kind(), &world.configuration), (Some(Kind::Config), &file));
+    // Nothing was applied yet: it counts from then on.
+    let mut world = World::new(fleet(0));
+    let end = world.order(async |world, state| {
+        assert_eq!(cycle::alerts(world, &eager(""), state, Alerts::None).await?, Switched::Later);
+        Ok(())
+    });
+    assert!(matches!(end, End::Done(_)) && world.configuration.contains("alerts = \"none\""), "{end:?}");
+    assert_eq!((&world.rows, world.stops), (&fleet(0), 0));
+    // On hold nothing changes.
+    let mut world = standby();
+    let mut state = world.state();
+    let reason = "upgrade".to_owned();
+    state.hold = Some(kuma_replicator::model::state::Hold { reason, since: world.clock, until: None });
+    world.disk = Some(state.render());
+    let file = world.configuration.clone();
+    assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::OnHold));
+    assert_eq!(world.configuration, file);
+}
+
+/// Whatever happens, the next cycle or the same order ends as ordered.
+#[test]
+fn a_switch_survives_a_fault_at_every_step() {
+    let order = |world: &mut World| switch(world, &silent(), Alerts::All);
+    let tried = at_every_call(standby, order, |mut world, end, fault, context| {
+        let file = world.configuration.clone();
+        let settings = Settings::parse(&file, Path::new("config.toml")).unwrap();
+        if matches!(fault, Fault::KillBefore | Fault::KillAfter) || matches!(end, End::Failed(_)) {
+            let turned = settings.replica.customization.alerts == Alerts::All;
+            for _ in 0..3 {
+                let next = world.cycle(&settings);
+                assert!(turned || next.up_to_date() || next.applied(), "{context}: {next:?}");
+                world.clock = world.clock.checked_add(jiff::SignedDuration::from_hours(2)).unwrap();
+            }
+            let links = &table_of(&world.rows, "monitor_notification").rows;
+            assert_eq!(links.is_empty(), !turned, "{context}");
+        }
+        assert!(world.running, "{context}");
+        let settings = Settings::parse(&world.configuration, Path::new("config.toml")).unwrap();
+        assert!(matches!(switch(&mut world, &settings, Alerts::All), End::Done(_)), "{context}");
+        assert_eq!(world.rows, fleet(1), "{context}");
+        assert!(world.cycle(&eager("")).up_to_date(), "{context}");
+    });
+    assert!(tried > 40, "{tried} faults");
+}

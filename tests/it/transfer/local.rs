@@ -1,0 +1,198 @@
+//! An import leaves alone what is not configuration: history goes only with its monitor.
+
+use std::time::{Duration, Instant};
+
+use kuma_replicator::cycle::History;
+use kuma_replicator::host::database::{Database, rehearse};
+use kuma_replicator::localise;
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::value::Value;
+use kuma_replicator::plan::plan;
+
+use super::program::{everything, exported, import_well, library_export, taken};
+use crate::support::instance::{HISTORY, Instance, Order, Version, history, insert, monitor};
+use crate::support::rows::{i, t};
+
+#[test]
+fn history_goes_only_with_its_monitor() {
+    for version in [Version::One, Version::Two] {
+        // Here: kept 1, changed 7, removed 60, replaced 9 (same id, created at another time), kept 61.
+        let target = Instance::rich(version, Order::Upgraded);
+        {
+            let connection = target.open();
+            monitor(&connection, 60, t("removed"), &[]);
+            monitor(&connection, 61, t("kept, local order"), &[]);
+            for id in [60, 61, 4] {
+                history(&connection, version, id);
+            }
+            // A row of a monitor that went long ago: nobody's to remove.
+            let row = [("type", t("certificate")), ("monitor_id", i(999)), ("days", i(7))];
+            insert(&connection, "notification_sent_history", &row);
+        }
+        let source = target.copy();
+        source.execute(
+            "DELETE FROM monitor WHERE id=60;
+             UPDATE monitor SET name='changed', interval=61 WHERE id=7;
+             UPDATE monitor SET created_date='2026-06-06 06:06:06' WHERE id=9",
+        );
+        let wanted = |rows: Vec<Vec<Value>>, at: usize| {
+            rows.into_iter().filter(|row| row[at] != i(60) && row[at] != i(9)).collect::<Vec<_>>()
+        };
+        let tables: Vec<&str> =
+            HISTORY.iter().copied().filter(|table| target.tables().contains(&(*table).to_owned())).collect();
+        assert!(tables.len() >= 3);
+        let position = |table: &str| match target
+            .value(&format!("SELECT cid FROM pragma_table_info('{table}') WHERE name='monitor_id'"))
+        {
+            Value::Integer(at) => usize::try_from(at).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let expected: Vec<_> = tables.iter().map(|table| wanted(target.rows(table), position(table))).collect();
+        for (table, rows) in tables.iter().zip(&expected) {
+            assert!(rows.len() >= 4, "{table} has history to keep");
+            assert!(target.rows(table).len() >= rows.len() + 2, "{table} has history to remove");
+        }
+        import_well(&exported(&source), &target);
+        for (table, rows) in tables.iter().zip(expected) {
+            assert_eq!(target.rows(table), rows, "{version:?} {table}");
+        }
+        assert_eq!(taken(&target), taken(&source));
+    }
+}
+
+/// As a cycle writes: until Uptime Kuma has come up, a way back finds all history.
+#[test]
+fn history_that_was_set_aside_comes_back_or_is_swept() {
+    for version in [Version::One, Version::Two] {
+        let instance = Instance::rich(version, Order::Upgraded);
+        {
+            let connection = instance.open();
+            monitor(&connection, 60, t("removed"), &[]);
+            history(&connection, version, 60);
+        }
+        let tables: Vec<String> =
+            HISTORY.iter().map(|&table| table.to_owned()).filter(|table| instance.tables().contains(table)).collect();
+        let (before, full) = (library_export(&instance).configuration, everything(&instance, &tables));
+        // Removed 60, replaced 9.
+        let other = instance.copy();
+        other.execute(
+            "DELETE FROM monitor WHERE id=60; UPDATE monitor SET created_date='2026-06-06 06:06:06' WHERE id=9",
+        );
+        let wanted = library_export(&other).configuration;
+        let write = |wanted: &Configuration, history| {
+            let database = Database::new(instance.path());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+            let changes = plan(&claim.export().unwrap().configuration, wanted);
+            assert!(claim.write(&changes, wanted, history).unwrap().is_empty());
+        };
+        let count = |what: &str| -> Vec<Value> {
+            tables
+                .iter()
+                .map(|table| instance.value(&format!("SELECT count(*) FROM {table} WHERE monitor_id {what}")))
+                .collect()
+        };
+        let none = vec![i(0); tables.len()];
+
+        write(&wanted, History::SetAside);
+        assert_eq!(count("IN (9, 60)"), none, "{version:?}: the new monitor 9 inherits nothing");
+        assert_ne!(count("< 0"), none);
+        // Uptime Kuma has run for a moment, and did not answer.
+        history(&instance.open(), version, 9);
+        write(&before, History::BringBack);
+        assert_eq!(everything(&instance, &tables), full, "{version:?}");
+
+        write(&wanted, History::SetAside);
+        Database::new(instance.path()).remove_leftovers(Instant::now() + Duration::from_secs(60)).unwrap();
+        assert_eq!((count("< 0"), count("IN (9, 60)")), (none.clone(), none.clone()), "{version:?}");
+        // What no sweep got at goes with the next write.
+        instance.execute("PRAGMA foreign_keys=OFF; UPDATE heartbeat SET monitor_id = -monitor_id WHERE monitor_id = 1");
+        assert_ne!(count("< 0"), none);
+        write(&before, History::SetAside);
+        assert_eq!(count("< 0"), none, "{version:?}");
+        // A way back that brings no monitor back, as after a live write, leaves alone what a sweep has yet to get at.
+        history(&instance.open(), version, 60);
+        write(&wanted, History::SetAside);
+        let aside = count("< 0");
+        assert_ne!(aside, none);
+        write(&wanted, History::BringBack);
+        assert_eq!((count("< 0"), count("IN (9, 60)")), (aside, none.clone()), "{version:?}");
+    }
+}
+
+/// A replica of a newer Uptime Kuma that is allowed to take rows of an older one.
+#[test]
+fn what_the_main_lacks_is_left_alone() {
+    let instance = Instance::rich(Version::Two, Order::Upgraded);
+    let main = instance.copy();
+    main.execute("UPDATE monitor SET name='renamed' WHERE id=1; DELETE FROM monitor WHERE id=16; UPDATE monitor_tag SET value='other'");
+    let wanted = library_export(&main).configuration;
+    instance.execute(
+        "ALTER TABLE monitor ADD COLUMN zone TEXT NOT NULL DEFAULT 'nowhere'; UPDATE monitor SET zone='here';
+         ALTER TABLE monitor_tag ADD COLUMN colour TEXT",
+    );
+    let here = library_export(&instance).configuration;
+    let wanted = localise::fitting(&wanted, &here, &[]).unwrap();
+    let changes = plan(&here, &wanted);
+    let database = Database::new(instance.path());
+    rehearse(&database, &changes, &here, &wanted).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    assert!(claim.write(&changes, &wanted, History::Remove).unwrap().is_empty());
+    assert_eq!(instance.value("SELECT zone FROM monitor WHERE id=1"), t("here"));
+    assert_eq!(instance.value("SELECT name FROM monitor WHERE id=1"), t("renamed"));
+    assert!(plan(&library_export(&instance).configuration, &wanted).is_empty());
+    // A new row has the default, and the way back to all that was here works.
+    instance.execute("DELETE FROM monitor WHERE id=1");
+    let changes = plan(&library_export(&instance).configuration, &wanted);
+    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    claim.write(&changes, &wanted, History::Remove).unwrap();
+    assert_eq!(instance.value("SELECT zone FROM monitor WHERE id=1"), t("nowhere"));
+    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    let changes = plan(&claim.export().unwrap().configuration, &here);
+    claim.write(&changes, &here, History::Remove).unwrap();
+    assert_eq!(library_export(&instance).configuration, here);
+}
+
+#[test]
+fn what_is_local_stays() {
+    let source = Instance::rich(Version::Two, Order::Fresh);
+    source.execute(
+        "UPDATE monitor SET dns_last_result='of the main', interval=99 WHERE id=16;
+         UPDATE user SET password='new', twofa_last_token='111111';
+         UPDATE maintenance SET title='new', last_start_date='2020-01-01';
+         INSERT INTO setting (key, value) VALUES ('of the main', 'x'), ('steamAPIKey', 'of the main');
+         UPDATE setting SET value='180' WHERE key='keepDataPeriodDays'",
+    );
+    let target = Instance::rich(Version::Two, Order::Upgraded);
+    target.execute(
+        "UPDATE monitor SET dns_last_result='of here' WHERE id IN (16, 1);
+         UPDATE user SET twofa_last_token='222222';
+         UPDATE maintenance SET last_start_date='2026-09-09';
+         INSERT INTO setting (key, value) VALUES ('of here', 'y');
+         INSERT INTO domain_expiry (domain) VALUES ('example.com');
+         CREATE TABLE of_a_plugin (id INTEGER PRIMARY KEY, monitor_id INTEGER REFERENCES monitor(id), x);
+         INSERT INTO of_a_plugin (monitor_id, x) VALUES (1, x'00'), (16, 'y')",
+    );
+    let local: Vec<String> = target
+        .tables()
+        .into_iter()
+        .filter(|table| kuma_replicator::model::catalog::find(table).is_none() || table == "setting")
+        .filter(|table| table != "sqlite_sequence")
+        .collect();
+    assert!(["of_a_plugin", "heartbeat", "setting"].iter().all(|table| local.iter().any(|found| found == table)));
+    let before = everything(&target, &local);
+    import_well(&exported(&source), &target);
+    assert_eq!(everything(&target, &local), before);
+    for (sql, value) in [
+        ("SELECT dns_last_result FROM monitor WHERE id=16", "of here"),
+        ("SELECT dns_last_result FROM monitor WHERE id=1", "of here"),
+        ("SELECT twofa_last_token FROM user WHERE id=1", "222222"),
+        ("SELECT password FROM user WHERE id=1", "new"),
+        ("SELECT max(last_start_date) FROM maintenance", "2026-09-09"),
+        ("SELECT min(title) FROM maintenance", "new"),
+    ] {
+        assert_eq!(target.value(sql), t(value), "{sql}");
+    }
+    assert_eq!(target.value("SELECT interval FROM monitor WHERE id=16"), i(99));
+}

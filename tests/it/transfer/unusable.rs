@@ -1,0 +1,113 @@
+//! Databases that somebody has open, that are damaged, or that are none at all.
+
+use std::fs;
+
+use kuma_replicator::error::Kind;
+use kuma_replicator::host::database::Database;
+
+use super::program::{Paper, everything, exported, import, import_of, import_well, program, run};
+use crate::support::instance::{Instance, Order, Version};
+
+#[test]
+fn import_waits_for_nobody_who_has_the_database_open() {
+    let bytes = exported(&Instance::rich(Version::Two, Order::Fresh));
+    for hold in ["SELECT 1 FROM user", "BEGIN; SELECT 1 FROM user", "BEGIN IMMEDIATE; UPDATE user SET active=0"] {
+        let target = Instance::empty(Version::Two, Order::Fresh);
+        let kuma = target.open();
+        kuma.execute_batch(hold).unwrap();
+        kuma.query_row("SELECT 1 FROM user", [], |row| row.get::<_, i64>(0)).unwrap();
+        let before = everything(&target, &target.tables());
+        let output = import(&bytes, &target);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(75), "{hold}: {text}");
+        assert!(text.contains("stop Uptime Kuma first"), "{hold}: {text}");
+        assert_eq!(everything(&target, &target.tables()), before, "{hold}");
+        assert!(!target.directory().join("upload").exists(), "{hold}");
+        // It was never disturbed.
+        kuma.execute_batch("COMMIT").or_else(|_| kuma.execute_batch("UPDATE user SET active=1")).unwrap();
+        kuma.close().unwrap();
+        import_well(&bytes, &target);
+    }
+}
+
+#[test]
+fn no_usable_database() {
+    let bytes = exported(&Instance::rich(Version::Two, Order::Fresh));
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("directory")).unwrap();
+    fs::write(at("text"), "this is not a database, but long enough to look at, if one looks ".repeat(100)).unwrap();
+    fs::write(at("empty"), "").unwrap();
+    let other = rusqlite::Connection::open(at("other")).unwrap();
+    other.execute_batch("CREATE TABLE user (id INTEGER PRIMARY KEY)").unwrap();
+    other.close().unwrap();
+    let broken = Instance::rich(Version::Two, Order::Fresh);
+    let mut content = fs::read(broken.path()).unwrap();
+    let page = 4096;
+    for byte in &mut content[page..] {
+        *byte ^= 0x55;
+    }
+    fs::write(at("corrupt"), &content).unwrap();
+    fs::write(at("cut"), &content[..page + 100]).unwrap();
+    fs::write(at("wal-text"), fs::read(broken.path()).unwrap()).unwrap();
+
+    let cases = [
+        ("missing", Kind::DatabaseMissing, "there is no database"),
+        ("directory", Kind::DatabaseMissing, "is not a file"),
+        ("missing/deeper", Kind::DatabaseMissing, "there is no database"),
+        ("text/deeper", Kind::Files, "find database"),
+        ("text", Kind::DatabaseCorrupt, "not a database"),
+        ("empty", Kind::SchemaUnknown, "no table"),
+        ("other", Kind::SchemaUnknown, "no table monitor"),
+        ("corrupt", Kind::DatabaseCorrupt, "malformed"),
+        ("cut", Kind::DatabaseCorrupt, "malformed"),
+    ];
+    for (name, kind, said) in cases {
+        let before = fs::read(at(name)).ok();
+        let paper = Paper::with(&bytes);
+        for mut command in [import_of(&paper.path(), &at(name)), {
+            let mut export = program();
+            export.args(["export", "--database"]).arg(at(name));
+            export
+        }] {
+            let output = run(&mut command);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(i32::from(kind.exit() as u8)), "{name}: {text}");
+            assert!(text.contains(said) && text.contains(name), "{name}: {text}");
+            assert!(output.stdout.is_empty(), "{name}");
+            assert_eq!(fs::read(at(name)).ok(), before, "{name}");
+            assert_eq!(Database::new(at(name)).export().unwrap_err().kind(), kind, "{name}");
+        }
+    }
+}
+
+/// Rows that do not keep a rule of their table are Uptime Kuma's business: it works with them.
+#[test]
+fn damage_is_told_from_rows_that_break_rules() {
+    for version in [Version::One, Version::Two] {
+        for instance in [Instance::rich(version, Order::Fresh), Instance::empty(version, Order::Fresh)] {
+            Database::new(instance.path()).check_intact().unwrap();
+        }
+    }
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    let kuma = instance.open();
+    kuma.execute_batch(
+        "PRAGMA ignore_check_constraints=ON; UPDATE monitor SET snmp_version='9'; PRAGMA ignore_check_constraints=OFF",
+    )
+    .unwrap();
+    let said: String = kuma.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
+    assert!(said.contains("CHECK constraint failed in monitor"), "{said}");
+    Database::new(instance.path()).check_intact().unwrap();
+    // History is not part of the configuration, but of the file.
+    let page: i64 =
+        kuma.query_row("SELECT rootpage FROM sqlite_master WHERE name='heartbeat'", [], |row| row.get(0)).unwrap();
+    kuma.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    kuma.close().unwrap();
+    let mut content = fs::read(instance.path()).unwrap();
+    let start = usize::try_from(page - 1).unwrap() * 4096;
+    content[start..start + 4096].fill(0x55);
+    fs::write(instance.path(), content).unwrap();
+    let database = Database::new(instance.path());
+    database.export().unwrap();
+    assert_eq!(database.check_intact().unwrap_err().kind(), Kind::DatabaseCorrupt);
+}
