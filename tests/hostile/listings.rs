@@ -114,7 +114,7 @@ fn broken_tags(budget: Budget) {
                 prop_assert!(matches!(found[..], [other] if same(other)), "{} is {}, found {:?}", key, value, found);
             }
         }
-        if let Some(Err(error)) = Tags::from_strings(&tags) {
+        if let Some(Err(error)) = Tags::from_strings(&lines) {
             prop_assert!(error.to_string().len() < 1000);
         }
         Ok(())
