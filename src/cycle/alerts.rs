@@ -43,7 +43,7 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
     }
     let anew = |here: &Configuration| {
         let wanted = localise::wanted(&dump.configuration, here, customization)?.configuration;
-        Ok(localise::only(&wanted, here, |table| table == catalog::MONITOR_NOTIFICATION))
+        Ok(localise::only(wanted, here, |table| table == catalog::MONITOR_NOTIFICATION))
     };
     let switched = anew(&here.configuration)?;
     let changes = plan(&here.configuration, &switched);

@@ -69,8 +69,8 @@ pub(super) async fn run<H: Host>(
         if size != Size::default() {
             here = host.export().await?;
         }
-        let anew = |here: &Configuration| localised(here).map(|wanted| part.of(&wanted, here));
-        let wanted = part.of(&wanted, &here.configuration);
+        let anew = |here: &Configuration| localised(here).map(|wanted| part.of(wanted, here));
+        let wanted = part.of(wanted.clone(), &here.configuration);
         let changes = plan(&here.configuration, &wanted);
         if changes.is_empty() {
             continue;

@@ -15,22 +15,19 @@ use super::Note;
 /// The type of a monitor that is a group of others.
 const GROUP: &str = "group";
 
-/// Removes the monitors that `exclude` names, with everything in the groups among them.
+/// The ids of the monitors that `exclude` names, with everything in the groups among them.
 ///
 /// # Errors
 /// [`Kind::Config`] if no monitor would be left.
-pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mut Vec<Note>) -> Result<()> {
-    if !exclude.monitors() {
-        return Ok(());
-    }
+pub(super) fn monitors(main: &Configuration, exclude: &Exclude, notes: &mut Vec<Note>) -> Result<BTreeSet<Value>> {
     let mut excluded: BTreeSet<Value> = BTreeSet::new();
-    let Some(table) = wanted.table(catalog::MONITOR) else { return Ok(()) };
+    let Some(table) = main.table(catalog::MONITOR).filter(|_| exclude.monitors()) else { return Ok(excluded) };
     let mut add = |what: String, found: BTreeSet<Value>| {
         notes.push(Note::matched(format!("excluded by {what}"), found.len(), "monitors"));
         excluded.extend(found);
     };
     for tag in &exclude.monitor_tags {
-        add(format!("tag {tag}"), tagged(wanted, tag));
+        add(format!("tag {tag}"), tagged(main, tag));
     }
     let (name, kind) = (table.position(NAME), table.position(catalog::TYPE));
     let ids = |fits: &dyn Fn(&str, &str) -> bool| -> BTreeSet<Value> {
@@ -52,15 +49,10 @@ pub(super) fn monitors(wanted: &mut Configuration, exclude: &Exclude, notes: &mu
     let (excluded, all) = (within(table, excluded), table.rows.len());
     if !excluded.is_empty() && excluded.len() == all {
         let what = format!("replica.exclude leaves none of the {all} monitors that the main has");
-        let hint = "take a pattern out; to leave the monitors of this host alone, exclude the table \"monitor\"";
+        let hint = "remove a pattern; to leave the monitors of this host alone, exclude the table \"monitor\"";
         return Err(Error::new(Kind::Config, what).with_hint(hint));
     }
-    if let Some(monitors) = wanted.table_mut(catalog::MONITOR)
-        && let Some(id) = monitors.position(catalog::ID)
-    {
-        monitors.rows.retain(|row| row.get(id).is_none_or(|id| !excluded.contains(id)));
-    }
-    Ok(())
+    Ok(excluded)
 }
 
 /// The text in a row, if it has any there.

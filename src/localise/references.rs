@@ -1,8 +1,9 @@
-//! What refers to rows that are not there: nothing is to lead nowhere that led somewhere where it comes from.
+//! References to rows that are missing on this host: a row that refers to another one on its own host does so here, or
+//! is treated as if that one had been deleted.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::model::catalog::{self, OnDelete, TableSpec};
+use crate::model::catalog::{self, OnDelete, Reference, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
@@ -35,50 +36,68 @@ pub(super) fn keep_own(wanted: &mut Configuration, here: &Configuration, alone: 
     }
 }
 
-/// Does to what refers to a missing row what Uptime Kuma does when that row goes, if it is not missing where the
-/// table that refers to it comes from: from the `main`, or from `here`. Tables that are not in `wanted` are as they
-/// are here.
-pub(super) fn mend(
-    wanted: &mut Configuration,
-    main: &Configuration,
-    here: &Configuration,
-    from_here: impl Fn(&str) -> bool,
-) {
+/// The rows of the tables that others refer to: what they refer to in the configuration that they come from.
+pub(super) struct Parents(HashMap<&'static str, Vec<(Value, Value)>>);
+
+impl Parents {
+    pub(super) fn of(configuration: &Configuration) -> Self {
+        let parents: HashSet<&str> =
+            configuration.tables.iter().flat_map(|table| table.spec.references).map(|it| it.parent).collect();
+        let tables = configuration.tables.iter().filter(|table| parents.contains(table.spec.name));
+        let keys = |table: &Table| {
+            let identity = Identity::of(table);
+            let keys = table.rows.iter().map(|row| identity.key(row));
+            keys.map(|(id, created)| (id.clone(), created.clone())).collect()
+        };
+        Self(tables.map(|table| (table.spec.name, keys(table))).collect())
+    }
+
+    /// The ids of the rows of `parent` that are no longer in that table.
+    fn gone(&self, parent: &str, now: Option<&Table>) -> HashSet<Value> {
+        let (Some(before), Some(now)) = (self.0.get(parent), now) else { return HashSet::new() };
+        let identity = Identity::of(now);
+        let now: HashSet<Key<'_>> = now.rows.iter().map(|row| identity.key(row)).collect();
+        let gone = before.iter().filter(|(id, created)| !now.contains(&(id, created)));
+        gone.map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// Treats rows that refer to a missing row as Uptime Kuma does when that row is deleted, if it is not missing in the
+/// configuration that they come from: that of the `main`, or the one `here`. Tables that are not in `wanted` are as
+/// they are here.
+pub(super) fn mend(wanted: &mut Configuration, main: &Parents, here: &Configuration, from_here: impl Fn(&str) -> bool) {
+    let before_here = Parents::of(here);
     let mut known: HashMap<(&str, bool), HashSet<Value>> = HashMap::new();
-    // Parents stand before their children: what has become of them is known by then.
+    // Parents come before their children, so it is known by then which of their rows are left.
     for at in 0..wanted.tables.len() {
         let Some(spec) = wanted.tables.get(at).map(|table| table.spec) else { continue };
         let from_here = from_here(spec.name);
         for reference in spec.references {
             let gone = known.entry((reference.parent, from_here)).or_insert_with(|| {
-                let source = if from_here { here } else { main };
-                let there = wanted.table(reference.parent).or_else(|| here.table(reference.parent));
-                source
-                    .table(reference.parent)
-                    .zip(there)
-                    .map_or_else(HashSet::new, |(source, there)| gone(source, there))
+                let now = wanted.table(reference.parent).or_else(|| here.table(reference.parent));
+                if from_here { &before_here } else { main }.gone(reference.parent, now)
             });
-            let Some(table) = wanted.tables.get_mut(at).filter(|_| !gone.is_empty()) else { continue };
-            let Some(column) = table.position(reference.column) else { continue };
-            let lost = |row: &Row| row.get(column).is_some_and(|value| gone.contains(value));
-            match reference.on_delete {
-                OnDelete::Cascade => table.rows.retain(|row| !lost(row)),
-                OnDelete::SetNull => {
-                    for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(column)) {
-                        *value = Value::Null;
-                    }
-                }
+            if !gone.is_empty()
+                && let Some(table) = wanted.tables.get_mut(at)
+            {
+                delete_references(table, reference, gone);
             }
         }
     }
 }
 
-/// The ids of the rows of a table that are no longer there.
-fn gone(before: &Table, there: &Table) -> HashSet<Value> {
-    let (identity, old_identity) = (Identity::of(there), Identity::of(before));
-    let there: HashSet<Key<'_>> = there.rows.iter().map(|row| identity.key(row)).collect();
-    let gone = before.rows.iter().map(|row| old_identity.key(row)).filter(|key| !there.contains(key));
-    gone.map(|(id, _)| id.clone()).collect()
+/// Treats the rows of `table` whose `reference` names a row that is `gone` as Uptime Kuma does.
+fn delete_references(table: &mut Table, reference: &Reference, gone: &HashSet<Value>) {
+    let Some(column) = table.position(reference.column) else { return };
+    let lost = |row: &Row| row.get(column).is_some_and(|value| gone.contains(value));
+    match reference.on_delete {
+        OnDelete::Cascade => table.rows.retain(|row| !lost(row)),
+        OnDelete::SetNull => {
+            for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(column)) {
+                *value = Value::Null;
+            }
+        }
+    }
 }
 
 /// What makes a row of a table the one it is: its id, and of a monitor when it was made, too.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Customization, Strategy, Values};
+use crate::config::{Customization, Values};
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, OnDelete};
 use crate::model::configuration::Configuration;
@@ -81,50 +81,4 @@ pub fn managed(here: Configuration, customization: &Customization) -> Configurat
     let files = managed.upload_names();
     managed.files.retain(|file| files.binary_search(&file.name).is_ok());
     managed
-}
-
-/// A part of the configuration that is compared and written by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// All but the notifications.
-    Rest,
-    /// The notifications, and which monitor tells whom.
-    Notifications,
-}
-
-/// The parts in which a strategy writes, in order.
-pub fn parts(strategy: Strategy) -> &'static [Part] {
-    match strategy {
-        Strategy::Snapshot | Strategy::Default => &[Part::Whole],
-        Strategy::NotificationsInsertMerge => &[Part::Rest, Part::Notifications],
-    }
-}
-
-impl Part {
-    /// `wanted` in this part, and what is `here` in the others.
-    #[must_use]
-    pub fn of(self, wanted: &Configuration, here: &Configuration) -> Configuration {
-        let notifications = |table: &str| [catalog::NOTIFICATION, catalog::MONITOR_NOTIFICATION].contains(&table);
-        match self {
-            Self::Whole => wanted.clone(),
-            Self::Rest => only(wanted, here, |table| !notifications(table)),
-            Self::Notifications => only(wanted, here, notifications),
-        }
-    }
-}
-
-/// `wanted` in some tables, and what is `here` in all others, as far as it still refers to something.
-#[must_use]
-pub fn only(wanted: &Configuration, here: &Configuration, some: impl Fn(&str) -> bool) -> Configuration {
-    let source = |table: &str| if some(table) { wanted } else { here };
-    let tables = wanted.tables.iter().filter_map(|table| source(table.spec.name).table(table.spec.name));
-    let mut mixed = Configuration { tables: tables.cloned().collect(), files: wanted.files.clone() };
-    references::mend(&mut mixed, wanted, here, |table| !some(table));
-    let pages = mixed.tables.iter().filter(|table| table.spec.upload.is_some());
-    if !pages.into_iter().all(|table| some(table.spec.name)) {
-        mixed.files.clone_from(&here.files);
-    }
-    mixed
 }

@@ -1,19 +1,23 @@
-//! Settings: those that a replica lists are the main's, the others are as they are here.
+//! Settings: a replica takes over those that it lists, and keeps its own values of all others.
 
 use crate::model::catalog;
 use crate::model::configuration::{Configuration, Row, Table};
 
-/// Makes of the main's settings in `wanted` those that are to be `here`, if the settings of these keys are taken
-/// over. One that the main does not have is none here either, so that its default counts. Without any key, or
-/// without settings of the main (dump format 1), nothing is wanted of the table.
-pub(super) fn follow(wanted: &mut Configuration, here: &Configuration, keys: &[String]) {
-    limit(wanted, keys);
-    let Some(settings) = wanted.table_mut(catalog::SETTING) else { return };
-    if let Some(here) = here.table(catalog::SETTING) {
+/// The settings of a host that takes over those with these keys from the `main`. One that the main does not have is
+/// removed here as well, so that its default counts. Without any key, nothing is wanted of the table.
+pub(super) fn taken_over(main: &Table, here: &Configuration, keys: &[String]) -> Option<Table> {
+    if keys.is_empty() {
+        return None;
+    }
+    let mut settings = Table::new(main.spec, main.columns.clone());
+    settings.rows.extend(main.rows.iter().filter(|row| listed(main, row, keys)).cloned());
+    if let Some(here) = here.table(main.spec.name) {
         let here = here.limited_to(&settings.columns);
-        settings.rows.extend(here.rows.iter().filter(|row| !listed(&here, row, keys)).cloned());
+        let others = |row: &Row| !listed(&here, row, keys);
+        settings.rows.extend(here.rows.iter().filter(|row| others(row)).cloned());
     }
     settings.sort();
+    Some(settings)
 }
 
 /// Leaves only the settings of these keys, and no table without any.

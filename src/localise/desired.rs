@@ -1,0 +1,92 @@
+//! What is to be in force on a host, said before its rows are known: they may change until Uptime Kuma is stopped.
+
+use crate::config::Customization;
+use crate::error::Result;
+use crate::model::configuration::Configuration;
+
+use super::{Note, Part, customized, fit};
+
+/// What is to be in force on a host, by its origin.
+#[derive(Debug, Clone, Copy)]
+pub enum Desired<'a> {
+    /// A part of the main's configuration with the customization of this replica; other parts stay as they are here.
+    Customized {
+        /// The main's configuration.
+        main: &'a Configuration,
+        /// What the replica customizes.
+        customization: &'a Customization,
+        /// The tables that are written.
+        part: Part,
+    },
+    /// The main's configuration without customization.
+    AsMain {
+        /// The main's configuration.
+        main: &'a Configuration,
+        /// Keys of the settings that are taken over; the other settings stay as they are here.
+        settings: &'a [String],
+    },
+    /// A configuration that needs no customization, such as an earlier one of this host. All settings stay as they are
+    /// here.
+    Restored {
+        /// That configuration.
+        configuration: &'a Configuration,
+    },
+    /// The rows that an apply has just replaced, whatever they are: they were in force.
+    Rollback {
+        /// Those rows.
+        previous: &'a Configuration,
+    },
+}
+
+/// What a host is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Localised {
+    /// The rows and files of each table: the desired ones, and those of this host where a table is left alone.
+    pub configuration: Configuration,
+    /// What each customization has changed, for people.
+    pub notes: Vec<Note>,
+}
+
+impl<'a> Desired<'a> {
+    /// All of the main's configuration with the customization of this replica.
+    pub fn customized(main: &'a Configuration, customization: &'a Customization) -> Self {
+        Self::Customized { main, customization, part: Part::Whole }
+    }
+
+    /// The configuration of a host whose rows are `here`. Each row is copied once.
+    ///
+    /// # Errors
+    /// [`Kind::Config`](crate::error::Kind::Config) if the customization does not fit the main's configuration,
+    /// [`Kind::NoUser`](crate::error::Kind::NoUser) if nobody could log in,
+    /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if Uptime Kuma could not run with it,
+    /// [`Kind::SchemaDiffers`](crate::error::Kind::SchemaDiffers) if the rows do not fit the tables `here` (the schema
+    /// gate rules that out for a snapshot). None for [`Desired::Rollback`].
+    pub fn on(&self, here: &Configuration) -> Result<Localised> {
+        let plain = |configuration| Localised { configuration, notes: Vec::new() };
+        match *self {
+            Self::Customized { main, customization, part } => {
+                let Localised { configuration, notes } = customized::customized(main, here, customization)?;
+                Ok(Localised { configuration: part.of(configuration, here), notes })
+            }
+            Self::AsMain { main, settings } => fit::fitting(main, here, settings).map(plain),
+            Self::Restored { configuration } => fit::fitting(configuration, here, &[]).map(plain),
+            Self::Rollback { previous } => Ok(plain(previous.clone())),
+        }
+    }
+}
+
+/// [`Desired::customized`] on a host.
+///
+/// # Errors
+/// Those of [`Desired::on`].
+pub fn wanted(main: &Configuration, here: &Configuration, customization: &Customization) -> Result<Localised> {
+    Desired::customized(main, customization).on(here)
+}
+
+/// [`Desired::AsMain`] on a host.
+///
+/// # Errors
+/// Those of [`Desired::on`].
+pub fn fitting(main: &Configuration, here: &Configuration, settings: &[String]) -> Result<Configuration> {
+    Desired::AsMain { main, settings }.on(here).map(|localised| localised.configuration)
+}
