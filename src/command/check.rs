@@ -6,10 +6,12 @@ use crate::cli::Cli;
 use crate::config::{Customization, Role, Settings};
 use crate::cycle::{Activity, Verified, verify};
 use crate::error::{Error, Kind, Result};
-use crate::host::database::rehearse;
-use crate::host::instance::Instance;
-use crate::host::interrupt::Interrupt;
-use crate::host::{Directories, files, health, permissions, repository};
+use crate::host::kuma::database::rehearse;
+use crate::host::kuma::health;
+use crate::host::kuma::instance::Instance;
+use crate::host::system::interrupt::Interrupt;
+use crate::host::system::permissions;
+use crate::host::{Directories, repository, store};
 use crate::localise;
 use crate::model::configuration::Configuration;
 use crate::plan::plan;
@@ -57,7 +59,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
     if let Some(settings) = settings {
         let directories = Directories::from_environment();
         secrets(&mut findings, cli, &settings, &directories);
-        findings.add("state", files::read_state(&directories.state), |state| match state {
+        findings.add("state", store::read_state(&directories.state), |state| match state {
             Some(_) => format!("{} can be read", directories.state.display()),
             None => "none yet".to_owned(),
         });
@@ -85,7 +87,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
 /// Everything with secrets in it, and what decides what is done here.
 fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories: &Directories) {
     let configured = [&settings.restic.password_file, &settings.restic.environment_file];
-    let written = files::written(&directories.state);
+    let written = store::written(&directories.state);
     let paths = configured.into_iter().flatten().map(|path| path.as_path()).chain([
         cli.config.as_path(),
         Path::new("/etc/kuma-replicator/restic-password"),
@@ -174,7 +176,7 @@ fn customization(
     here: &Configuration,
     directories: &Directories,
 ) {
-    let dump = files::read_applied(&directories.state).ok().flatten();
+    let dump = store::read_applied(&directories.state).ok().flatten();
     let Some(Verified(dump)) = dump.and_then(|bytes| verify(&bytes, None).ok()) else { return };
     let localised = localise::wanted(&dump.configuration, here, customization);
     for note in findings

@@ -7,8 +7,8 @@ use crate::config::Settings;
 use crate::cycle::{Activity, Verified, in_force};
 use crate::decide;
 use crate::error::Result;
-use crate::host::instance::Instance;
-use crate::host::{Directories, files};
+use crate::host::kuma::instance::Instance;
+use crate::host::{Directories, store};
 use crate::localise;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
@@ -19,7 +19,7 @@ use super::settings;
 pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     let settings = settings(cli)?;
     let directories = Directories::from_environment();
-    let state = files::read_state(&directories.state)?.unwrap_or_default();
+    let state = store::read_state(&directories.state)?.unwrap_or_default();
     let mut instance = Instance::new(settings.kuma.clone());
     // Whether the service runs is worth showing, but not worth failing for.
     let service = instance.activity().await.ok().map(|activity| match activity {
@@ -48,7 +48,7 @@ async fn edits(
     directories: &Directories,
     applied: &Applied,
 ) -> Option<Plan> {
-    let Verified(dump) = in_force(&files::read_applied(&directories.state).ok().flatten()?, applied)?;
+    let Verified(dump) = in_force(&store::read_applied(&directories.state).ok().flatten()?, applied)?;
     let here = instance.database().await.ok()?.export().ok()?.configuration;
     let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.customization).ok()?;
     Some(plan(&here, &wanted.configuration))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kuma_replicator::config::Customization;
 use kuma_replicator::cycle::{CanonicalExport, History, Verified, verify};
-use kuma_replicator::host::database::{self, Database};
+use kuma_replicator::host::kuma::database::{self, Database};
 use kuma_replicator::localise;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;

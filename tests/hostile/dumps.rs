@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use kuma_replicator::cycle::{CanonicalExport, Export, History, Verified, verify};
 use kuma_replicator::error::Kind;
-use kuma_replicator::host::database::{self, Database};
+use kuma_replicator::host::kuma::database::{self, Database};
 use kuma_replicator::localise;
 use kuma_replicator::model::catalog::{self, MONITOR_HISTORY, safe_upload_name};
 use kuma_replicator::model::configuration::Row;

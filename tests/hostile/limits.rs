@@ -3,8 +3,9 @@
 
 use kuma_replicator::cycle::verify;
 use kuma_replicator::error::Kind;
-use kuma_replicator::host::database::Database;
-use kuma_replicator::host::files;
+use kuma_replicator::host::kuma::database::Database;
+use kuma_replicator::host::store;
+use kuma_replicator::host::system::files;
 use kuma_replicator::model::configuration::{Configuration, UploadedFile};
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
@@ -154,12 +155,12 @@ fn small_files(_: Budget) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.json");
     std::fs::File::create(&path).unwrap().set_len(100 << 30).unwrap();
-    let (read, most) = peak(|| files::read_state(directory.path()));
+    let (read, most) = peak(|| store::read_state(directory.path()));
     assert_eq!(read.expect_err("100 GiB").kind(), Kind::StateDamaged);
     assert!(most < 4 * MAX_STATE, "{most}");
     // A pipe that nobody writes into, and a device without an end.
     std::fs::remove_file(&path).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    assert_eq!(files::read_state(directory.path()).expect_err("a pipe").kind(), Kind::Files);
+    assert_eq!(store::read_state(directory.path()).expect_err("a pipe").kind(), Kind::Files);
     assert!(files::read_small("/dev/zero".as_ref(), 10).is_err());
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use kuma_replicator::config::{Kuma, Role, Settings, with};
 use kuma_replicator::error::Kind;
-use kuma_replicator::host::discovery::{self, Files, ServiceProperties};
-use kuma_replicator::host::environment;
+use kuma_replicator::host::kuma::discovery::{self, Files, ServiceProperties};
+use kuma_replicator::host::system::environment;
 use proptest::prelude::*;
 
 use crate::Property;

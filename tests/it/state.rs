@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use kuma_replicator::error::Kind;
-use kuma_replicator::host::files::{self, Store, read_state};
+use kuma_replicator::host::store::{Store, read_state};
+use kuma_replicator::host::system::files;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use kuma_replicator::config::Settings;
 use kuma_replicator::error::{Kind, Result};
-use kuma_replicator::host::interrupt::Interrupt;
 use kuma_replicator::host::restic::Restic;
+use kuma_replicator::host::system::interrupt::Interrupt;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::{FORMAT, Place};
 use kuma_replicator::model::snapshot::Tags;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use kuma_replicator::config::{Customization, Settings};
 use kuma_replicator::cycle::History;
 use kuma_replicator::error::Result;
-use kuma_replicator::host::database::Database;
+use kuma_replicator::host::kuma::database::Database;
 use kuma_replicator::model::catalog::{self, Class};
 use kuma_replicator::model::configuration::{Configuration, Row, Table, UploadedFile};
 use kuma_replicator::model::value::Value;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 use serde::Deserialize;
 
-use super::{MAX_ANSWER, Restic};
+use super::repository::{MAX_ANSWER, Restic};
 use crate::error::{Error, Kind, Result};
 
 /// From this age on restic takes a lock for stale. A living restic renews its own every 5 minutes.

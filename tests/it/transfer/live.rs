@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kuma_replicator::cycle::Export;
 use kuma_replicator::error::{Kind, Result};
-use kuma_replicator::host::database::Database;
+use kuma_replicator::host::kuma::database::Database;
 use kuma_replicator::model::configuration::{Configuration, UploadedFile};
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kuma_replicator::cycle::History;
-use kuma_replicator::host::database::{Database, rehearse};
+use kuma_replicator::host::kuma::database::{Database, rehearse};
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use kuma_replicator::cycle::{CanonicalExport, Export};
-use kuma_replicator::host::database::Database;
+use kuma_replicator::host::kuma::database::Database;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump::{self, Dump};
 use kuma_replicator::model::value::Value;

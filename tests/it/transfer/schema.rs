@@ -3,7 +3,7 @@
 
 use kuma_replicator::config::SchemaPolicy;
 use kuma_replicator::decide::schema_gate;
-use kuma_replicator::host::database::Database;
+use kuma_replicator::host::kuma::database::Database;
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::value::Value;
 

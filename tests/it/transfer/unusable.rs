@@ -3,7 +3,7 @@
 use std::fs;
 
 use kuma_replicator::error::Kind;
-use kuma_replicator::host::database::Database;
+use kuma_replicator::host::kuma::database::Database;
 
 use super::program::{Paper, everything, exported, import, import_of, import_well, program, run};
 use crate::support::instance::{Instance, Order, Version};

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
-use kuma_replicator::host::uploads::Uploads;
+use kuma_replicator::host::kuma::uploads::Uploads;
 use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::UploadedFile;
 use kuma_replicator::model::limits::MAX_FILE;

@@ -11,7 +11,7 @@ use crate::cycle::History;
 use crate::model::catalog;
 use crate::model::value::Value;
 
-use super::Sql;
+use super::file::Sql;
 use super::read::{columns, quoted, table_names};
 use super::write::execute;
 

@@ -129,7 +129,7 @@ const ABSENT: &[&str] =
     &["does not exist", "doesn't exist", "no such file", "no such key", "nosuchkey", "not found", "notfound", "(404)"];
 
 /// How a failure of a restic with this exit code (none: ended by a signal) and this text is to be told.
-pub(super) fn classify(exit: Option<i32>, stderr: &str) -> Kind {
+pub(in crate::host::restic) fn classify(exit: Option<i32>, stderr: &str) -> Kind {
     match exit {
         Some(10) => return Kind::RepositoryMissing,
         Some(11) => return Kind::RepositoryLocked,
@@ -147,7 +147,7 @@ pub(super) fn classify(exit: Option<i32>, stderr: &str) -> Kind {
 }
 
 /// Whether the snapshot that was asked for by its id is not in the repository.
-pub(super) fn is_gone(stderr: &str) -> bool {
+pub(in crate::host::restic) fn is_gone(stderr: &str) -> bool {
     stderr.lines().map(str::to_lowercase).any(|line| {
         line.contains("no matching id found")
             || (line.contains("failed to load snapshot") || line.contains("load(<snapshot/")) && is_absent(&line)
@@ -156,7 +156,7 @@ pub(super) fn is_gone(stderr: &str) -> bool {
 
 /// What to do about a failure whose kind alone does not say it: a clock that is wrong looks like a network that is
 /// down.
-pub(super) fn hint(stderr: &str) -> Option<&'static str> {
+pub(in crate::host::restic) fn hint(stderr: &str) -> Option<&'static str> {
     let text = stderr.to_lowercase();
     let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
     if says(SKEWED) {
@@ -176,7 +176,7 @@ pub(super) fn hint(stderr: &str) -> Option<&'static str> {
 
 /// The line with which a restic that lists snapshots, and ends well, says that it left one out because it could not
 /// read it, and what that means. One that was removed in the meantime is rightly left out.
-pub(super) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
+pub(in crate::host::restic) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
     let is_about_one =
         |line: &&str| line.contains("could not load snapshot") || line.contains("failed to load snapshot");
     let line = stderr.lines().find(|line| is_about_one(line) && !is_absent(&line.to_lowercase()))?;
@@ -185,13 +185,13 @@ pub(super) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
 
 /// Whether restic says that it was told to stop. 0.14 ends with a code or a signal of its own then, 0.18
 /// with exit code 1.
-pub(super) fn is_stop(stderr: &str) -> bool {
+pub(in crate::host::restic) fn is_stop(stderr: &str) -> bool {
     stderr.lines().any(|line| line.starts_with("signal ") && line.ends_with(" received, cleaning up"))
 }
 
 /// What a line means with which restic announces one more attempt (it makes them for up to 15 minutes)
 /// if no attempt will ever succeed, or if nothing is begun yet: the next cycle is the next attempt then.
-pub(super) fn hopeless(line: &str) -> Option<Kind> {
+pub(in crate::host::restic) fn hopeless(line: &str) -> Option<Kind> {
     if !is_retry(line) {
         return None;
     }
@@ -241,6 +241,3 @@ fn is_retry(line: &str) -> bool {
 fn is_warning(line: &str) -> bool {
     line.starts_with("unable to open cache") || line.starts_with("unable to create temporary directory for cache")
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Kuma;
 use crate::error::{Error, Kind, Result};
-use crate::host::{environment, files, users};
+use crate::host::system::{environment, files, users};
 use crate::model::limits::MAX_SETTINGS;
 
 /// Where this Uptime Kuma keeps its data, where it answers and where its program lies.
@@ -282,6 +282,3 @@ fn script_home(words: &[String]) -> Option<PathBuf> {
     let script = words.iter().skip(1).map(Path::new).find(|path| path.ends_with("server/server.js"))?;
     Some(script.parent()?.parent()?.to_owned()).filter(|path| path.is_absolute())
 }
-
-#[cfg(test)]
-mod tests;

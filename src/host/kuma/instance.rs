@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::database::Database;
 use super::discovery::{self, Layout};
-use super::files;
 use super::systemd::Systemd;
 use crate::config::{Kuma, UnitName};
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
+use crate::host::system::files;
 use crate::model::limits::MAX_SETTINGS;
 
 /// The Uptime Kuma of this host and the system bus, asked lazily.

@@ -1,8 +1,12 @@
 //! Units as they are found in the wild, and what is discovered from them.
 
-use super::*;
-use crate::config::UnitName;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::{Files, ServiceProperties, layout, read_files};
+use crate::config::{Kuma, UnitName};
+use crate::error::Kind;
 
 fn kuma(data_directory: Option<&str>, url: Option<&str>) -> Kuma {
     Kuma {

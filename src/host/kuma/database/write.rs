@@ -14,9 +14,9 @@ use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
+use super::file::{Sql, kind};
 use super::history::{Dependent, bring_back, dependents, remove_leftovers};
 use super::read::{quoted, quoted_list, rowids, table_names, tables_like};
-use super::{Sql, kind};
 
 impl ToSql for Value {
     fn to_sql(&self) -> Sql<ToSqlOutput<'_>> {

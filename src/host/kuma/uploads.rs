@@ -13,7 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
-use crate::host::users;
+use crate::host::system::users;
 use crate::model::catalog;
 use crate::model::configuration::UploadedFile;
 use crate::model::limits::{MAX_FILE, Tally};

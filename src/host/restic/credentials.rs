@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::said::Secrets;
+use super::messages::Secrets;
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
-use crate::host::{environment, files};
+use crate::host::system::{environment, files};
 use crate::model::limits::MAX_SETTINGS;
 
 /// Where the files are that need no mention in the configuration.

@@ -16,9 +16,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::failure;
-use super::said::Said;
+use super::messages::Said;
 use crate::error::Kind;
-use crate::host::interrupt::Interrupt;
+use crate::host::system::interrupt::Interrupt;
 
 /// How long restic may take to remove its lock when it is asked to end.
 const GRACE: Duration = Duration::from_secs(2);

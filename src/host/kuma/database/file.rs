@@ -1,12 +1,6 @@
 //! Uptime Kuma's SQLite database: exposure it, proving that nobody has it open, and what its errors mean.
 //!
-//! Reading is in [`read`], writing in [`write`], what hangs on the rows in [`history`], writing under a
-//! running server in [`live`]. Nothing here knows why rows are read or written.
-
-mod history;
-mod live;
-mod read;
-mod write;
+//! Nothing here knows why rows are read or written.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -19,10 +13,11 @@ use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::plan::Plan;
 
-use super::files::check_room;
-use super::uploads::{Staged, Uploads};
+use super::{history, read, write};
+use crate::host::kuma::uploads::{Staged, Uploads};
+use crate::host::system::files::check_room;
 
-type Sql<T> = rusqlite::Result<T>;
+pub(super) type Sql<T> = rusqlite::Result<T>;
 
 /// How long a statement waits for a lock that Uptime Kuma holds for a moment.
 const BUSY: Duration = Duration::from_secs(5);
@@ -215,7 +210,7 @@ impl Database {
         Ok(Claim { database: self.clone(), connection })
     }
 
-    fn open(&self) -> Result<Connection> {
+    pub(super) fn open(&self) -> Result<Connection> {
         match std::fs::metadata(&self.path) {
             Ok(metadata) if metadata.is_file() => {}
             Ok(_) => {
@@ -233,14 +228,14 @@ impl Database {
     }
 
     /// Commits, closes, and gives `staged` their names. Returns what did not work after the commit.
-    fn commit(&self, connection: Connection, staged: Staged) -> Result<Vec<String>> {
+    pub(super) fn commit(&self, connection: Connection, staged: Staged) -> Result<Vec<String>> {
         connection.execute_batch("COMMIT").map_err(|error| self.failed("commit", error))?;
         // From here on the new rows are in force, whatever else goes wrong.
         let closed = connection.close().map_err(|(_, error)| self.failed("close", error));
         Ok([staged.put_in_place(), closed].into_iter().filter_map(|done| Some(done.err()?.chain())).collect())
     }
 
-    fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
+    pub(super) fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
         let full = if is_no_room(&error) { ": the disk is full" } else { "" };
         let what = format!("{doing} database {}{full}", self.path.display());
         Error::new(kind(&error).unwrap_or(Kind::Files), what).because(error)
@@ -283,7 +278,7 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
 
 /// What an error of SQLite means (<https://www.sqlite.org/rescode.html>), where that does not depend on what
 /// was being done.
-fn kind(error: &rusqlite::Error) -> Option<Kind> {
+pub(super) fn kind(error: &rusqlite::Error) -> Option<Kind> {
     if is_no_room(error) {
         return Some(Kind::DiskFull);
     }

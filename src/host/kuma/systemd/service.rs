@@ -5,9 +5,6 @@
 //! nothing here waits for Uptime Kuma to answer. The interface is described in
 //! org.freedesktop.systemd1(5); where systemd behaves in a way that page does not tell, the comment does.
 
-mod bus;
-mod dependents;
-
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,10 +14,9 @@ use zbus::zvariant::OwnedObjectPath;
 use crate::config::UnitName;
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
-use crate::host::discovery::ServiceProperties;
+use crate::host::kuma::discovery::ServiceProperties;
 
-pub use bus::Systemd;
-use bus::{Unit, failure};
+use super::bus::{Systemd, Unit, failure};
 
 /// What a unit without a time limit of its own gets; also the most a unit gets.
 const LONGEST: Duration = Duration::from_secs(600);

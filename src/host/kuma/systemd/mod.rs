@@ -1,0 +1,7 @@
+//! systemd over the system bus.
+
+mod bus;
+mod dependents;
+mod service;
+
+pub use bus::Systemd;

@@ -1,0 +1,7 @@
+//! What restic means when it fails.
+
+mod classify;
+#[cfg(test)]
+mod tests;
+
+pub(super) use classify::{classify, hint, hopeless, is_gone, is_stop, left_out};

@@ -1,0 +1,5 @@
+//! What this program keeps on the host: the lock, its state, the kept dumps.
+
+mod directory;
+
+pub use directory::{Store, read_applied, read_state, written};

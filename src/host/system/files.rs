@@ -1,0 +1,131 @@
+//! Reading and writing small files: bounded reads that no pipe or device can hang, atomic private writes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Kind, Result};
+
+/// The mode of a private file.
+pub(in crate::host) const PRIVATE: u32 = 0o600;
+
+/// The content of a regular file of at most `limit` bytes. A pipe is not waited for, a device not read.
+///
+/// # Errors
+/// Why it cannot be read; [`is_unfit`] tells whether it is not such a file.
+pub fn read_small(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        return Err(std::io::Error::new(ErrorKind::InvalidData, format!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The text of a file that [`read_small`] reads.
+///
+/// # Errors
+/// As for [`read_small`]; bytes that are no UTF-8 are unfit too.
+pub fn read_small_text(path: &Path, limit: usize) -> std::io::Result<String> {
+    String::from_utf8(read_small(path, limit)?)
+        .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// Whether a file was read and is not what it should be.
+pub fn is_unfit(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidData
+}
+
+/// Fails with [`Kind::DiskFull`] if the file system of `directory` has less room than `bytes` for users other
+/// than root.
+///
+/// # Errors
+/// If it cannot be asked, or if that is so.
+pub fn check_room(directory: &Path, bytes: u64) -> Result<()> {
+    let what = || format!("look for room in {}", directory.display());
+    let found = rustix::fs::statvfs(directory).map_err(|error| Error::io(what(), error.into()))?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    // Some file systems do not count at all.
+    if found.f_blocks == 0 || free >= bytes {
+        return Ok(());
+    }
+    let what = format!("{} has room for {free} bytes, and {bytes} may be needed", directory.display());
+    Err(Error::new(Kind::DiskFull, what))
+}
+
+/// Makes `directory`, and its parents, readable by their owner only.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_private_directory(directory: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| Error::io(format!("make directory {}", directory.display()), error))
+}
+
+/// Writes a file of somebody else's anew, with the owner and the mode it has; through links, not over them.
+///
+/// # Errors
+/// If it is not there or cannot be written; the old file is then untouched.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let what = || format!("write {}", path.display());
+    let path = path.canonicalize().map_err(|error| Error::io(what(), error))?;
+    let old = std::fs::metadata(&path).map_err(|error| Error::io(what(), error))?;
+    replace_as(&path, bytes, |file| {
+        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
+        file.set_permissions(old.permissions())
+    })
+}
+
+/// Writes a private file in place of the one before: wholly the old or wholly the new, also after a
+/// power cut.
+///
+/// # Errors
+/// If it cannot be written; the old file is then untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_as(path, bytes, |_| Ok(()))
+}
+
+pub(in crate::host) fn replace_as(
+    path: &Path,
+    bytes: &[u8],
+    prepare: impl FnOnce(&File) -> std::io::Result<()>,
+) -> Result<()> {
+    let what = || format!("write {}", path.display());
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    write_new(&temporary, bytes, prepare)?;
+    std::fs::rename(&temporary, path).map_err(|error| Error::io(what(), error))?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(what(), error))
+}
+
+/// Writes a new file, in place of anything of that name, prepares it, and waits until it is on disk.
+///
+/// # Errors
+/// If it cannot be written; what was written of it is removed.
+fn write_new(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> std::io::Result<()>) -> Result<()> {
+    let write = move || {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+        prepare(&file).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all()).inspect_err(|_| {
+            // The error that matters is the one that is returned.
+            let _ = std::fs::remove_file(path);
+        })
+    };
+    write().map_err(|error| Error::io(format!("write {}", path.display()), error))
+}

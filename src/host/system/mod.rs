@@ -1,0 +1,9 @@
+//! The operating system around this program: files, users, environment files, signals, the service manager that
+//! started it.
+
+pub mod environment;
+pub mod files;
+pub mod interrupt;
+pub mod notify;
+pub mod permissions;
+pub mod users;
