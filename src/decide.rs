@@ -180,7 +180,7 @@ pub fn on_hold(hold: Option<&Hold>, now: Timestamp) -> Option<String> {
 }
 
 /// Seconds since the last success; none if there was none, or the clock went back.
-pub fn idle(last_success: Option<Timestamp>, now: Timestamp) -> Option<u64> {
+pub fn last_success_age(last_success: Option<Timestamp>, now: Timestamp) -> Option<u64> {
     u64::try_from(now.duration_since(last_success?).as_secs()).ok()
 }
 

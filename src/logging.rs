@@ -6,13 +6,14 @@
 
 use std::sync::OnceLock;
 
+use jiff::tz::TimeZone;
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cycle::{Event, Level};
+use crate::cycle::{Event, Level, journal_fields};
 use crate::error::Error;
 use crate::text;
 
@@ -63,49 +64,30 @@ fn user() -> String {
     name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
-/// Tells an event.
+/// Reports an event.
 pub fn report(event: &Event) {
-    let fields = event.fields();
-    let told = event.to_string();
-    let told = text::line(&told);
-    let hint = fields.hint.as_deref().map(text::line);
+    let mut fields = event.fields();
+    fields.hint = fields.hint.map(|hint| text::line(&hint).into_owned());
+    let message = event.message(&TimeZone::system());
+    let message = text::line(&message);
     let (message_id, name, cycle) = (event.message_id(), event.name(), cycle_id());
-    let size = fields.size.as_ref();
-    let (inserts, updates, deletes) = (
-        size.map(|size| size.inserts as u64),
-        size.map(|size| size.updates as u64),
-        size.map(|size| size.deletes as u64),
-    );
     macro_rules! emit {
-        ($level:ident) => {
+        (($level:ident) $($(#[$doc:meta])* $field:ident: $type:ty, $key:ident;)*) => {
             tracing::event!(
                 tracing::Level::$level,
                 message_id,
                 kuma_event = name,
                 kuma_cycle = cycle,
-                kuma_snapshot = fields.snapshot,
-                kuma_digest = fields.digest,
-                kuma_epoch = fields.epoch,
-                kuma_sequence = fields.sequence,
-                kuma_rows = fields.rows,
-                kuma_bytes = fields.bytes,
-                kuma_inserts = inserts,
-                kuma_updates = updates,
-                kuma_deletes = deletes,
-                kuma_unit = fields.unit,
-                kuma_milliseconds = fields.millis,
-                kuma_error = fields.error,
-                kuma_hint = hint.as_deref(),
-                kuma_last_success_age = fields.idle,
-                "{told}"
+                $($key = fields.$field,)*
+                "{message}"
             )
         };
     }
     match event.level() {
-        Level::Error => emit!(ERROR),
-        Level::Warning => emit!(WARN),
-        Level::Notice => emit!(INFO),
-        Level::Info => emit!(DEBUG),
+        Level::Error => journal_fields!(emit ERROR),
+        Level::Warning => journal_fields!(emit WARN),
+        Level::Notice => journal_fields!(emit INFO),
+        Level::Info => journal_fields!(emit DEBUG),
     }
 }
 

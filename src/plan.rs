@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use crate::model::catalog::{self, Class, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
 use crate::model::value::Value;
+use crate::text;
 
 /// All changes, tables in catalog order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,10 +117,33 @@ impl std::ops::AddAssign for Size {
     }
 }
 
+/// What is still to be done: `3 rows to add, 1 to change`.
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} rows to add, {} to change, {} to remove", self.inserts, self.updates, self.deletes)?;
-        if self.files > 0 { write!(f, ", {} files to write", self.files) } else { Ok(()) }
+        f.write_str(&self.listed(["to add", "to change", "to remove", "to write"]))
+    }
+}
+
+impl Size {
+    /// What was done: `3 rows added, 1 changed`.
+    pub fn done(&self) -> String {
+        self.listed(["added", "changed", "removed", "written"])
+    }
+
+    /// The numbers that are not zero, each with what happens to it; rows are named once.
+    fn listed(&self, [add, change, remove, write]: [&str; 4]) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for (number, verb) in [(self.inserts, add), (self.updates, change), (self.deletes, remove)] {
+            match number {
+                0 => {}
+                _ if !parts.is_empty() => parts.push(format!("{number} {verb}")),
+                _ => parts.push(format!("{} {verb}", text::count(number as u64, "row"))),
+            }
+        }
+        if self.files > 0 {
+            parts.push(format!("{} {write}", text::count(self.files as u64, "file")));
+        }
+        if parts.is_empty() { "no changes".to_owned() } else { parts.join(", ") }
     }
 }
 

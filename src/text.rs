@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 /// The longest message that is kept or shown, in bytes; what is longer came from elsewhere.
 pub const LONGEST: usize = 4096;
 
@@ -39,6 +42,16 @@ pub fn short(text: &str) -> Cow<'_, str> {
         Some((at, _)) => Cow::Owned(format!("{}…", text.get(..at).unwrap_or_default())),
         None => Cow::Borrowed(text),
     }
+}
+
+/// A time for people, in `zone`: `2026-11-26 07:15:00 CET`. JSON has times in RFC 3339 instead.
+pub fn time(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%F %T %Z").to_string()
+}
+
+/// `count` things: `1 row`, `3 rows`. The plural of `thing` ends in s.
+pub fn count(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Cuts `text` to [`LONGEST`] bytes.
@@ -77,7 +90,7 @@ fn harmful(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, json, limit, line, lines, short};
+    use super::{LONGEST, count, json, limit, line, lines, short, time};
 
     #[test]
     fn nothing_harmful_stays_and_nothing_else_changes() {
@@ -102,6 +115,19 @@ mod tests {
         let shown = json(&text);
         assert!(!shown.chars().any(super::harmful), "{shown}");
         assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), value);
+    }
+
+    #[test]
+    fn a_time_is_local_and_has_its_zone_and_no_fraction() {
+        let at = "2026-07-01T22:15:00.123456789Z".parse().expect("a time");
+        let zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        assert_eq!(time(at, &zone), "2026-07-02 00:15:00 CEST");
+        assert_eq!(time(at, &jiff::tz::TimeZone::UTC), "2026-07-01 22:15:00 UTC");
+    }
+
+    #[test]
+    fn one_thing_has_no_plural() {
+        assert_eq!([count(0, "row"), count(1, "row"), count(2, "row")], ["0 rows", "1 row", "2 rows"]);
     }
 
     #[test]

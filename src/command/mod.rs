@@ -57,7 +57,7 @@ pub async fn run(cli: &Cli) -> Exit {
             let exit = error.kind().exit();
             // What was tried on this host is traced; a typing error is nobody's concern.
             if is_order(&cli.verb) && exit != Exit::Usage {
-                logging::report(&Event::Failed { error, snapshot: None, idle: None });
+                logging::report(&Event::Failed { error, snapshot: None, last_success_age: None });
             } else {
                 logging::error(&error);
             }
@@ -108,7 +108,8 @@ async fn run_cycle(cli: &Cli, options: Options) -> Exit {
             let exit = error.kind().exit();
             let taken_back = state.replica.refused.filter(|_| error.kind() == Kind::RolledBack);
             let snapshot = taken_back.map(|refused| refused.snapshot);
-            let event = Event::Failed { error, snapshot, idle: decide::idle(state.last_success, Timestamp::now()) };
+            let last_success_age = decide::last_success_age(state.last_success, Timestamp::now());
+            let event = Event::Failed { error, snapshot, last_success_age };
             notify::status(&event.to_string());
             logging::report(&event);
             exit
@@ -144,7 +145,7 @@ async fn recover(cli: &Cli) -> Exit {
         Err(error) if error.kind() == Kind::AlreadyRunning => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            logging::report(&Event::Failed { error, snapshot: None, idle: None });
+            logging::report(&Event::Failed { error, snapshot: None, last_success_age: None });
             exit
         }
     }
@@ -178,7 +179,7 @@ async fn try_recover(cli: &Cli) -> Result<()> {
     for text in instance.start(&dependents).await? {
         logging::report(&Event::Warning { text });
     }
-    logging::report(&Event::Recovered { snapshot, started: true });
+    logging::report(&Event::Recovered { origin: cycle::origin(snapshot.as_ref()), started: true });
     Ok(())
 }
 

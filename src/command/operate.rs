@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cli::{Cli, Switch};
 use crate::config::{Alerts, Role, Settings};
 use crate::cycle::{self, Activity, Event, Host as _, Promotion, RoleChange, Source, Switched};
+use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -71,7 +72,8 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     let mut state = store.load()?;
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
-    logging::report(&Event::OnHold { reason: reason.to_owned(), until });
+    let last_success_age = decide::last_success_age(state.last_success, now);
+    logging::report(&Event::OnHold { reason: reason.to_owned(), until, again: false, last_success_age });
     if state.intent.is_none() {
         return Ok(());
     }

@@ -72,7 +72,7 @@ pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut Stat
         state.replica.customization = Some(customization.digest());
     }
     host.save(state)?;
-    host.report(&Event::Alerts { alerts, size: changes.size() });
+    host.report(&Event::Alerts { on: alerts == Alerts::All, size: changes.size() });
     Ok(Switched::Now)
 }
 

@@ -15,7 +15,7 @@ use crate::plan::{Plan, Size, plan};
 use super::live::{needs_restart, put_in_force};
 use super::obtain::{Obtained, obtain, resting, up_to_date};
 use super::replace::{Goal, refuse};
-use super::{Event, Export, Host, Options, Outcome, deferred, drift, held};
+use super::{Event, Export, Host, Options, Outcome, deferred, drift, held, origin};
 
 /// A dump whose content, manifest and tags agree, and that may be applied.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ async fn try_out<H: Host>(
     (here, wanted): (&Export, &Configuration),
     main: &Schema,
 ) -> Result<()> {
-    host.report(&Event::Planned { snapshot: Some(snapshot.id.clone()), size: changes.size() });
+    host.report(&Event::Planned { origin: origin(Some(&snapshot.id)), size: changes.size() });
     let tried = host.rehearse(changes, &here.configuration, wanted).await;
     tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
         if blames(error) {

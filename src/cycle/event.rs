@@ -1,332 +1,436 @@
-//! What a cycle tells: one event a step, each with a journal message id that never changes.
+//! The steps of a cycle that it reports, one event each. An event is declared once, in [`events!`]: its fields, its
+//! name, its message id, its level, the fields it has in the journal, and its text.
 //!
-//! The ids are a contract; `packaging/usr/lib/systemd/catalog` explains each of them to `journalctl -x`.
+//! Names, message ids and journal fields are contracts. `packaging/usr/lib/systemd/catalog` explains each message id
+//! to `journalctl -x`; a test compares it, and the tables in `docs`, with the declarations here.
 
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use crate::config::Alerts;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Exit, Kind};
 use crate::model::digest::Digest;
+use crate::model::origin::Origin;
 use crate::model::snapshot::SnapshotId;
 use crate::plan::Size;
+use crate::text::{self, count};
 
-/// How loud an event is.
+/// The priority of an event in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Nothing happened that was not so before.
+    /// Priority 6: nothing changed since the cycle before.
     Info,
-    /// Something changed, as designed.
+    /// Priority 5: something changed, as designed.
     Notice,
-    /// Something waits, or will be tried again.
+    /// Priority 4: something is blocked, or is tried again in a later cycle.
     Warning,
-    /// Somebody has to look.
+    /// Priority 3: a person must act.
     Error,
 }
 
-/// One step of a cycle, or its end.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the fields are named like those of the journal, see Fields")]
-pub enum Event {
-    /// Main: nothing changed. `again` if the cycle before ended so too.
-    Unchanged { digest: Digest, again: bool },
-    /// Main: a new snapshot is in the repository.
-    Published { snapshot: SnapshotId, sequence: u64, digest: Digest, rows: u64, bytes: usize },
-    /// Replica: nothing newer. `again` if the cycle before ended so too.
-    UpToDate { snapshot: SnapshotId, again: bool },
-    /// Something newer waits, or everything. `again` if it waited in the cycle before; `idle` as in [`Fields`].
-    Held { reason: String, again: bool, idle: Option<u64> },
-    /// Replica: a snapshot waits because Uptime Kuma was restarted not long ago. `again` if it waited so before.
-    Deferred { snapshot: SnapshotId, until: Timestamp, again: bool },
-    /// Replica: somebody edited the configuration here.
-    Drifted { digest: Digest, overwrite: bool },
-    /// A snapshot is here and is what it says it is.
-    Fetched { snapshot: SnapshotId, bytes: usize },
+/// Hands the declaration of the journal fields to the macro `$with`, after `$arguments`: each with its type and its
+/// key, which the journal shows in capitals.
+macro_rules! journal_fields {
+    ($with:ident $($arguments:tt)*) => {
+        $with! { ($($arguments)*)
+            /// The id of the snapshot.
+            snapshot: String, kuma_snapshot;
+            /// The digest of the configuration.
+            digest: String, kuma_digest;
+            /// The epoch of this main.
+            epoch: u64, kuma_epoch;
+            /// The sequence of the snapshot.
+            sequence: u64, kuma_sequence;
+            /// The rows in the configuration.
+            rows: u64, kuma_rows;
+            /// The size of the dump in bytes.
+            bytes: u64, kuma_bytes;
+            /// The rows added.
+            inserts: u64, kuma_inserts;
+            /// The rows changed.
+            updates: u64, kuma_updates;
+            /// The rows removed.
+            deletes: u64, kuma_deletes;
+            /// The unit of Uptime Kuma.
+            unit: String, kuma_unit;
+            /// The duration of the step.
+            millis: u64, kuma_milliseconds;
+            /// The kind of the failure.
+            error: String, kuma_error;
+            /// The next thing to do.
+            hint: String, kuma_hint;
+            /// Seconds since a cycle last ended well; missing if none did.
+            last_success_age: u64, kuma_last_success_age;
+        }
+    };
+}
+pub(crate) use journal_fields;
+
+macro_rules! declare_fields {
+    (() $($(#[$doc:meta])* $field:ident: $type:ty, $key:ident;)*) => {
+        /// The fields of an event in the journal, beside `MESSAGE`, `MESSAGE_ID`, `KUMA_EVENT` and `KUMA_CYCLE`. Those
+        /// that an event does not have are missing.
+        #[derive(Debug, Default)]
+        pub struct Fields { $($(#[$doc])* pub $field: Option<$type>,)* }
+
+        impl Fields {
+            /// The keys of all fields, which the journal shows in capitals.
+            pub const KEYS: &[&str] = &[$(stringify!($key)),*];
+
+            /// The fields that are set, by their names in the journal.
+            pub fn entries(&self) -> Vec<(String, String)> {
+                let mut entries = Vec::new();
+                $(if let Some(value) = &self.$field {
+                    entries.push((stringify!($key).to_ascii_uppercase(), value.to_string()));
+                })*
+                entries
+            }
+        }
+    };
+}
+journal_fields! { declare_fields }
+
+/// One setter for each name in the list of journal fields of an event.
+impl Fields {
+    fn snapshot<'a>(&mut self, id: impl Into<Option<&'a SnapshotId>>) {
+        self.snapshot = id.into().map(SnapshotId::to_string);
+    }
+
+    fn origin(&mut self, origin: &Origin) {
+        self.snapshot(origin.snapshot());
+    }
+
+    fn digest(&mut self, digest: &Digest) {
+        self.digest = Some(digest.to_string());
+    }
+
+    fn epoch(&mut self, epoch: &u64) {
+        self.epoch = Some(*epoch);
+    }
+
+    fn sequence(&mut self, sequence: &u64) {
+        self.sequence = Some(*sequence);
+    }
+
+    fn rows(&mut self, rows: &u64) {
+        self.rows = Some(*rows);
+    }
+
+    fn bytes(&mut self, bytes: &usize) {
+        self.bytes = Some(*bytes as u64);
+    }
+
+    fn size(&mut self, size: &Size) {
+        self.inserts = Some(size.inserts as u64);
+        self.updates = Some(size.updates as u64);
+        self.deletes = Some(size.deletes as u64);
+    }
+
+    fn unit(&mut self, unit: &str) {
+        self.unit = Some(unit.to_owned());
+    }
+
+    fn millis(&mut self, millis: &u64) {
+        self.millis = Some(*millis);
+    }
+
+    fn error(&mut self, error: &Error) {
+        self.error = Some(error.kind().name().to_owned());
+        self.hint = Some(error.hint().to_owned());
+    }
+
+    fn last_success_age(&mut self, seconds: &Option<u64>) {
+        self.last_success_age = *seconds;
+    }
+}
+
+macro_rules! events {
+    ($zone:ident; $(
+        $(#[$doc:meta])*
+        $event:ident $({ $($field:ident: $type:ty),* $(,)? })?
+        $name:literal $id:literal $(, if $condition:expr => $other:literal $other_id:literal)?
+        level $level:expr;
+        journal [$($journal:ident),*];
+        text $text:expr;
+    )*) => {
+        /// A step of a cycle, or its end.
+        #[derive(Debug)]
+        #[allow(missing_docs, reason = "the fields are named like those of the journal, see Fields")]
+        pub enum Event { $($(#[$doc])* $event $({ $($field: $type),* })?,)* }
+
+        /// Every event: its name in `KUMA_EVENT`, and its message id, 32 hexadecimal digits as
+        /// `journalctl MESSAGE_ID=…` expects them.
+        pub const MESSAGE_IDS: &[(&str, &str)] = &[$(($name, $id), $(($other, $other_id),)?)*];
+
+        #[allow(unused_variables, reason = "no event needs all its fields everywhere")]
+        impl Event {
+            /// The name in `KUMA_EVENT`, and the message id.
+            fn identity(&self) -> (&'static str, &'static str) {
+                match self { $(
+                    Self::$event $({ $($field),* })? => {
+                        $(if $condition { return ($other, $other_id) })?
+                        ($name, $id)
+                    }
+                )* }
+            }
+
+            /// How important it is. A cycle that ends as the one before is worth no line at notice.
+            pub fn level(&self) -> Level {
+                match self { $(Self::$event $({ $($field),* })? => $level,)* }
+            }
+
+            /// The fields beside the message.
+            pub fn fields(&self) -> Fields {
+                let mut fields = Fields::default();
+                match self { $(Self::$event $({ $($field),* })? => { $(fields.$journal($journal);)* })* }
+                fields
+            }
+
+            /// The text, with times in `zone`.
+            pub fn message(&self, $zone: &TimeZone) -> String {
+                match self { $(Self::$event $({ $($field),* })? => $text,)* }
+            }
+        }
+    };
+}
+
+events! { zone;
+    /// Main: the configuration is the one published last. `again` if the cycle before ended so too.
+    Unchanged { digest: Digest, again: bool }
+        "unchanged" "6d2a7285c270480b9f8a218c11be878a"
+        level unless_again(*again, Level::Notice);
+        journal [digest];
+        text format!("unchanged since the last publish (digest {})", digest.short());
+
+    /// Main: the repository has a new snapshot.
+    Published { snapshot: SnapshotId, sequence: u64, digest: Digest, rows: u64, bytes: usize }
+        "published" "8eb75588a86b4230908b62f3bd637f02"
+        level Level::Notice;
+        journal [snapshot, sequence, digest, rows, bytes];
+        text format!(
+            "published snapshot {} (sequence {sequence}): {}, {}",
+            snapshot.short(),
+            count(*rows, "row"),
+            count(*bytes as u64, "byte")
+        );
+
+    /// Replica: the newest snapshot is in force. `again` if the cycle before ended so too.
+    UpToDate { snapshot: SnapshotId, again: bool }
+        "up-to-date" "e70f49f287b1491bbdca01c7b45ee5f6"
+        level unless_again(*again, Level::Notice);
+        journal [snapshot];
+        text format!("up to date with snapshot {}", snapshot.short());
+
+    /// Nothing is written: main and replica have other schemas or formats, or nothing was published yet. `again` if the
+    /// cycle before was blocked for the same reason.
+    Blocked { reason: String, again: bool, last_success_age: Option<u64> }
+        "blocked" "864ed13ba5c44be781b71fd403a5d1d4"
+        level unless_again(*again, Level::Warning);
+        journal [last_success_age];
+        text format!("blocked: {reason}");
+
+    /// Replica: the snapshot is applied later, because Uptime Kuma was restarted a moment ago. `again` if the cycle
+    /// before deferred it, too.
+    Deferred { snapshot: SnapshotId, until: Timestamp, again: bool }
+        "deferred" "2689c3b911de4cdbbea60c109ec7091d"
+        level unless_again(*again, Level::Notice);
+        journal [snapshot];
+        text format!(
+            "snapshot {} deferred until {}: Uptime Kuma was restarted recently",
+            snapshot.short(),
+            text::time(*until, zone)
+        );
+
+    /// Replica: the configuration was edited on this host.
+    Drifted { digest: Digest, overwrite: bool }
+        "drifted" "2c12fe9566e54377a36252128c43ebbc"
+        level Level::Warning;
+        journal [digest];
+        text format!(
+            "the configuration was edited on this replica; {}",
+            if *overwrite {
+                "applying the main's configuration again"
+            } else {
+                "kuma-replicator plan shows the differences"
+            }
+        );
+
+    /// The dump of the snapshot is fetched and verified.
+    Fetched { snapshot: SnapshotId, bytes: usize }
+        "fetched" "e8ed65f954fd4ee082854b0fa882389c"
+        level Level::Notice;
+        journal [snapshot, bytes];
+        text format!("fetched and verified snapshot {}: {}", snapshot.short(), count(*bytes as u64, "byte"));
+
     /// The changes are known.
-    Planned { snapshot: Option<SnapshotId>, size: Size },
+    Planned { origin: Origin, size: Size }
+        "planned" "9ef9e4c5110b4fcc9eb9c55fad1241ac"
+        level Level::Notice;
+        journal [origin, size];
+        text format!("planned {origin}: {size}");
+
     /// Uptime Kuma is being stopped.
-    Stopping { unit: String },
+    Stopping { unit: String }
+        "stopping" "70069949eb64443a8a0d100d9a8b99b5"
+        level Level::Notice;
+        journal [unit];
+        text format!("stopping {unit}");
+
     /// Uptime Kuma is stopped.
-    Stopped { unit: String, millis: u64 },
+    Stopped { unit: String, millis: u64 }
+        "stopped" "c7778fe692644cea8d27343616461b14"
+        level Level::Notice;
+        journal [unit, millis];
+        text format!("stopped {unit} in {millis} ms");
+
     /// The rows are written and committed.
-    Written { snapshot: Option<SnapshotId>, size: Size, millis: u64 },
+    Written { origin: Origin, size: Size, millis: u64 }
+        "written" "de978ba96e4b41988f3f33767c7752b2"
+        level Level::Notice;
+        journal [origin, size, millis];
+        text format!("wrote {origin} in {millis} ms: {}", size.done());
+
     /// Uptime Kuma was started.
-    Started { unit: String },
+    Started { unit: String }
+        "started" "9797b57ef39c411d8178c296fbc0fc75"
+        level Level::Notice;
+        journal [unit];
+        text format!("started {unit}");
+
     /// Uptime Kuma answers.
-    Healthy { unit: String, millis: u64 },
+    Healthy { unit: String, millis: u64 }
+        "healthy" "c877e4970b9a411ebe38d594bd8d4dc9"
+        level Level::Notice;
+        journal [unit, millis];
+        text format!("{unit} answers after {millis} ms");
+
     /// Replica: the configuration of this snapshot is in force.
-    Applied { snapshot: SnapshotId, digest: Digest, size: Size, restarted: bool },
+    Applied { snapshot: SnapshotId, digest: Digest, size: Size, restarted: bool }
+        "applied" "3069947d4b1b42149d40c2b7e5858f30"
+        level Level::Notice;
+        journal [snapshot, digest, size];
+        text format!(
+            "applied snapshot {}{}: {}",
+            snapshot.short(),
+            if *restarted { "" } else { " without a restart" },
+            size.done()
+        );
+
     /// A person put another configuration in force.
-    Restored { name: String, digest: Digest, size: Size },
-    /// A person has a snapshot tried again that was refused or postponed.
-    Retried { snapshot: SnapshotId, reason: String },
-    /// A person ordered this host to change nothing.
-    OnHold { reason: String, until: Option<Timestamp> },
+    Restored { name: String, digest: Digest, size: Size }
+        "restored" "2fee0306061e4afe8514c6d4457aa119"
+        level Level::Notice;
+        journal [digest, size];
+        text format!("restored {name}: {}; this host is now on hold until kuma-replicator release", size.done());
+
+    /// A person ordered another attempt at a snapshot that was rejected or, unless `rejected`, in backoff.
+    Retried { snapshot: SnapshotId, rejected: bool, reason: String }
+        "retried" "01243de04aa04141b6107f31fd02a748"
+        level Level::Notice;
+        journal [snapshot];
+        text format!(
+            "trying snapshot {} again as ordered; it was {}: {reason}",
+            snapshot.short(),
+            if *rejected { "rejected" } else { "in backoff" }
+        );
+
+    /// A person ordered this host to change nothing; or a cycle changes nothing because of that order. `again` if the
+    /// cycle before was on hold, too.
+    OnHold { reason: String, until: Option<Timestamp>, again: bool, last_success_age: Option<u64> }
+        "on-hold" "13cdee7f926649adb4670d2d72156023"
+        level unless_again(*again, Level::Notice);
+        journal [last_success_age];
+        text match until {
+            Some(until) => format!("on hold until {}: {reason}", text::time(*until, zone)),
+            None => format!("on hold until kuma-replicator release: {reason}"),
+        };
+
     /// The time of a hold is over, or a person ended it.
-    Released { by_hand: bool },
+    Released { by_hand: bool }
+        "released" "5d557465f9e14281af20b32c34dcc6da"
+        level Level::Notice;
+        journal [];
+        text if *by_hand { "hold released by hand; cycles continue" } else { "the hold has ended; cycles continue" }.to_owned();
+
     /// This host became the main.
-    Promoted { epoch: u64 },
+    Promoted { epoch: u64 }
+        "promoted" "3fc54ffe4f33438a835939711c12e2b4"
+        level Level::Notice;
+        journal [epoch];
+        text format!("this host is now the main, in epoch {epoch}");
+
     /// This host became a replica.
-    Demoted,
-    /// A person switched the alerts of this replica.
-    Alerts { alerts: Alerts, size: Size },
-    /// A host that is not the main published; nobody takes it.
-    Stray { snapshot: SnapshotId, host: String },
-    /// An interrupted apply was dealt with.
-    Recovered { snapshot: Option<SnapshotId>, started: bool },
-    /// Something that people should know and that stops nothing.
-    Warning { text: String },
-    /// The cycle failed. After a roll back its name is `rolled-back`, and the snapshot is known.
-    Failed { error: Error, snapshot: Option<SnapshotId>, idle: Option<u64> },
-}
+    Demoted
+        "demoted" "3ad250758bc742219f2efe07fc70988d"
+        level Level::Notice;
+        journal [];
+        text "this host is now a replica".to_owned();
 
-/// The fields of an event in the journal; those that do not apply are missing.
-#[derive(Debug, Default)]
-pub struct Fields {
-    /// `KUMA_SNAPSHOT`
-    pub snapshot: Option<String>,
-    /// `KUMA_DIGEST`
-    pub digest: Option<String>,
-    /// `KUMA_EPOCH`
-    pub epoch: Option<u64>,
-    /// `KUMA_SEQUENCE`
-    pub sequence: Option<u64>,
-    /// `KUMA_ROWS`: rows in the configuration
-    pub rows: Option<u64>,
-    /// `KUMA_BYTES`
-    pub bytes: Option<u64>,
-    /// `KUMA_INSERTS`, `KUMA_UPDATES`, `KUMA_DELETES`
-    pub size: Option<Size>,
-    /// `KUMA_UNIT`
-    pub unit: Option<String>,
-    /// `KUMA_MILLISECONDS`
-    pub millis: Option<u64>,
-    /// `KUMA_ERROR`: the kind
-    pub error: Option<&'static str>,
-    /// `KUMA_HINT`
-    pub hint: Option<String>,
-    /// `KUMA_LAST_SUCCESS_AGE`: seconds since a cycle last ended as designed and not held
-    pub idle: Option<u64>,
-}
+    /// A person turned the alerts of this replica on or off.
+    Alerts { on: bool, size: Size }
+        "alerts" "ae0f619cc31448e8b6a72adc860ca128"
+        level Level::Notice;
+        journal [size];
+        text if *on {
+            format!("alerts are on: this replica sends the alerts that the main sends ({})", size.done())
+        } else {
+            format!("alerts are off: this replica is a silent standby ({})", size.done())
+        };
 
-/// Every event: its name in `KUMA_EVENT`, and its message id, 32 hexadecimal digits as
-/// `journalctl MESSAGE_ID=…` expects them.
-pub const MESSAGE_IDS: &[(&str, &str)] = &[
-    ("unchanged", "6d2a7285c270480b9f8a218c11be878a"),
-    ("published", "8eb75588a86b4230908b62f3bd637f02"),
-    ("up-to-date", "e70f49f287b1491bbdca01c7b45ee5f6"),
-    ("held", "864ed13ba5c44be781b71fd403a5d1d4"),
-    ("deferred", "2689c3b911de4cdbbea60c109ec7091d"),
-    ("drifted", "2c12fe9566e54377a36252128c43ebbc"),
-    ("fetched", "e8ed65f954fd4ee082854b0fa882389c"),
-    ("planned", "9ef9e4c5110b4fcc9eb9c55fad1241ac"),
-    ("stopping", "70069949eb64443a8a0d100d9a8b99b5"),
-    ("stopped", "c7778fe692644cea8d27343616461b14"),
-    ("written", "de978ba96e4b41988f3f33767c7752b2"),
-    ("started", "9797b57ef39c411d8178c296fbc0fc75"),
-    ("healthy", "c877e4970b9a411ebe38d594bd8d4dc9"),
-    ("applied", "3069947d4b1b42149d40c2b7e5858f30"),
-    ("restored", "2fee0306061e4afe8514c6d4457aa119"),
-    ("retried", "01243de04aa04141b6107f31fd02a748"),
-    ("on-hold", "13cdee7f926649adb4670d2d72156023"),
-    ("released", "5d557465f9e14281af20b32c34dcc6da"),
-    ("promoted", "3fc54ffe4f33438a835939711c12e2b4"),
-    ("demoted", "3ad250758bc742219f2efe07fc70988d"),
-    ("alerts", "ae0f619cc31448e8b6a72adc860ca128"),
-    ("stray", "379fc8e601344a18ae6a754e4836e3fe"),
-    ("rolled-back", "353832b3302c4c5a8ab26a20524e022f"),
-    ("recovered", "e093f2aa5b504080990f1b9af345a9fc"),
-    ("warning", "ce5f66943404449ea56d5477c0001c2a"),
-    ("failed", "e6e4c2d06629446b88b8c9ea963c1bb0"),
-];
+    /// A host that is not the main published; no replica applies that snapshot.
+    Stray { snapshot: SnapshotId, host: String }
+        "stray" "379fc8e601344a18ae6a754e4836e3fe"
+        level Level::Warning;
+        journal [snapshot];
+        text format!("ignoring snapshot {} of host {host}: another host is the main", snapshot.short());
+
+    /// A cycle found an interrupted apply, and has completed or undone it.
+    Recovered { origin: Origin, started: bool }
+        "recovered" "e093f2aa5b504080990f1b9af345a9fc"
+        level Level::Notice;
+        journal [origin];
+        text format!(
+            "recovered from an interrupted apply of {origin}; {}",
+            if *started { "started Uptime Kuma again" } else { "Uptime Kuma did not need to be started" }
+        );
+
+    /// A fault that ends no cycle.
+    Warning { text: String }
+        "warning" "ce5f66943404449ea56d5477c0001c2a"
+        level Level::Warning;
+        journal [];
+        text text.clone();
+
+    /// The cycle failed. `snapshot` is the one that it rolled back.
+    Failed { error: Error, snapshot: Option<SnapshotId>, last_success_age: Option<u64> }
+        "failed" "e6e4c2d06629446b88b8c9ea963c1bb0",
+        if error.kind() == Kind::RolledBack => "rolled-back" "353832b3302c4c5a8ab26a20524e022f"
+        level if error.kind().exit() == Exit::TryAgain { Level::Warning } else { Level::Error };
+        journal [snapshot, error, last_success_age];
+        text format!("{}: {}; hint: {}", error.kind().outcome(), error.chain(), error.hint());
+}
 
 impl Event {
     /// The name in `KUMA_EVENT`.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Unchanged { .. } => "unchanged",
-            Self::Published { .. } => "published",
-            Self::UpToDate { .. } => "up-to-date",
-            Self::Held { .. } => "held",
-            Self::Deferred { .. } => "deferred",
-            Self::Drifted { .. } => "drifted",
-            Self::Fetched { .. } => "fetched",
-            Self::Planned { .. } => "planned",
-            Self::Stopping { .. } => "stopping",
-            Self::Stopped { .. } => "stopped",
-            Self::Written { .. } => "written",
-            Self::Started { .. } => "started",
-            Self::Healthy { .. } => "healthy",
-            Self::Applied { .. } => "applied",
-            Self::Restored { .. } => "restored",
-            Self::Retried { .. } => "retried",
-            Self::OnHold { .. } => "on-hold",
-            Self::Released { .. } => "released",
-            Self::Promoted { .. } => "promoted",
-            Self::Demoted => "demoted",
-            Self::Alerts { .. } => "alerts",
-            Self::Stray { .. } => "stray",
-            Self::Recovered { .. } => "recovered",
-            Self::Warning { .. } => "warning",
-            Self::Failed { error, .. } if error.kind() == Kind::RolledBack => "rolled-back",
-            Self::Failed { .. } => "failed",
-        }
+        self.identity().0
     }
 
     /// The journal's `MESSAGE_ID`.
     pub fn message_id(&self) -> &'static str {
-        let name = self.name();
-        MESSAGE_IDS.iter().find(|(known, _)| *known == name).map_or("", |(_, id)| id)
-    }
-
-    /// How loud it is. What was so in the cycle before is not worth a line at notice.
-    pub fn level(&self) -> Level {
-        use crate::error::Exit;
-        match self {
-            Self::Unchanged { again: true, .. }
-            | Self::UpToDate { again: true, .. }
-            | Self::Deferred { again: true, .. }
-            | Self::Held { again: true, .. } => Level::Info,
-            Self::Held { .. } | Self::Drifted { .. } | Self::Stray { .. } | Self::Warning { .. } => Level::Warning,
-            Self::Failed { error, .. } if error.kind().exit() == Exit::TryAgain => Level::Warning,
-            Self::Failed { .. } => Level::Error,
-            _ => Level::Notice,
-        }
-    }
-
-    /// The fields beside the message.
-    pub fn fields(&self) -> Fields {
-        let mut fields = Fields::default();
-        match self {
-            Self::Unchanged { digest, .. } => fields.digest = Some(digest.to_string()),
-            Self::Published { snapshot, sequence, digest, rows, bytes } => {
-                fields.snapshot = Some(snapshot.to_string());
-                fields.sequence = Some(*sequence);
-                fields.digest = Some(digest.to_string());
-                fields.rows = Some(*rows);
-                fields.bytes = Some(*bytes as u64);
-            }
-            Self::UpToDate { snapshot, .. }
-            | Self::Deferred { snapshot, .. }
-            | Self::Stray { snapshot, .. }
-            | Self::Retried { snapshot, .. } => {
-                fields.snapshot = Some(snapshot.to_string());
-            }
-            Self::Recovered { snapshot, .. } => fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string),
-            Self::Fetched { snapshot, bytes } => {
-                fields.snapshot = Some(snapshot.to_string());
-                fields.bytes = Some(*bytes as u64);
-            }
-            Self::Alerts { size, .. } => fields.size = Some(*size),
-            Self::Planned { snapshot, size } => {
-                fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
-                fields.size = Some(*size);
-            }
-            Self::Stopping { unit } | Self::Started { unit } => fields.unit = Some(unit.clone()),
-            Self::Stopped { unit, millis } | Self::Healthy { unit, millis } => {
-                fields.unit = Some(unit.clone());
-                fields.millis = Some(*millis);
-            }
-            Self::Written { snapshot, size, millis } => {
-                fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
-                fields.size = Some(*size);
-                fields.millis = Some(*millis);
-            }
-            Self::Applied { snapshot, digest, size, .. } => {
-                fields.snapshot = Some(snapshot.to_string());
-                fields.digest = Some(digest.to_string());
-                fields.size = Some(*size);
-            }
-            Self::Restored { digest, size, .. } => {
-                fields.digest = Some(digest.to_string());
-                fields.size = Some(*size);
-            }
-            Self::Promoted { epoch } => fields.epoch = Some(*epoch),
-            Self::Held { idle, .. } => fields.idle = *idle,
-            Self::Drifted { digest, .. } => fields.digest = Some(digest.to_string()),
-            Self::OnHold { .. } | Self::Released { .. } | Self::Demoted | Self::Warning { .. } => {}
-            Self::Failed { error, snapshot, idle } => {
-                fields.idle = *idle;
-                fields.snapshot = snapshot.as_ref().map(SnapshotId::to_string);
-                fields.error = Some(error.kind().name());
-                fields.hint = Some(error.hint().to_owned());
-            }
-        }
-        fields
+        self.identity().1
     }
 }
 
+/// The text with times in UTC.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unchanged { digest, .. } => write!(f, "unchanged: the configuration is still {}", digest.short()),
-            Self::Published { snapshot, sequence, rows, bytes, .. } => {
-                write!(f, "published snapshot {} (sequence {sequence}): {rows} rows, {bytes} bytes", snapshot.short())
-            }
-            Self::UpToDate { snapshot, .. } => write!(f, "up to date with snapshot {}", snapshot.short()),
-            Self::Held { reason, .. } => write!(f, "held: {reason}"),
-            Self::Deferred { snapshot, until, .. } => {
-                let until = until.round(jiff::Unit::Second).unwrap_or(*until);
-                write!(f, "snapshot {} waits until {until}: Uptime Kuma was restarted not long ago", snapshot.short())
-            }
-            Self::Drifted { overwrite, .. } => write!(
-                f,
-                "the configuration was edited on this replica; {}",
-                if *overwrite { "the main's is applied again" } else { "kuma-replicator plan shows how" }
-            ),
-            Self::Fetched { snapshot, bytes } => {
-                write!(f, "fetched and verified snapshot {}: {bytes} bytes", snapshot.short())
-            }
-            Self::Planned { snapshot, size } => write!(f, "planned {}: {size}", name(snapshot)),
-            Self::Stopping { unit } => write!(f, "stopping {unit}"),
-            Self::Stopped { unit, millis } => write!(f, "stopped {unit} in {millis} ms"),
-            Self::Written { snapshot, size, millis } => {
-                write!(f, "wrote {} in {millis} ms: {size}", name(snapshot))
-            }
-            Self::Started { unit } => write!(f, "started {unit}"),
-            Self::Healthy { unit, millis } => write!(f, "{unit} answers after {millis} ms"),
-            Self::Applied { snapshot, size, restarted, .. } => {
-                let how = if *restarted { "" } else { ", without a restart" };
-                write!(f, "applied snapshot {}: {size}{how}", snapshot.short())
-            }
-            Self::Restored { name, size, .. } => {
-                write!(f, "restored {name}: {size}; this host is on hold now, until kuma-replicator release")
-            }
-            Self::Retried { snapshot, reason } => {
-                write!(f, "trying snapshot {} again, as ordered, although: {reason}", snapshot.short())
-            }
-            Self::OnHold { reason, until: Some(until) } => {
-                write!(f, "on hold until {}: {reason}", until.round(jiff::Unit::Second).unwrap_or(*until))
-            }
-            Self::OnHold { reason, until: None } => write!(f, "on hold until kuma-replicator release: {reason}"),
-            Self::Released { by_hand: true } => f.write_str("released by hand: the next cycle goes on"),
-            Self::Released { by_hand: false } => f.write_str("the hold is over"),
-            Self::Promoted { epoch } => write!(f, "this host is the main now, in epoch {epoch}"),
-            Self::Demoted => f.write_str("this host is a replica now, and follows whoever is the main"),
-            Self::Alerts { alerts: Alerts::All, size } => {
-                write!(f, "alerts are on: this replica sends those that the main sends ({size})")
-            }
-            Self::Alerts { alerts: Alerts::None, size } => {
-                write!(f, "alerts are off: this replica is a silent standby ({size})")
-            }
-            Self::Stray { snapshot, host } => {
-                write!(f, "snapshot {} of host {host} is ignored: another host is the main", snapshot.short())
-            }
-            Self::Recovered { snapshot, started } => write!(
-                f,
-                "recovered from an interrupted apply of {}: Uptime Kuma {}",
-                name(snapshot),
-                if *started { "was started again" } else { "is as it should be" }
-            ),
-            Self::Warning { text } => f.write_str(text),
-            Self::Failed { error, .. } => {
-                write!(f, "{}: {} — {}", error.kind().outcome(), error.chain(), error.hint())
-            }
-        }
+        f.write_str(&self.message(&TimeZone::UTC))
     }
 }
 
-fn name(snapshot: &Option<SnapshotId>) -> String {
-    snapshot.as_ref().map_or_else(|| "a restored configuration".to_owned(), |id| format!("snapshot {}", id.short()))
+/// The level of an event whose repetition is no news.
+fn unless_again(again: bool, level: Level) -> Level {
+    if again { Level::Info } else { level }
 }

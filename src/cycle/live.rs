@@ -10,7 +10,7 @@ use crate::plan::Plan;
 
 use super::publish::CanonicalExport;
 use super::replace::{Goal, condemns, replace, roll_back};
-use super::{Activity, Event, Export, Host, millis};
+use super::{Activity, Event, Export, Host, millis, origin};
 
 /// How many rows are changed while Uptime Kuma waits: 10,000 take a fifth of a second on two busy cores, and versions
 /// before 2.3.1 wait for one second.
@@ -65,7 +65,7 @@ pub(super) async fn put_in_force<H: Host>(
         host.report(&Event::Warning { text });
     }
     let size = goal.changes.size();
-    host.report(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
+    host.report(&Event::Written { origin: origin(snapshot), size, millis: millis(since.elapsed()) });
     match host.check_healthy().await {
         Ok(()) => Ok(()),
         Err(error) if condemns(&error) => {

@@ -23,14 +23,16 @@ use crate::config::{Alerts, Role, Settings};
 use crate::decide;
 use crate::error::Result;
 use crate::model::configuration::Configuration;
+use crate::model::origin::Origin;
 use crate::model::schema::Schema;
 use crate::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
-use crate::model::state::{LastCycle, State};
+use crate::model::state::{Hold, LastCycle, State};
 use crate::plan::Plan;
 
 pub use alerts::{Switched, alerts};
 pub use apply::{Verified, in_force, verify};
 pub use drift::Reapply;
+pub(crate) use event::journal_fields;
 pub use event::{Event, Fields, Level, MESSAGE_IDS};
 pub use live::{MAX_LIVE_ROWS, needs_restart};
 pub use obtain::kept;
@@ -242,7 +244,7 @@ pub async fn run<H: Host>(host: &mut H, settings: &Settings, state: &mut State, 
 async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, options: &Options) -> Result<Outcome> {
     replace::recover(host, settings, state).await?;
     if let Some(reason) = decide::on_hold(state.hold.as_ref(), host.now()) {
-        return Ok(held(host, state, reason));
+        return Ok(on_hold(host, state, reason));
     }
     if state.hold.take().is_some() {
         host.report(&Event::Released { by_hand: false });
@@ -256,9 +258,26 @@ async fn once<H: Host>(host: &mut H, settings: &Settings, state: &mut State, opt
 
 fn held<H: Host>(host: &mut H, state: &State, reason: String) -> Outcome {
     let again = state.last.as_ref().is_some_and(|last| last.outcome == "held" && last.message == reason);
-    let idle = decide::idle(state.last_success, host.now());
-    host.report(&Event::Held { reason: reason.clone(), again, idle });
+    let last_success_age = decide::last_success_age(state.last_success, host.now());
+    host.report(&Event::Blocked { reason: reason.clone(), again, last_success_age });
     Outcome::Held(reason)
+}
+
+fn on_hold<H: Host>(host: &mut H, state: &State, message: String) -> Outcome {
+    let again = state.last.as_ref().is_some_and(|last| last.outcome == "held" && last.message == message);
+    let last_success_age = decide::last_success_age(state.last_success, host.now());
+    if let Some(Hold { reason, until, .. }) = &state.hold {
+        host.report(&Event::OnHold { reason: reason.clone(), until: *until, again, last_success_age });
+    }
+    Outcome::Held(message)
+}
+
+/// Why rows are written: for this snapshot, or because a person restores something.
+pub fn origin(snapshot: Option<&SnapshotId>) -> Origin {
+    match snapshot {
+        Some(id) => Origin::Snapshot { id: id.clone() },
+        None => Origin::Restore { name: "by hand".to_owned() },
+    }
 }
 
 fn deferred<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId, until: Timestamp) -> Outcome {

@@ -119,10 +119,11 @@ pub fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option
 
 /// Traces that a person has a snapshot tried again, and what had kept it from that.
 fn report_retry<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) {
-    let refused = state.replica.refused.as_ref().map(|refused| (&refused.snapshot, &refused.reason));
-    let setback = state.replica.setback.as_ref().map(|setback| (&setback.snapshot, &setback.reason));
-    if let Some((id, reason)) = refused.into_iter().chain(setback).find(|(id, _)| id.same(&snapshot.id)) {
-        host.report(&Event::Retried { snapshot: id.clone(), reason: reason.clone() });
+    let refused = state.replica.refused.as_ref().map(|refused| (&refused.snapshot, true, &refused.reason));
+    let setback = state.replica.setback.as_ref().map(|setback| (&setback.snapshot, false, &setback.reason));
+    let kept = refused.into_iter().chain(setback).find(|(id, ..)| id.same(&snapshot.id));
+    if let Some((id, rejected, reason)) = kept {
+        host.report(&Event::Retried { snapshot: id.clone(), rejected, reason: reason.clone() });
     }
 }
 

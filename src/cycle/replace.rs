@@ -14,7 +14,7 @@ use crate::model::state::{Intent, Refused, Setback, State};
 use crate::plan::{Plan, Size, plan};
 
 use super::publish::CanonicalExport;
-use super::{Activity, Event, History, Host, millis};
+use super::{Activity, Event, History, Host, millis, origin};
 
 /// Deals with an apply that was begun and not ended: Uptime Kuma is to run again if it ran before, and to
 /// answer, before anything else is decided. If it does not, and the rows had been written, they are taken
@@ -38,7 +38,7 @@ pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut Sta
     if intent.start && intent.previous.is_some() {
         remove_leftovers(host).await;
     }
-    host.report(&Event::Recovered { snapshot: intent.snapshot, started });
+    host.report(&Event::Recovered { origin: origin(intent.snapshot.as_ref()), started });
     state.intent = None;
     host.save(state)
 }
@@ -116,7 +116,7 @@ pub(super) async fn replace<H: Host>(
         Ok(written) => written,
         Err(error) => return Err(resume(host, state, snapshot, start, error).await),
     };
-    host.report(&Event::Written { snapshot: snapshot.cloned(), size, millis: millis(since.elapsed()) });
+    host.report(&Event::Written { origin: origin(snapshot), size, millis: millis(since.elapsed()) });
     if !start {
         return Ok(());
     }

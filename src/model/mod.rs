@@ -6,6 +6,7 @@ pub mod digest;
 pub mod dump;
 pub mod limits;
 pub mod manifest;
+pub mod origin;
 pub mod sanity;
 pub mod schema;
 pub mod snapshot;

@@ -103,7 +103,7 @@ fn edits_of_a_busy_main_are_applied_together() {
                 applied += 1;
                 assert_eq!(world.rows, generation(minute), "only the newest counts");
             }
-            End::Done(Outcome::Held(reason)) => assert!(reason.contains("waits until"), "{reason}"),
+            End::Done(Outcome::Held(reason)) => assert!(reason.contains("deferred until"), "{reason}"),
             end => panic!("{end:?}"),
         }
         told += events(&world, "deferred");

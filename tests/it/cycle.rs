@@ -45,16 +45,18 @@ fn words(text: &str) -> Vec<&str> {
 
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
-    let before = "look, export, fetch, tell fetched, tell planned, rehearse, activity";
-    let stop = "check_intact, check_writable, check_stoppable, dependents, save, tell stopping, stop, tell stopped";
-    let write = "claim, export, keep_previous, save, write, release, tell written";
-    let start = "start, tell started, check_healthy, tell healthy, remove_leftovers, export";
+    let before = "look, export, fetch, report fetched, report planned, rehearse, activity";
+    let stop = "check_intact, check_writable, check_stoppable, dependents, save, report stopping, stop, report stopped";
+    let write = "claim, export, keep_previous, save, write, release, report written";
+    let start = "start, report started, check_healthy, report healthy, remove_leftovers, export";
     for (running, steps) in [
-        (true, format!("{before}, {stop}, {write}, {start}, keep_applied, tell applied, save")),
+        (true, format!("{before}, {stop}, {write}, {start}, keep_applied, report applied, save")),
         // What the administrator stopped stays stopped.
         (
             false,
-            format!("{before}, check_intact, check_writable, save, {write}, export, keep_applied, tell applied, save"),
+            format!(
+                "{before}, check_intact, check_writable, save, {write}, export, keep_applied, report applied, save"
+            ),
         ),
     ] {
         let (mut world, id) = behind(running);
@@ -70,7 +72,7 @@ fn an_apply_takes_its_steps_in_this_order() {
 
         // From now on one question a cycle.
         assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
-        assert_eq!(world.calls, words("look, export, tell up-to-date, save"));
+        assert_eq!(world.calls, words("look, export, report up-to-date, save"));
     }
 }
 
@@ -79,7 +81,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     let mut world = World::new(generation(0));
     world.warnings = vec!["uploaded file x is left out".to_owned()];
     assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
-    assert_eq!(world.calls, words("export, look, check_intact, tell warning, save, publish, tell published, save"));
+    assert_eq!(world.calls, words("export, look, check_intact, report warning, save, publish, report published, save"));
     let (snapshot, bytes) = &world.repository[0];
     let dump = dump::parse(bytes).unwrap();
     assert_eq!(dump.configuration, generation(0));
@@ -90,9 +92,9 @@ fn a_publish_takes_its_steps_in_this_order() {
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
     // With a look comes a look for locks that were left behind; what is found is told.
     world.left_locks = 1;
-    for look in [", look, remove_left_locks, tell warning", "", ""] {
+    for look in [", look, remove_left_locks, report warning", "", ""] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
-        assert_eq!(world.calls, words(&format!("export{look}, tell unchanged, save")));
+        assert_eq!(world.calls, words(&format!("export{look}, report unchanged, save")));
     }
     // Changed: the next sequence.
     world.rows = generation(1);
@@ -109,7 +111,7 @@ fn nothing_is_stopped_for_nothing() {
     for _ in 0..2 {
         world.disk = None;
         assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
-        assert_eq!(world.calls, words("look, export, fetch, tell fetched, keep_applied, tell up-to-date, save"));
+        assert_eq!(world.calls, words("look, export, fetch, report fetched, keep_applied, report up-to-date, save"));
         assert_eq!((world.stops, world.commits, applied(&world)), (0, 0, Some(id.clone())));
     }
 }
@@ -466,7 +468,7 @@ fn an_unfinished_apply_comes_first() {
         world.cycle(&replica());
         assert_eq!(world.running, ran);
         let first = if ran {
-            "activity, start, check_healthy, remove_leftovers, tell recovered, save, look"
+            "activity, start, check_healthy, remove_leftovers, report recovered, save, look"
         } else {
             "report recovered, save, look"
         };

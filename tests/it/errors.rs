@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use kuma_replicator::config::Alerts;
-use kuma_replicator::cycle::{Event, Level, MESSAGE_IDS};
+use kuma_replicator::cycle::{Event, Fields, Level, MESSAGE_IDS};
 use kuma_replicator::error::{Error, Exit, Kind};
 use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::snapshot::SnapshotId;
 use kuma_replicator::plan::Size;
 
@@ -125,62 +125,46 @@ fn the_command_line_is_refused_with_2() {
 /// One of every event.
 fn events() -> Vec<Event> {
     let snapshot = || -> SnapshotId { "abcdef01".repeat(8).parse().unwrap() };
+    let origin = || Origin::Snapshot { id: snapshot() };
     let (digest, unit, size) = (Digest::of(b"x"), || "uptime-kuma.service".to_owned(), Size::default());
     vec![
         Event::Unchanged { digest, again: false },
         Event::Published { snapshot: snapshot(), sequence: 7, digest, rows: 1, bytes: 1 },
         Event::UpToDate { snapshot: snapshot(), again: false },
-        Event::Held { reason: "x".to_owned(), again: false, idle: Some(1) },
+        Event::Blocked { reason: "x".to_owned(), again: false, last_success_age: Some(1) },
         Event::Deferred { snapshot: snapshot(), until: "2026-01-01T00:00:00Z".parse().unwrap(), again: false },
         Event::Drifted { digest, overwrite: false },
         Event::Fetched { snapshot: snapshot(), bytes: 1 },
-        Event::Planned { snapshot: Some(snapshot()), size },
+        Event::Planned { origin: origin(), size },
         Event::Stopping { unit: unit() },
         Event::Stopped { unit: unit(), millis: 1 },
-        Event::Written { snapshot: Some(snapshot()), size, millis: 1 },
+        Event::Written { origin: origin(), size, millis: 1 },
         Event::Started { unit: unit() },
         Event::Healthy { unit: unit(), millis: 1 },
         Event::Applied { snapshot: snapshot(), digest, size, restarted: true },
         Event::Restored { name: "the previous configuration".to_owned(), digest: Digest::of(b"x"), size },
-        Event::Retried { snapshot: snapshot(), reason: "x".to_owned() },
-        Event::OnHold { reason: "x".to_owned(), until: None },
+        Event::Retried { snapshot: snapshot(), rejected: true, reason: "x".to_owned() },
+        Event::OnHold { reason: "x".to_owned(), until: None, again: false, last_success_age: Some(1) },
         Event::Released { by_hand: false },
         Event::Promoted { epoch: 2 },
         Event::Demoted,
-        Event::Alerts { alerts: Alerts::None, size },
+        Event::Alerts { on: false, size },
         Event::Stray { snapshot: snapshot(), host: "alpha".to_owned() },
-        Event::Failed { error: Error::new(Kind::RolledBack, "x"), snapshot: Some(snapshot()), idle: Some(1) },
-        Event::Recovered { snapshot: Some(snapshot()), started: true },
+        Event::Recovered { origin: origin(), started: true },
         Event::Warning { text: "x".to_owned() },
-        Event::Failed { error: Error::new(Kind::Files, "x"), snapshot: None, idle: Some(1) },
+        Event::Failed { error: Error::new(Kind::Unhealthy, "x"), snapshot: None, last_success_age: Some(1) },
+        Event::Failed {
+            error: Error::new(Kind::RolledBack, "x"),
+            snapshot: Some(snapshot()),
+            last_success_age: Some(1),
+        },
     ]
 }
 
-/// The `KUMA_…` fields that `event` has, by the names that `logging` gives them.
-fn fields(event: &Event) -> BTreeSet<&'static str> {
-    let fields = event.fields();
-    let size = fields.size.is_some();
-    [
-        ("KUMA_EVENT", true),
-        ("KUMA_CYCLE", true),
-        ("KUMA_SNAPSHOT", fields.snapshot.is_some()),
-        ("KUMA_DIGEST", fields.digest.is_some()),
-        ("KUMA_EPOCH", fields.epoch.is_some()),
-        ("KUMA_SEQUENCE", fields.sequence.is_some()),
-        ("KUMA_ROWS", fields.rows.is_some()),
-        ("KUMA_BYTES", fields.bytes.is_some()),
-        ("KUMA_INSERTS", size),
-        ("KUMA_UPDATES", size),
-        ("KUMA_DELETES", size),
-        ("KUMA_UNIT", fields.unit.is_some()),
-        ("KUMA_MILLISECONDS", fields.millis.is_some()),
-        ("KUMA_ERROR", fields.error.is_some()),
-        ("KUMA_HINT", fields.hint.is_some()),
-        ("KUMA_LAST_SUCCESS_AGE", fields.idle.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, there)| there.then_some(name))
-    .collect()
+/// The `KUMA_…` fields that `event` has.
+fn fields(event: &Event) -> BTreeSet<String> {
+    let entries = event.fields().entries().into_iter().map(|(name, _)| name);
+    entries.chain(["KUMA_EVENT".to_owned(), "KUMA_CYCLE".to_owned()]).collect()
 }
 
 #[test]
@@ -201,24 +185,141 @@ fn message_ids_are_what_journalctl_takes() {
         assert_eq!(event.message_id(), *id);
         assert!(!event.to_string().is_empty() && !event.to_string().contains('\n'));
     }
-    // The names of the fields are those that `logging` writes.
-    let logging = read("src/logging.rs");
-    for name in events.iter().flat_map(|event| fields(event)) {
-        assert!(logging.contains(&format!("{} = ", name.to_lowercase())), "{name}");
+}
+
+/// The events that a repetition makes quiet.
+fn repeated() -> Vec<Event> {
+    let (snapshot, until) = ("abcdef01".repeat(8), "2026-01-01T00:00:00Z");
+    let (snapshot, until) = (|| snapshot.parse::<SnapshotId>().unwrap(), until.parse().unwrap());
+    vec![
+        Event::Unchanged { digest: Digest::of(b"x"), again: true },
+        Event::UpToDate { snapshot: snapshot(), again: true },
+        Event::Blocked { reason: "x".to_owned(), again: true, last_success_age: None },
+        Event::Deferred { snapshot: snapshot(), until, again: true },
+        Event::OnHold { reason: "x".to_owned(), until: None, again: true, last_success_age: None },
+    ]
+}
+
+/// A priority as `docs` writes it, in numbers or in words.
+fn priority(event: &Event, words: bool) -> String {
+    let name = |level: Level| match (level, words) {
+        (Level::Error, true) => "error",
+        (Level::Warning, true) => "warning",
+        (Level::Notice, true) => "notice",
+        (Level::Info, true) => "info",
+        (Level::Error, false) => "3",
+        (Level::Warning, false) => "4",
+        (Level::Notice, false) => "5",
+        (Level::Info, false) => "6",
+    };
+    let first = name(event.level());
+    match repeated().iter().find(|again| again.name() == event.name()) {
+        Some(again) if words => format!("{first}, then {}", name(again.level())),
+        Some(again) => format!("{first}, again {}", name(again.level())),
+        None => first.to_owned(),
     }
+}
+
+/// The tables of a document whose header has `column`: header and rows, without code marks.
+fn tables(text: &str, column: &str) -> Vec<(Vec<String>, Vec<Vec<String>>)> {
+    let mut found: Vec<(Vec<String>, Vec<Vec<String>>)> = Vec::new();
+    let (mut before, mut wanted) = (false, false);
+    for line in text.lines() {
+        let row = line.strip_prefix('|').and_then(|row| row.strip_suffix('|'));
+        let is_header = !before;
+        before = row.is_some();
+        let Some(row) = row else { continue };
+        let cells: Vec<String> = row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+        if is_header {
+            wanted = cells.iter().any(|cell| cell == column);
+            if wanted {
+                found.push((cells, Vec::new()));
+            }
+        } else if wanted && !cells[0].starts_with("---") {
+            found.last_mut().unwrap().1.push(cells);
+        }
+    }
+    found
+}
+
+#[test]
+fn the_documents_have_every_event_as_it_is_declared() {
+    let mut checked = 0;
+    for path in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let path = path.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let headers = ["MESSAGE_ID", "message id"];
+        for (header, rows) in headers.iter().flat_map(|column| tables(&text, column)) {
+            let at = |names: &[&str]| header.iter().position(|cell| names.contains(&cell.as_str()));
+            let name = at(&["KUMA_EVENT", "event"]).expect("a column of names");
+            let id = at(&headers).unwrap();
+            let documented: BTreeMap<&str, &str> =
+                rows.iter().map(|row| (row[name].as_str(), row[id].as_str())).collect();
+            assert_eq!(documented.len(), rows.len(), "{}: an event stands twice", path.display());
+            assert_eq!(documented, MESSAGE_IDS.iter().copied().collect(), "{}", path.display());
+            for event in events() {
+                let row = rows.iter().find(|row| row[name] == event.name()).unwrap();
+                if let Some(at) = at(&["priority"]) {
+                    let words = row[at].starts_with(|c: char| c.is_alphabetic());
+                    // An exception stands after a semicolon.
+                    let documented = row[at].split(';').next().unwrap();
+                    assert_eq!(documented, priority(&event, words), "{}: {}", path.display(), event.name());
+                }
+                if let Some(at) = at(&["fields"]) {
+                    let documented: BTreeSet<String> = row[at]
+                        .split(", ")
+                        .filter(|field| !field.is_empty())
+                        .map(|field| format!("KUMA_{}", field.to_ascii_uppercase()))
+                        .chain(["KUMA_EVENT".to_owned(), "KUMA_CYCLE".to_owned()])
+                        .collect();
+                    let mut declared = fields(&event);
+                    if event.name() == "failed" {
+                        declared.remove("KUMA_SNAPSHOT");
+                    }
+                    assert_eq!(documented, declared, "{}: {}", path.display(), event.name());
+                }
+            }
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 2, "the contract and the manual have a table of events");
+}
+
+#[test]
+fn the_documents_have_every_journal_field() {
+    let declared: BTreeSet<String> = Fields::KEYS
+        .iter()
+        .map(|key| key.to_ascii_uppercase())
+        .chain(["KUMA_EVENT", "KUMA_CYCLE", "KUMA_USER"].map(str::to_owned))
+        .collect();
+    let tables = tables(&read("docs/format.md"), "field");
+    let (_, rows) = tables.iter().find(|(_, rows)| rows.iter().any(|row| row[0] == "KUMA_EVENT")).expect("the table");
+    let documented: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| row[0].split(", ").map(str::to_owned))
+        .filter(|name| name.starts_with("KUMA_"))
+        .collect();
+    assert_eq!(documented, declared);
+    let known: BTreeSet<String> = events().iter().flat_map(fields).collect();
+    assert!(Fields::KEYS.iter().all(|key| known.contains(&key.to_ascii_uppercase())), "no field is without an event");
 }
 
 #[test]
 fn repetition_is_quiet_and_trouble_is_not() {
-    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None, idle: None };
+    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None, last_success_age: None };
     for (event, level) in [
         (Event::Unchanged { digest: Digest::of(b""), again: false }, Level::Notice),
         (Event::Unchanged { digest: Digest::of(b""), again: true }, Level::Info),
-        (Event::Held { reason: String::new(), again: false, idle: None }, Level::Warning),
-        (Event::Held { reason: String::new(), again: true, idle: None }, Level::Info),
+        (Event::Blocked { reason: String::new(), again: false, last_success_age: None }, Level::Warning),
         (Event::Warning { text: String::new() }, Level::Warning),
     ] {
         assert_eq!(event.level(), level, "{event:?}");
+    }
+    for event in repeated() {
+        assert_eq!(event.level(), Level::Info, "{event:?}");
     }
     for kind in Kind::ALL {
         let wanted = if kind.exit() == Exit::TryAgain { Level::Warning } else { Level::Error };

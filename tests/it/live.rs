@@ -75,9 +75,9 @@ fn a_live_write_takes_its_steps_in_this_order() {
     let mut world = behind();
     let end = world.cycle(&replica(""));
     assert!(end.applied(), "{end:?}");
-    let steps = "look, export, fetch, tell fetched, tell planned, rehearse, activity, check_intact, check_writable, \
-                 check_stoppable, dependents, export, keep_previous, save, write_live, tell written, check_healthy, export, keep_applied, \
-                 tell applied, save";
+    let steps = "look, export, fetch, report fetched, report planned, rehearse, activity, check_intact, check_writable, \
+                 check_stoppable, dependents, export, keep_previous, save, write_live, report written, check_healthy, export, keep_applied, \
+                 report applied, save";
     assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
     assert_eq!((&world.rows, world.stops, world.running), (&renamed(1, "live"), 1, true));
     let previous = dump::parse(world.previous.as_ref().unwrap()).unwrap();

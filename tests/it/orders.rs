@@ -48,7 +48,7 @@ fn nothing_happens_on_hold() {
         for _ in 0..2 {
             let End::Done(Outcome::Held(reason)) = world.cycle(&settings(role)) else { panic!("not held") };
             assert!(reason.contains("upgrade") && reason.contains(&until.to_string()), "{reason}");
-            assert_eq!(world.calls, ["report held", "save"], "nothing else is even asked");
+            assert_eq!(world.calls, ["report on-hold", "save"], "nothing else is even asked");
             assert_eq!(world.state().last_success, None, "held is no success");
         }
         // The time is over: told once, and the cycle goes on.

@@ -63,7 +63,7 @@ fn restore(news: &mut News<'_>, target: &mut Target<'_>) -> Result<()> {
         })?;
         target.begin()?;
         let healed = target.look()?;
-        holds(healed.ended.0 == "0" && target.has("held"), || format!("not held: {:?} {healed:?}", target.events))?;
+        holds(healed.ended.0 == "0" && target.has("on-hold"), || format!("not held: {:?} {healed:?}", target.events))?;
         let wanted = if restored { &old } else { &before.digest };
         holds(healed.digest == *wanted, || format!("restored {restored}, and the rows are {healed:?}"))?;
         target.before = healed;

@@ -52,7 +52,7 @@ fn status() -> Result<()> {
         assert_eq!(status()?.0, Some(0));
         replica.run(&["kuma-replicator", "hold", "--reason", "forgotten"])?;
         assert_eq!(status()?.0, Some(4));
-        let held = replica.journal(&["KUMA_EVENT=held"])?;
+        let held = replica.journal(&["KUMA_EVENT=on-hold"])?;
         assert!(held[0]["KUMA_LAST_SUCCESS_AGE"].is_string(), "{held:?}");
         replica.run(&["kuma-replicator", "release"])?;
 

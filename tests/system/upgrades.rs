@@ -123,7 +123,7 @@ fn held(machine: &Machine) -> Result<String> {
     holds(footing(machine)? == before, || "something was touched although it was held".to_owned())?;
     assert_eq!(events(machine)?.iter().filter(|event| *event == "stopping").count(), stops);
     let said = state(machine)?["last"]["message"].as_str().ok_or("no message")?.to_owned();
-    let told = machine.journal(&["KUMA_EVENT=held"])?;
+    let told = machine.journal(&["KUMA_EVENT=blocked"])?;
     let told: Vec<&Value> =
         told.iter().filter(|entry| entry["MESSAGE"].as_str().is_some_and(|text| text.contains(&said))).collect();
     // Once, and with the age of the last success.
