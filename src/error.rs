@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::text;
 
 /// Result of every fallible operation of this crate.
@@ -15,7 +17,8 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident $name:literal $exit:ident $hint:literal;)*) => {
         /// The kinds of failure. `docs/errors.md` explains each of them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "&'static str")]
         pub enum Kind { $($(#[$doc])* $kind,)* }
 
         impl Kind {
@@ -128,15 +131,19 @@ impl Kind {
     pub fn named(name: &str) -> Option<Kind> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
+}
 
-    /// The outcome, by its name in logs and the state, of a cycle that ends with this kind.
-    pub fn outcome(self) -> &'static str {
-        match self {
-            Kind::RolledBack | Kind::WriteFailed => "rolled back",
-            Kind::Fenced | Kind::OutOfOrder | Kind::Shrunk => "refused",
-            kind if kind.exit() == Exit::Refused => "refused",
-            _ => "failed",
-        }
+impl From<Kind> for &'static str {
+    fn from(kind: Kind) -> Self {
+        kind.name()
+    }
+}
+
+impl TryFrom<String> for Kind {
+    type Error = String;
+
+    fn try_from(name: String) -> std::result::Result<Self, String> {
+        Self::named(&name).ok_or_else(|| format!("'{}' is not a kind of failure", text::short(&name)))
     }
 }
 

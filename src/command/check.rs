@@ -16,14 +16,16 @@ use crate::localise;
 use crate::model::configuration::Configuration;
 use crate::plan::plan;
 use crate::report::{Check, CheckDocument, print};
+use crate::text;
 
-use super::settings;
+use super::settings::settings;
 
 /// The checks so far, and the first failure, which decides the exit code.
 #[derive(Default)]
 struct Findings {
     checks: Vec<Check>,
     first: Option<Kind>,
+    failed: u64,
 }
 
 impl Findings {
@@ -43,6 +45,7 @@ impl Findings {
             }
             Err(error) => {
                 self.first.get_or_insert(error.kind());
+                self.failed += 1;
                 let hint = Some(error.hint().to_owned());
                 self.checks.push(Check { name, result: "failed", message: error.chain(), hint });
                 None
@@ -80,7 +83,10 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
     print(&CheckDocument::new(findings.checks), json)?;
     match findings.first {
         None => Ok(()),
-        Some(kind) => Err(Error::new(kind, "not everything is as it should be").with_hint("see the checks above")),
+        Some(kind) => {
+            let failed = text::count(findings.failed, "check");
+            Err(Error::new(kind, format!("{failed} failed")).with_hint("see the checks above"))
+        }
     }
 }
 
@@ -169,21 +175,27 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     }
 }
 
-/// What the customization come to with the snapshot in force, if there is one. A name that matches nothing may be mistyped.
+/// What the customization changes in the snapshot in force, if that is kept here. A name that matches nothing may be
+/// mistyped.
 fn customization(
     findings: &mut Findings,
     customization: &Customization,
     here: &Configuration,
     directories: &Directories,
 ) {
-    let dump = store::read_applied(&directories.state).ok().flatten();
-    let Some(Verified(dump)) = dump.and_then(|bytes| verify(&bytes, None).ok()) else { return };
+    let kept =
+        store::read_applied(&directories.state).and_then(|bytes| bytes.map(|bytes| verify(&bytes, None)).transpose());
+    let Verified(dump) = match kept {
+        Ok(Some(verified)) => verified,
+        Ok(None) => return,
+        Err(error) => {
+            let message = format!("the kept copy of the snapshot in force cannot be used: {}", error.chain());
+            return findings.warn("kept snapshot", message, "remove applied.dump; the next apply writes it again");
+        }
+    };
     let localised = localise::wanted(&dump.configuration, here, customization);
-    for note in findings
-        .add("customization", localised, |_| "they fit the snapshot in force".to_owned())
-        .into_iter()
-        .flat_map(|it| it.notes)
-    {
+    let localised = findings.add("customization", localised, |_| "fits the snapshot in force".to_owned());
+    for note in localised.into_iter().flat_map(|localised| localised.notes) {
         if note.is_idle() {
             findings.warn("customization", note.to_string(), "look for a mistyped name in config.toml");
         } else {

@@ -1,20 +1,22 @@
-//! `status`: what this host remembers, and how its rows differ from what is in force. Asks no network.
+//! `status`: what this host remembers, and how its rows differ from the snapshot in force. Makes no network requests.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::cli::Cli;
 use crate::config::Settings;
 use crate::cycle::{Activity, Verified, in_force};
 use crate::decide;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::host::Directories;
 use crate::host::kuma::instance::Instance;
-use crate::host::{Directories, store};
+use crate::host::store;
 use crate::localise;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
-use crate::report::{StatusDocument, print};
+use crate::report::{Clock, StatusDocument, print};
 
-use super::settings;
+use super::settings::settings;
 
 pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     let settings = settings(cli)?;
@@ -26,30 +28,37 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
         Activity::Running => "running",
         Activity::Stopped => "stopped",
     });
-    let now = Timestamp::now();
-    let alarm = decide::alarm(&state, now, settings.overdue_after);
-    let edits = match (&state.replica.drift, &state.replica.applied) {
-        (Some(_), Some(applied)) => edits(&mut instance, &settings, &directories, applied).await,
+    let clock = Clock { now: Timestamp::now(), zone: TimeZone::system() };
+    let alarm = decide::alarm(&state, clock.now, settings.overdue_after, &clock.zone);
+    let edits = match &state.replica.applied {
+        Some(applied) if state.replica.is_drifted() => {
+            Some(edits(&mut instance, &settings, &directories, applied).await)
+        }
         _ => None,
     };
-    let unit = instance.unit().to_string();
-    let mut document = StatusDocument::new(&settings, unit, service, state, alarm.as_ref().err(), now);
+    let mut document = StatusDocument::new(&settings, service, state, alarm.as_ref().err(), clock);
     if let Some(edits) = edits {
-        document = document.edits(&edits);
+        document = document.edits(edits.as_ref().map(Plan::clone));
     }
     print(&document, json)?;
     alarm
 }
 
-/// What it would take to be as in the snapshot in force again; none if that cannot be found out.
+/// What it would take to undo the edits, from the kept dump of the snapshot in force.
 async fn edits(
     instance: &mut Instance,
     settings: &Settings,
     directories: &Directories,
     applied: &Applied,
-) -> Option<Plan> {
-    let Verified(dump) = in_force(&store::read_applied(&directories.state).ok().flatten()?, applied)?;
-    let here = instance.database().await.ok()?.export().ok()?.configuration;
-    let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.customization).ok()?;
-    Some(plan(&here, &wanted.configuration))
+) -> Result<Plan> {
+    let kept = match store::read_applied(&directories.state)? {
+        Some(bytes) => in_force(&bytes, applied)?,
+        None => None,
+    };
+    let Some(Verified(dump)) = kept else {
+        return Err(Error::new(Kind::Files, "the snapshot in force is not kept on this host"));
+    };
+    let here = instance.database().await?.export()?.configuration;
+    let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.customization)?;
+    Ok(plan(&here, &wanted.configuration))
 }

@@ -20,7 +20,7 @@ use crate::plan::plan;
 use crate::report::{PlanDocument, print};
 use crate::{localise, logging};
 
-use super::settings;
+use super::settings::settings;
 
 /// How long `import` waits for somebody to let go of the database.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);

@@ -1,85 +1,115 @@
-//! Switching the alerts of a replica by hand: first in the configuration file, then in its rows, from the snapshot in
-//! force that is kept here. Neither the repository nor a restart is needed for it.
+//! Switching the alerts of a replica by hand: first in the configuration file, then in its rows, from the kept dump of
+//! the snapshot in force. It needs neither the repository nor a restart.
 
 use crate::config::{Alerts, Restart, Settings};
-use crate::decide::{self, Content};
+use crate::decide;
 use crate::error::{Error, Kind, Result};
-use crate::localise;
-use crate::model::catalog;
+use crate::localise::{Desired, Part};
 use crate::model::configuration::Configuration;
-use crate::model::state::{Applied, Left, State};
-use crate::plan::plan;
+use crate::model::content::Content;
+use crate::model::origin::Origin;
+use crate::model::state::LocalRows;
+use crate::plan::Size;
 
-use super::live::put_in_force;
-use super::replace::Goal;
-use super::role::begin;
-use super::{Event, Export, Host, Verified, drift, in_force, verify};
+use super::outside::Host;
+use super::{Change, Event, Export, Session, Verified, verify};
 
-/// What became of the alerts of this host.
+/// What an order to switch the alerts did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switched {
-    /// They are as ordered.
+pub enum AlertsSwitch {
+    /// They are switched.
     Now,
     /// They will be, with the first snapshot that is applied here.
-    Later,
+    WithFirstApply,
 }
 
-/// Makes `alerts` those that this host sends, now and after each apply to come. Nothing else is applied with it.
-///
-/// # Errors
-/// [`Kind::OnHold`], [`Kind::Config`] if the notifications of this host are its own; those of an apply, with the
-/// configuration file changed: the next cycle applies it.
-pub async fn alerts<H: Host>(host: &mut H, settings: &Settings, state: &mut State, alerts: Alerts) -> Result<Switched> {
-    begin(host, settings, state).await?;
-    let before = settings.replica.customization.digest();
-    let settings = host.set_alerts(alerts)?;
-    let customization = &settings.replica.customization;
-    let Some(applied) = state.replica.applied.clone() else { return Ok(Switched::Later) };
-    let Verified(dump) = kept_or_fetched(host, &applied).await?;
-    let here = host.export().await?;
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
-        let what = "the alerts are switched in the configuration file, and not in Uptime Kuma yet";
-        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+impl<H: Host> Session<'_, H> {
+    /// Switches the alerts of this host, now and for each apply to come. Nothing else is applied with it.
+    ///
+    /// # Errors
+    /// [`Kind::OnHold`], [`Kind::Config`] if the notifications of this host are its own; those of an apply, with the
+    /// configuration file changed: the next cycle applies it.
+    pub async fn switch_alerts(&mut self, alerts: Alerts) -> Result<AlertsSwitch> {
+        self.begin_order().await?;
+        let before = self.settings.replica.customization.digest();
+        let settings = self.host.set_alerts(alerts)?;
+        let mut session = Session::new(self.host, &settings, self.state, self.options);
+        if session.state.replica.applied.is_none() {
+            return Ok(AlertsSwitch::WithFirstApply);
+        }
+        let Verified(dump) = session.kept_or_fetched().await?;
+        let here = session.host.export().await?;
+        if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
+            let what = "the alerts are switched in the configuration file, and not in Uptime Kuma yet";
+            return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+        }
+        let main = &dump.configuration;
+        let size = session.write_alerts(alerts, &here, main, &settings).await?;
+        session.remember_alerts(here, main)?;
+        if let Some(applied) = &mut session.state.replica.applied
+            && applied.customization == Some(before)
+        {
+            applied.customization = Some(settings.replica.customization.digest());
+        }
+        session.host.save(session.state)?;
+        session.host.report(&Event::Alerts { on: alerts == Alerts::All, size });
+        Ok(AlertsSwitch::Now)
     }
-    let anew = |here: &Configuration| {
-        let wanted = localise::wanted(&dump.configuration, here, customization)?.configuration;
-        Ok(localise::only(wanted, here, |table| table == catalog::MONITOR_NOTIFICATION))
-    };
-    let switched = anew(&here.configuration)?;
-    let changes = plan(&here.configuration, &switched);
-    if !changes.is_empty() {
-        host.rehearse(&changes, &here.configuration, &switched).await?;
-        let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
-        if let Err(error) = put_in_force(host, &settings, state, None, &here, goal, Restart::WhenNeeded).await {
-            // What is not under way any more is not to be recovered from. Not saved, it is, and that does no harm.
-            if let Err(second) = host.save(state) {
-                host.report(&Event::Warning { text: second.chain() });
-            }
+
+    /// Writes which monitors use which notifications, as the new settings have it. Returns what changed.
+    async fn write_alerts(
+        &mut self,
+        alerts: Alerts,
+        here: &Export,
+        main: &Configuration,
+        settings: &Settings,
+    ) -> Result<Size> {
+        let desired = Desired::Customized { main, customization: &settings.replica.customization, part: Part::Alerts };
+        let wanted = desired.on(&here.configuration)?.configuration;
+        let change =
+            Change::new(Origin::Alerts { on: alerts == Alerts::All }, &here.configuration, &here.schema, wanted);
+        let size = change.plan.size();
+        if change.plan.is_empty() {
+            return Ok(size);
+        }
+        self.host.rehearse(&change.plan, &here.configuration, &change.wanted).await?;
+        let clearance = self.clear(&[&change.plan]).await?;
+        if let Err(error) = self.put_in_force(change, here, &desired, &clearance, Restart::WhenNeeded).await {
+            // Nothing is under way any more. If that cannot be saved, the next cycle finds nothing to recover.
+            self.save_or_warn();
             return Err(error);
         }
-        state.intent = None;
+        self.state.intent = None;
+        Ok(size)
     }
-    // What was edited here by now is still an edit, and what this changed is none.
-    let Content { digest, schema } = drift::content(here.clone(), customization);
-    let untouched = state.replica.left.as_ref().is_none_or(|left| left.digest == digest && left.schema == schema);
-    let left = match untouched {
-        true => switched,
-        false => localise::wanted(&dump.configuration, &here.configuration, customization)?.configuration,
-    };
-    let Content { digest, .. } = drift::content(Export { configuration: left, ..here }, customization);
-    state.replica.left = Some(Left { digest, schema });
-    if state.replica.customization == Some(before) {
-        state.replica.customization = Some(customization.digest());
-    }
-    host.save(state)?;
-    host.report(&Event::Alerts { on: alerts == Alerts::All, size: changes.size() });
-    Ok(Switched::Now)
-}
 
-/// The dump of the snapshot in force: what is kept of it here, else from the repository.
-async fn kept_or_fetched<H: Host>(host: &mut H, applied: &Applied) -> Result<Verified> {
-    match host.applied().ok().flatten().and_then(|bytes| in_force(&bytes, applied)) {
-        Some(verified) => Ok(verified),
-        None => verify(&host.fetch(&applied.snapshot).await?, None),
+    /// What was edited here before is still an edit, and what was switched is none.
+    fn remember_alerts(&mut self, here: Export, main: &Configuration) -> Result<()> {
+        let customization = &self.settings.replica.customization;
+        let (schema, content) = (here.schema.clone(), self.content(here.clone()));
+        let edited = self.state.replica.baseline().is_some_and(|baseline| baseline != content);
+        let part = if edited { Part::Whole } else { Part::Alerts };
+        let desired = Desired::Customized { main, customization, part };
+        let configuration = desired.on(&here.configuration)?.configuration;
+        let baseline: Content = self.content(Export { configuration, schema, warnings: Vec::new() });
+        if let Some(applied) = &mut self.state.replica.applied {
+            applied.rows = match applied.rows {
+                LocalRows::Restored { digest } => LocalRows::Restored { digest },
+                LocalRows::Drifted { digest, since, .. } => LocalRows::Drifted { baseline, digest, since },
+                LocalRows::AsApplied { .. } | LocalRows::Unknown => LocalRows::AsApplied { baseline },
+            };
+        }
+        Ok(())
+    }
+
+    /// The dump of the snapshot in force: the kept one, else that in the repository.
+    async fn kept_or_fetched(&mut self) -> Result<Verified> {
+        if let Some(verified) = self.kept() {
+            return Ok(verified);
+        }
+        let Some(applied) = &self.state.replica.applied else {
+            return Err(Error::new(Kind::Bug, "no snapshot is in force"));
+        };
+        verify(&self.host.fetch(&applied.snapshot.clone()).await?, None)
     }
 }

@@ -1,209 +1,237 @@
-//! The replica's sequence: obtain, verify, plan, replace, record. What comes before there is a dump is in
-//! `obtain`, what lies between the stop and the healthy start in `replace`.
+//! The cycle of a replica: obtain, check the schema, localise, plan, rehearse; then put in force and record.
 
-use crate::config::{SchemaPolicy, Settings};
+use crate::config::SchemaPolicy;
 use crate::decide;
 use crate::error::{Error, Kind, Result};
-use crate::localise::{self, Part};
+use crate::localise::{self, Localised, Part};
 use crate::model::configuration::Configuration;
-use crate::model::dump::{self, Dump, Fault};
+use crate::model::dump::Dump;
+use crate::model::origin::Origin;
 use crate::model::schema::Schema;
-use crate::model::snapshot::Snapshot;
-use crate::model::state::{Applied, Held, State};
-use crate::plan::{Plan, Size, plan};
+use crate::model::snapshot::{Snapshot, SnapshotId};
+use crate::model::state::{Applied, Decision, Verdict};
+use crate::plan::Plan;
 
-use super::live::{needs_restart, put_in_force};
-use super::obtain::{Obtained, obtain, resting, up_to_date};
-use super::replace::{Goal, refuse};
-use super::{Event, Export, Host, Options, Outcome, deferred, drift, held, origin};
+use super::change::{Change, Written, needs_restart};
+use super::obtain::{Found, Obtained};
+use super::outside::Host;
+use super::ready::desired;
+use super::session::Conclusion;
+use super::{Application, Event, Export, Ready, Session, Verified};
 
-/// A dump whose content, manifest and tags agree, and that may be applied.
-#[derive(Debug)]
-pub struct Verified(pub Dump);
-
-pub(super) async fn run<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    options: &Options,
-) -> Result<Outcome> {
-    let (snapshot, here, Verified(dump), fetched) = match obtain(host, settings, state, options).await? {
-        Obtained::Kept(snapshot, here, verified) => (snapshot, here, verified, None),
-        Obtained::Fetched(snapshot, here, bytes) => {
-            // restic has proved that these are the bytes that were stored: fetching them again would not mend them.
-            let verified = verify(&bytes, Some(&snapshot)).inspect_err(|error| {
-                refuse(host, state, Some(&snapshot.id), error);
-            })?;
-            host.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
-            (snapshot, here, verified, Some(bytes))
-        }
-        Obtained::Nothing(outcome) => return Ok(outcome),
-    };
-    let policy = settings.replica.schema;
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, policy) {
-        let schema = here.schema.fingerprint();
-        let outcome = held(host, state, reason.clone());
-        state.replica.held = Some(Held { snapshot: snapshot.id, schema, exact: policy == SchemaPolicy::Exact, reason });
-        return Ok(outcome);
-    }
-
-    let customization = &settings.replica.customization;
-    let localised = |here: &Configuration| match options.as_main {
-        true => localise::fitting(&dump.configuration, here, &customization.settings),
-        false => localise::wanted(&dump.configuration, here, customization).map(|wanted| wanted.configuration),
-    };
-    let wanted = localised(&here.configuration).inspect_err(|error| {
-        if blames(error) {
-            refuse(host, state, Some(&snapshot.id), error);
-        }
-    })?;
-    if state.replica.applied.is_none() && !options.confirm_shrink {
-        decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
-    }
-    // The parts of one snapshot do not wait for each other.
-    let patient = !options.retry && !options.at_once;
-    let until = resting(host, settings, state).filter(|_| patient);
-    let parts = if options.as_main { &[Part::Whole] } else { localise::parts(customization.strategy) };
-    let (mut here, mut size, mut restarted, mut waits) = (here, Size::default(), false, None);
-    for part in parts {
-        if size != Size::default() {
-            here = host.export().await?;
-        }
-        let anew = |here: &Configuration| localised(here).map(|wanted| part.of(wanted, here));
-        let wanted = part.of(wanted.clone(), &here.configuration);
-        let changes = plan(&here.configuration, &wanted);
-        if changes.is_empty() {
-            continue;
-        }
-        if until.is_some() && needs_restart(&changes, settings.replica.restart) {
-            // What needs no restart is written all the same, in a part of its own.
-            waits = until;
-            continue;
-        }
-        try_out(host, state, &snapshot, &changes, (&here, &wanted), &dump.manifest.schema).await?;
-        let goal = Goal { wanted: &anew, changes: &changes, schema: &here.schema };
-        restarted |= apply_part(host, settings, state, options, &snapshot, &here, goal).await?;
-        size += changes.size();
-    }
-    if let Some(until) = waits {
-        state.replica.waiting = Some(snapshot.id.clone());
-        return Ok(deferred(host, state, &snapshot.id, until));
-    }
-
-    state.replica.held = None;
-    state.replica.refused = None;
-    state.replica.setback = None;
-    state.replica.restored = None;
-    state.replica.waiting = None;
-    let written = size != Size::default();
-    drift::remember(host, state, customization, (!written).then_some(here)).await;
-    if let Some(bytes) = fetched {
-        keep(host, &bytes);
-    }
-    // Without them it is not what this replica customization for.
-    state.replica.customization = (!options.as_main).then(|| customization.digest());
-    let id = snapshot.id.clone();
-    let digest = snapshot.tags.digest;
-    state.replica.applied = Some(Applied { snapshot: id.clone(), place: snapshot.tags.place, digest, at: host.now() });
-    if written {
-        host.report(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
-        Ok(Outcome::Applied(id))
-    } else {
-        Ok(up_to_date(host, state, &id))
-    }
+/// The changes of a snapshot: those that are written now, and until when others wait.
+struct Steps {
+    changes: Vec<(Part, Change)>,
+    deferred: Option<jiff::Timestamp>,
 }
 
-/// Tries the changes of a part of the snapshot on a copy.
-async fn try_out<H: Host>(
-    host: &mut H,
-    state: &mut State,
-    snapshot: &Snapshot,
-    changes: &Plan,
-    (here, wanted): (&Export, &Configuration),
-    main: &Schema,
-) -> Result<()> {
-    host.report(&Event::Planned { origin: origin(Some(&snapshot.id)), size: changes.size() });
-    let tried = host.rehearse(changes, &here.configuration, wanted).await;
-    tried.map_err(|error| decide::unwritable(error, &here.schema, main)).inspect_err(|error| {
-        if blames(error) {
-            refuse(host, state, Some(&snapshot.id), error);
-        }
-    })
-}
-
-/// Puts a part of the snapshot in force. Returns whether Uptime Kuma was restarted for it.
-async fn apply_part<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    options: &Options,
-    snapshot: &Snapshot,
-    here: &Export,
-    goal: Goal<'_>,
-) -> Result<bool> {
-    // From here on the order counts: were this killed, the next cycle goes on as after any other apply.
-    let (refused, setback) = (state.replica.refused.take_if(|_| options.retry), state.replica.setback.clone());
-    let stopped = state.replica.stopped;
-    let restart = settings.replica.restart;
-    let replaced = put_in_force(host, settings, state, Some(&snapshot.id), here, goal, restart).await;
-    let State { intent, replica, .. } = state;
-    match &replaced {
-        Ok(()) => *intent = None,
-        Err(_) if intent.is_none() && replica.refused.is_none() && replica.setback == setback => {
-            // It failed before anything was stopped.
-            replica.refused = refused;
-        }
-        Err(_) => {}
-    }
-    replaced.map(|()| replica.stopped != stopped)
-}
-
-/// Whether an error is the fault of what was to be applied.
-fn blames(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unwritable | Kind::NoUser)
-}
-
-/// Keeps the dump that is now in force. Without it, the next cycle that needs it asks the repository.
-fn keep<H: Host>(host: &mut H, dump: &[u8]) {
-    if let Err(error) = host.keep_applied(dump) {
-        let text = format!("the snapshot in force is not kept here: {}", error.chain());
-        host.report(&Event::Warning { text });
-    }
-}
-
-/// What is kept of the snapshot in force, if `bytes` are that. One that is damaged, or another's, is no more than a copy.
-pub fn in_force(bytes: &[u8], applied: &Applied) -> Option<Verified> {
-    let verified = verify(bytes, None).ok()?;
-    let manifest = &verified.0.manifest;
-    (manifest.digest == applied.digest && manifest.place.as_ref() == Some(&applied.place)).then_some(verified)
-}
-
-/// Proves that `bytes` are a dump that may be applied, and, if they come from `snapshot`, the one that
-/// its tags promise.
-///
-/// # Errors
-/// [`Kind::SnapshotDamaged`], [`Kind::FormatUnknown`] or [`Kind::NoUser`].
-pub fn verify(bytes: &[u8], snapshot: Option<&Snapshot>) -> Result<Verified> {
-    let name = snapshot.map_or_else(|| "the dump".to_owned(), |snapshot| format!("snapshot {}", snapshot.id.short()));
-    let dump = dump::parse(bytes).map_err(|fault| {
-        let kind = match fault {
-            Fault::Format(_) => Kind::FormatUnknown,
-            Fault::Damaged(_) => Kind::SnapshotDamaged,
+impl<H: Host> Session<'_, H> {
+    pub(super) async fn prepare_apply(&mut self) -> Result<Ready> {
+        let Found { snapshot, cause, here, dump: Verified(dump), fetched } = match self.obtain().await? {
+            Obtained::Snapshot(found) => found,
+            Obtained::Nothing(ready) => return Ok(ready),
         };
-        Error::new(kind, format!("{name} cannot be used")).because(fault)
-    })?;
-    if let Some(Snapshot { tags, .. }) = snapshot {
-        let manifest = &dump.manifest;
-        let agree = manifest.place.as_ref() == Some(&tags.place)
-            && manifest.digest == tags.digest
-            && manifest.fingerprint == tags.schema;
-        if !agree {
-            return Err(Error::new(Kind::SnapshotDamaged, format!("{name} does not contain what its tags say")));
+        let policy = self.settings.replica.schema;
+        if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, policy) {
+            let (schema, exact) = (here.schema.fingerprint(), policy == SchemaPolicy::Exact);
+            self.decide(&snapshot.id, reason.clone(), Decision::Blocked { schema, exact });
+            return Ok(Ready::Blocked { reason, snapshot: Some(snapshot) });
+        }
+        let as_main = self.options.as_main;
+        let Localised { configuration: wanted, notes } = self.localise(&dump, &here, &snapshot.id)?;
+        if self.state.replica.applied.is_none() && !self.options.confirm_shrink {
+            decide::first_contact(&here.configuration.counts(), &wanted.counts())?;
+        }
+        let Steps { changes, deferred } = self.plan(&snapshot, &here, wanted, &dump.manifest.schema).await?;
+        let plans: Vec<&Plan> = changes.iter().map(|(_, change)| &change.plan).collect();
+        let clearance = if plans.is_empty() { None } else { Some(self.clear(&plans).await?) };
+        Ok(Ready::Apply(Application {
+            snapshot,
+            cause,
+            dump,
+            fetched,
+            here,
+            changes,
+            clearance,
+            deferred,
+            notes,
+            as_main,
+        }))
+    }
+
+    fn localise(&mut self, dump: &Dump, here: &Export, snapshot: &SnapshotId) -> Result<Localised> {
+        let customization = &self.settings.replica.customization;
+        let desired = desired(dump, customization, self.options.as_main, Part::Whole);
+        desired.on(&here.configuration).inspect_err(|error| {
+            if is_fault_of_snapshot(error) {
+                self.reject(snapshot, error);
+            }
+        })
+    }
+
+    /// Plans the parts in which the strategy writes, each against the rows that the one before leaves, and rehearses
+    /// them. A part that needs a restart within the interval waits; the others do not wait for it.
+    async fn plan(
+        &mut self,
+        snapshot: &Snapshot,
+        here: &Export,
+        wanted: Configuration,
+        main: &Schema,
+    ) -> Result<Steps> {
+        let replica = &self.settings.replica;
+        let until = self.deferred_until().filter(|_| self.options.is_patient());
+        let parts = match self.options.as_main {
+            true => &[Part::Whole],
+            false => localise::parts(replica.customization.strategy),
+        };
+        let mut steps = Steps { changes: Vec::new(), deferred: None };
+        let (mut wanted, mut left) = (Some(wanted), parts.len());
+        for part in parts {
+            left -= 1;
+            let rows = steps.changes.last().map_or(&here.configuration, |(_, before): &(Part, Change)| &before.wanted);
+            // The last part takes the rows themselves.
+            let whole = if left == 0 { wanted.take() } else { wanted.clone() }.unwrap_or_default();
+            let change =
+                Change::new(Origin::Snapshot { id: snapshot.id.clone() }, rows, &here.schema, part.of(whole, rows));
+            if change.plan.is_empty() {
+                continue;
+            }
+            if until.is_some() && needs_restart(&change.plan, replica.restart) {
+                steps.deferred = until;
+                continue;
+            }
+            self.rehearse(&change, rows, main).await.inspect_err(|error| {
+                if is_fault_of_snapshot(error) {
+                    self.reject(&snapshot.id, error);
+                }
+            })?;
+            steps.changes.push((*part, change));
+        }
+        Ok(steps)
+    }
+
+    /// Tries a change on a copy of the tables.
+    pub(super) async fn rehearse(&mut self, change: &Change, here: &Configuration, main: &Schema) -> Result<()> {
+        self.host.report(&Event::Planned { origin: change.origin.clone(), size: change.plan.size() });
+        let tried = self.host.rehearse(&change.plan, here, &change.wanted).await;
+        tried.map_err(|error| decide::unwritable(error, &change.schema, main))
+    }
+
+    pub(super) async fn apply(&mut self, application: Application) -> Result<Conclusion> {
+        let Application { snapshot, dump, fetched, here, changes, clearance, deferred, as_main, .. } = application;
+        let (mut here, mut written) = (here, Written::default());
+        for (part, mut change) in changes {
+            let Some(clearance) = &clearance else { break };
+            let desired = desired(&dump, &self.settings.replica.customization, as_main, part);
+            if !written.is_empty() {
+                // Uptime Kuma completes some rows at its start.
+                here = self.host.export().await?;
+                change = self.planned_again(change, &here, &desired)?;
+                if change.plan.is_empty() {
+                    continue;
+                }
+            }
+            let restart = self.settings.replica.restart;
+            written += self
+                .with_verdict(async |session| session.put_in_force(change, &here, &desired, clearance, restart).await)
+                .await?;
+        }
+        if let Some(until) = deferred {
+            let reason = "Uptime Kuma was restarted a moment ago".to_owned();
+            self.decide(&snapshot.id, reason, Decision::Deferred);
+            return Ok(self.deferred(&snapshot.id, until));
+        }
+        let unwritten = written.is_empty().then_some(here);
+        self.record_applied(&snapshot, fetched, unwritten, as_main).await;
+        let (id, digest) = (snapshot.id, snapshot.tags.digest);
+        if written.is_empty() {
+            return Ok(self.up_to_date(id));
+        }
+        let Written { size, restarted } = written;
+        self.host.report(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
+        Ok(Conclusion::Applied(id))
+    }
+
+    /// Runs `work` without a verdict of an earlier cycle. From here on a retry counts: if this process is killed, the
+    /// next cycle goes on as after any other apply. If the work fails before it changed anything, the verdict stays.
+    async fn with_verdict(&mut self, work: impl AsyncFnOnce(&mut Self) -> Result<Written>) -> Result<Written> {
+        let before = self.state.replica.verdict.clone();
+        self.state
+            .replica
+            .verdict
+            .take_if(|verdict| self.options.retry && matches!(verdict.decision, Decision::Rejected { .. }));
+        let result = work(self).await;
+        match &result {
+            Ok(_) => self.state.intent = None,
+            Err(_) if self.state.intent.is_none() && self.state.replica.verdict.is_none() => {
+                self.state.replica.verdict = before;
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn record_applied(
+        &mut self,
+        snapshot: &Snapshot,
+        fetched: Option<Vec<u8>>,
+        unwritten: Option<Export>,
+        as_main: bool,
+    ) {
+        let rows = self.rows_after_apply(unwritten).await;
+        if let Some(Err(error)) = fetched.map(|dump| self.host.keep_applied(&dump)) {
+            // The next cycle that needs it asks the repository.
+            let text = format!("the snapshot in force is not kept on this host: {}", error.chain());
+            self.host.report(&Event::Warning { text });
+        }
+        let customization = (!as_main).then(|| self.settings.replica.customization.digest());
+        let (id, place, digest) = (snapshot.id.clone(), snapshot.tags.place.clone(), snapshot.tags.digest);
+        let at = self.host.now();
+        self.state.replica.verdict = None;
+        self.state.replica.applied = Some(Applied { snapshot: id, place, digest, at, customization, rows });
+    }
+
+    /// Remembers that `snapshot` is not tried again by itself, so that Uptime Kuma is not stopped for it every minute.
+    pub(super) fn reject(&mut self, snapshot: &SnapshotId, error: &Error) {
+        let customization = self.settings.replica.customization.digest();
+        self.decide(snapshot, error.chain(), Decision::Rejected { customization });
+    }
+
+    /// How often `snapshot` was tried and failed, though it was not to blame.
+    pub(super) fn attempts(&self, snapshot: &SnapshotId) -> u32 {
+        match self.state.replica.verdict_on(snapshot) {
+            Some(Verdict { decision: Decision::Backoff { attempts }, .. }) => *attempts,
+            _ => 0,
         }
     }
-    if !dump.configuration.has_user() {
-        let what = format!("{name} has no user who could log in; without any, the set-up page is open to anybody");
-        return Err(Error::new(Kind::NoUser, what));
+
+    /// Remembers that `snapshot` failed once more after so many `attempts`, though it is not to blame.
+    pub(super) fn back_off(&mut self, snapshot: &SnapshotId, attempts: u32, error: &Error) {
+        self.decide(snapshot, error.chain(), Decision::Backoff { attempts: attempts.saturating_add(1) });
     }
-    Ok(Verified(dump))
+
+    fn decide(&mut self, snapshot: &SnapshotId, reason: String, decision: Decision) {
+        let (snapshot, at) = (snapshot.clone(), self.host.now());
+        self.state.replica.verdict = Some(Verdict { snapshot, at, reason, decision });
+    }
+
+    /// What it takes to undo the edits on this replica: the changes to the snapshot in force.
+    ///
+    /// # Errors
+    /// Those of an export, of a fetch and of [`localise`].
+    pub async fn undo_drift(&mut self, snapshot: &Snapshot) -> Result<(Plan, Vec<localise::Note>)> {
+        let Verified(dump) = match self.kept() {
+            Some(verified) => verified,
+            None => super::verify(&self.host.fetch(&snapshot.id).await?, Some(snapshot))?,
+        };
+        let here = self.host.export().await?;
+        let Localised { configuration, notes } =
+            desired(&dump, &self.settings.replica.customization, false, Part::Whole).on(&here.configuration)?;
+        Ok((crate::plan::plan(&here.configuration, &configuration), notes))
+    }
+}
+
+/// Whether the content of the snapshot is the reason of an error.
+fn is_fault_of_snapshot(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unwritable | Kind::NoUser)
 }

@@ -1,122 +1,126 @@
-//! Whether the snapshot in force is to be applied again: this replica customization something else than before, it was
-//! booted, or somebody edited what the last apply left there.
+//! Whether the snapshot in force is applied again: the customization changed, this host was booted, or rows were edited
+//! on this replica.
 
-use crate::config::{Customization, OnDrift, Settings};
-use crate::decide::{self, Content};
+use crate::config::OnDrift;
+use crate::decide;
 use crate::error::{Exit, Result};
 use crate::localise;
+use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::snapshot::Snapshot;
-use crate::model::state::{Drift, Left, ReplicaState, State};
+use crate::model::state::LocalRows;
 
-use super::{Event, Export, Host};
+use super::outside::Host;
+use super::{Cause, Event, Export, Session};
 
-/// What speaks for applying the snapshot in force again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reapply {
-    /// Other customization than at the last apply.
+/// What the database of a replica says about the snapshot in force.
+enum Found {
+    /// The customization is not the one that it was applied with.
     Customization,
-    /// A boot since then.
+    /// This host was booted since.
     Boot,
-    /// Somebody's edits: this is here instead of what was left.
-    Edits(Left),
-    /// Nothing: this is here.
-    Nothing(Left),
-    /// It cannot be found out at the moment.
+    /// Rows were edited; this is in the database instead of what the apply left.
+    Drift(Content),
+    /// This is in the database, as far as can be told without an edit.
+    Same(Content),
+    /// The database cannot be read at the moment.
     Unknown,
 }
 
-impl Reapply {
-    /// Finds out, and changes nothing.
+impl<H: Host> Session<'_, H> {
+    /// Why `snapshot`, which is in force, is applied again, if it is. Remembers edits, and reports new ones.
     ///
     /// # Errors
-    /// Those of [`Host::export`], but for a database that is busy at the moment.
-    pub async fn find<H: Host>(host: &mut H, settings: &Settings, replica: &ReplicaState) -> Result<Self> {
-        if replica.customization != Some(settings.replica.customization.digest()) {
-            return Ok(Self::Customization);
+    /// [`SnapshotRejected`](crate::error::Kind::SnapshotRejected) if it was rejected with this customization; those of
+    /// an export, unless the database cannot be read at the moment.
+    pub(super) async fn cause(&mut self, snapshot: &Snapshot) -> Result<Option<Cause>> {
+        if self.options.as_main {
+            return Ok(Some(Cause::Ordered));
         }
-        let applied = replica.applied.as_ref().map(|applied| applied.at);
-        if settings.replica.apply_on_boot && applied.is_none_or(|at| at < host.booted()) {
-            return Ok(Self::Boot);
+        let customization = self.settings.replica.customization.digest();
+        let possible = match self.options.retry {
+            true => Ok(()),
+            false => decide::rejected(&self.state.replica, snapshot, customization, &self.host.zone()),
+        };
+        match self.compare(customization).await? {
+            Found::Customization => possible.map(|()| Some(Cause::Customization)),
+            Found::Boot => possible.map(|()| Some(Cause::Boot)),
+            Found::Drift(content) => {
+                // An edit is no reason to try a rejected snapshot every minute.
+                let overwrite = self.settings.replica.on_drift == OnDrift::Overwrite && possible.is_ok();
+                let since = self.remember_drift(content, overwrite);
+                Ok(overwrite.then_some(Cause::Drift(since)))
+            }
+            Found::Same(content) => {
+                self.set_rows(LocalRows::AsApplied { baseline: content });
+                Ok(None)
+            }
+            Found::Unknown => Ok(None),
         }
-        let Content { digest, schema } = match host.export().await {
-            Ok(export) => content(export, &settings.replica.customization),
-            // Uptime Kuma migrates, say: there is time in the next cycle.
-            Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(Self::Unknown),
+    }
+
+    async fn compare(&mut self, customization: Digest) -> Result<Found> {
+        let applied = self.state.replica.applied.as_ref();
+        if applied.and_then(|applied| applied.customization) != Some(customization) {
+            return Ok(Found::Customization);
+        }
+        let at = applied.map(|applied| applied.at);
+        if self.settings.replica.apply_on_boot && at.is_none_or(|at| at < self.host.booted()) {
+            return Ok(Found::Boot);
+        }
+        let content = match self.host.export().await {
+            Ok(export) => self.content(export),
+            // Uptime Kuma migrates, for example: the next cycle compares.
+            Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(Found::Unknown),
             Err(error) => return Err(error),
         };
-        let here = Left { digest, schema };
-        Ok(match &replica.left {
-            Some(left) if left.schema == schema && left.digest != digest => Self::Edits(here),
-            // The same; or nothing to compare with: an upgrade of Uptime Kuma may have rewritten rows.
-            _ => Self::Nothing(here),
+        Ok(match self.state.replica.baseline() {
+            Some(baseline) if baseline.schema == content.schema && baseline.digest != content.digest => {
+                Found::Drift(content)
+            }
+            // Or there is nothing to compare with: an upgrade of Uptime Kuma may have rewritten rows.
+            _ => Found::Same(content),
         })
     }
 
-    /// Whether a cycle then applies `snapshot`, which is in force, again.
-    ///
-    /// # Errors
-    /// [`SnapshotRejected`](crate::error::Kind::SnapshotRejected) if it was tried with these customization and taken back.
-    pub fn applies(&self, settings: &Settings, replica: &ReplicaState, snapshot: &Snapshot) -> Result<bool> {
-        let possible = decide::not_refused(&replica.with(settings.replica.customization.digest()), snapshot);
-        match self {
-            Self::Customization | Self::Boot => possible.map(|()| true),
-            // What somebody edited here is no reason to try that every minute.
-            Self::Edits(_) => Ok(settings.replica.on_drift == OnDrift::Overwrite && possible.is_ok()),
-            Self::Nothing(_) | Self::Unknown => Ok(false),
+    /// Returns since when the edits are known.
+    fn remember_drift(&mut self, content: Content, overwrite: bool) -> Option<jiff::Timestamp> {
+        let applied = self.state.replica.applied.as_mut()?;
+        if let LocalRows::Drifted { digest, since, .. } = &applied.rows
+            && *digest == content.digest
+        {
+            return Some(*since);
+        }
+        let (LocalRows::AsApplied { baseline } | LocalRows::Drifted { baseline, .. }) = applied.rows else {
+            return None;
+        };
+        let (digest, since) = (content.digest, self.host.now());
+        applied.rows = LocalRows::Drifted { baseline, digest, since };
+        self.host.report(&Event::Drifted { digest, overwrite });
+        None
+    }
+
+    fn set_rows(&mut self, rows: LocalRows) {
+        if let Some(applied) = &mut self.state.replica.applied {
+            applied.rows = rows;
         }
     }
-}
 
-/// Compares, tells a new difference once, and says whether `snapshot`, which is in force, is to be applied again.
-///
-/// # Errors
-/// Those of [`Reapply::find`] and [`Reapply::applies`].
-pub(super) async fn calls_for_apply<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    snapshot: &Snapshot,
-) -> Result<bool> {
-    let replica = &mut state.replica;
-    let again = Reapply::find(host, settings, replica).await?;
-    let applies = again.applies(settings, replica, snapshot)?;
-    match again {
-        Reapply::Edits(Left { digest, .. }) => {
-            if replica.drift.as_ref().is_none_or(|drift| drift.digest != digest) {
-                replica.drift = Some(Drift { digest, since: host.now() });
-                host.report(&Event::Drifted { digest, overwrite: applies });
-            }
-        }
-        Reapply::Nothing(here) => {
-            replica.left = Some(here);
-            replica.drift = None;
-        }
-        Reapply::Customization | Reapply::Boot | Reapply::Unknown => {}
+    /// What an apply left: what was there before, if it wrote nothing; else what is there once Uptime Kuma runs with
+    /// it, as Uptime Kuma completes some rows at its start.
+    pub(super) async fn rows_after_apply(&mut self, unwritten: Option<Export>) -> LocalRows {
+        let export = match unwritten {
+            Some(export) => Some(export),
+            // What cannot be read now is taken as it is in the next cycle.
+            None => self.host.export().await.ok(),
+        };
+        export.map_or(LocalRows::Unknown, |export| LocalRows::AsApplied { baseline: self.content(export) })
     }
-    Ok(applies)
-}
 
-/// Remembers what an apply has left: what was there before, if it wrote nothing; else what is there once Uptime Kuma
-/// runs with it, as that completes some rows at its start.
-pub(super) async fn remember<H: Host>(
-    host: &mut H,
-    state: &mut State,
-    customization: &Customization,
-    unwritten: Option<Export>,
-) {
-    let content = match unwritten {
-        Some(export) => Some(content(export, customization)),
-        // What cannot be read now is taken as it is in the next cycle.
-        None => host.export().await.ok().map(|export| content(export, customization)),
-    };
-    state.replica.left = content.map(|Content { digest, schema }| Left { digest, schema });
-    state.replica.drift = None;
-}
-
-/// What of an export is replicated to a host with these customization.
-pub(super) fn content(export: Export, customization: &Customization) -> Content {
-    let digest = Digest::of(&dump::body(&localise::managed(export.configuration, customization)));
-    Content { digest, schema: export.schema.fingerprint() }
+    /// What identifies the replicated part of `export` on this replica.
+    pub(super) fn content(&self, export: Export) -> Content {
+        let managed = localise::managed(export.configuration, &self.settings.replica.customization);
+        Content { digest: Digest::of(&dump::body(&managed)), schema: export.schema.fingerprint() }
+    }
 }

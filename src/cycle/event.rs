@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Error, Exit, Kind};
 use crate::model::digest::Digest;
 use crate::model::origin::Origin;
+use crate::model::outcome::Outcome;
 use crate::model::snapshot::SnapshotId;
 use crate::plan::Size;
 use crate::text::{self, count};
@@ -408,7 +409,7 @@ events! { zone;
         if error.kind() == Kind::RolledBack => "rolled-back" "353832b3302c4c5a8ab26a20524e022f"
         level if error.kind().exit() == Exit::TryAgain { Level::Warning } else { Level::Error };
         journal [snapshot, error, last_success_age];
-        text format!("{}: {}; hint: {}", error.kind().outcome(), error.chain(), error.hint());
+        text format!("{}: {}; hint: {}", Outcome::from(error.kind()), error.chain(), error.hint());
 }
 
 impl Event {

@@ -1,134 +1,154 @@
-//! What a replica does before it has anything to verify: look, decide whether to go on, fetch.
+//! What a replica does before it has a dump: look, decide whether to go on, fetch, verify.
 
-use jiff::Timestamp;
-
-use crate::config::Settings;
-use crate::decide::{self, Apply};
+use crate::decide::{self, Newest};
 use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::{Snapshot, SnapshotId};
-use crate::model::state::{Applied, State};
+use crate::model::state::{Decision, Verdict};
 
-use super::{Event, Export, Host, Options, Outcome, Verified, deferred, drift, held, in_force, report_stray};
+use super::outside::Host;
+use super::{Cause, Event, Export, Ready, Session, Verified, verify};
 
-/// What a look and what follows from it bring.
+/// What a look and what follows from it return.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(super) enum Obtained {
-    /// A snapshot that is to be applied, what is here, and the dump, which is not verified yet.
-    Fetched(Snapshot, Export, Vec<u8>),
-    /// The same of the snapshot in force, whose dump is kept here.
-    Kept(Snapshot, Export, Verified),
+    /// A snapshot to be applied.
+    Snapshot(Found),
     /// There is nothing to apply.
-    Nothing(Outcome),
+    Nothing(Ready),
 }
 
-/// Looks, decides, and fetches what is to be applied.
-///
-/// A prune may remove the snapshot, or first its data, between the look and the end of the fetch. So a dump that
-/// cannot be had is worth one more look, and one more fetch if another snapshot is the newest by then.
-pub(super) async fn obtain<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    options: &Options,
-) -> Result<Obtained> {
-    let mut lost: Option<(SnapshotId, Error)> = None;
-    loop {
-        let snapshot = match newest(host, settings, state, options).await? {
-            Ok(snapshot) => snapshot,
-            Err(outcome) => return Ok(Obtained::Nothing(outcome)),
+/// A snapshot to be applied, and the database that it is to be applied to.
+pub(super) struct Found {
+    pub(super) snapshot: Snapshot,
+    pub(super) cause: Cause,
+    pub(super) here: Export,
+    pub(super) dump: Verified,
+    /// The bytes of the dump, unless they are kept on this host already.
+    pub(super) fetched: Option<Vec<u8>>,
+}
+
+/// The newest snapshot, and why it is applied; or what happens instead.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
+enum Looked {
+    Apply(Snapshot, Cause),
+    Nothing(Ready),
+}
+
+impl<H: Host> Session<'_, H> {
+    /// Looks, decides, and fetches what is to be applied.
+    ///
+    /// A prune may remove the snapshot, or first its data, between the look and the end of the fetch. So a dump that
+    /// cannot be fetched is worth one more look, and one more fetch if another snapshot is the newest by then.
+    pub(super) async fn obtain(&mut self) -> Result<Obtained> {
+        let mut lost: Option<(SnapshotId, Error)> = None;
+        loop {
+            let (snapshot, cause) = match self.look().await? {
+                Looked::Apply(snapshot, cause) => (snapshot, cause),
+                Looked::Nothing(ready) => return Ok(Obtained::Nothing(ready)),
+            };
+            if let Some((_, error)) = lost.take_if(|(id, _)| id.same(&snapshot.id)) {
+                return Err(error);
+            }
+            let here = self.host.export().await?;
+            let (verdict, policy) = (self.state.replica.verdict.as_ref(), self.settings.replica.schema);
+            if let Some(reason) = decide::still_blocked(verdict, &snapshot, &here.schema, policy) {
+                let (reason, snapshot) = (reason.to_owned(), Some(snapshot));
+                return Ok(Obtained::Nothing(Ready::Blocked { reason, snapshot }));
+            }
+            self.host.check_interrupted()?;
+            if let Some(dump) = self.kept_of(&snapshot) {
+                return Ok(Obtained::Snapshot(Found { snapshot, cause, here, dump, fetched: None }));
+            }
+            match self.host.fetch(&snapshot.id).await {
+                Ok(bytes) => {
+                    let dump = self.verify_fetched(&bytes, &snapshot)?;
+                    return Ok(Obtained::Snapshot(Found { snapshot, cause, here, dump, fetched: Some(bytes) }));
+                }
+                Err(error) if lost.is_none() && matches!(error.kind(), Kind::SnapshotGone | Kind::SnapshotDamaged) => {
+                    lost = Some((snapshot.id, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The newest snapshot, if it is to be applied now.
+    async fn look(&mut self) -> Result<Looked> {
+        let listing = self.host.look().await?;
+        self.report_stray(decide::stray(&listing));
+        let (snapshot, cause) = match decide::newest(&listing, &self.state.replica)? {
+            Newest::None => {
+                let reason = "nothing has been published to the repository yet".to_owned();
+                return Ok(Looked::Nothing(Ready::Blocked { reason, snapshot: None }));
+            }
+            Newest::Applied(snapshot) => match self.cause(snapshot).await? {
+                Some(cause) => (snapshot, cause),
+                None => {
+                    let (snapshot, drifted) = (snapshot.clone(), self.state.replica.is_drifted());
+                    return Ok(Looked::Nothing(Ready::UpToDate { snapshot, drifted }));
+                }
+            },
+            Newest::New(snapshot) => (snapshot, Cause::New),
         };
-        if let Some((_, error)) = lost.take_if(|(id, _)| id.same(&snapshot.id)) {
-            return Err(error);
+        if !self.options.retry {
+            decide::rejected(
+                &self.state.replica,
+                snapshot,
+                self.settings.replica.customization.digest(),
+                &self.host.zone(),
+            )?;
         }
-        if options.retry {
-            report_retry(host, state, &snapshot);
-        } else if !options.at_once {
-            decide::postponed(state.replica.setback.as_ref(), &snapshot, host.now())?;
-            // It was planned already: nothing else is to be found out.
-            let waiting = state.replica.waiting.as_ref().is_some_and(|waiting| waiting.same(&snapshot.id));
-            if let Some(until) = resting(host, settings, state).filter(|_| waiting) {
-                return Ok(Obtained::Nothing(deferred(host, state, &snapshot.id, until)));
-            }
-        }
-        let here = host.export().await?;
-        let policy = settings.replica.schema;
-        if let Some(reason) = decide::still_held(state.replica.held.as_ref(), &snapshot, &here.schema, policy) {
-            let reason = reason.to_owned();
-            return Ok(Obtained::Nothing(held(host, state, reason)));
-        }
-        host.check_interrupted()?;
-        if let Some(verified) = kept(host, state, &snapshot) {
-            return Ok(Obtained::Kept(snapshot, here, verified));
-        }
-        match host.fetch(&snapshot.id).await {
-            Ok(bytes) => return Ok(Obtained::Fetched(snapshot, here, bytes)),
-            Err(error) if lost.is_none() && matches!(error.kind(), Kind::SnapshotGone | Kind::SnapshotDamaged) => {
-                lost = Some((snapshot.id, error));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The snapshot to be applied, or why there is none.
-async fn newest<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    options: &Options,
-) -> Result<Result<Snapshot, Outcome>> {
-    let listing = host.look().await?;
-    report_stray(host, state, decide::stray(&listing));
-    let mut replica = state.replica.with(settings.replica.customization.digest());
-    if options.retry {
-        replica.refused = None;
-    }
-    Ok(match decide::apply(&listing, &replica)? {
-        Apply::Fetch(snapshot) => Ok(snapshot.clone()),
-        Apply::UpToDate(snapshot) => {
-            if options.as_main || drift::calls_for_apply(host, settings, state, snapshot).await? {
-                Ok(snapshot.clone())
-            } else {
-                Err(up_to_date(host, state, &snapshot.id))
-            }
-        }
-        Apply::Nothing => {
-            let reason = "nothing has been published to the repository yet".to_owned();
-            Err(held(host, state, reason))
-        }
-        Apply::Unreadable(snapshot) => {
+        if !snapshot.tags.readable() {
             let format = snapshot.tags.format;
             let reason = format!("the main writes dump format {format}; upgrade kuma-replicator on this replica");
-            Err(held(host, state, reason))
+            return Ok(Looked::Nothing(Ready::Blocked { reason, snapshot: Some(snapshot.clone()) }));
         }
-    })
-}
-
-/// Until when Uptime Kuma is left alone, if it is.
-pub(super) fn resting<H: Host>(host: &H, settings: &Settings, state: &State) -> Option<Timestamp> {
-    decide::resting(state.replica.stopped, host.now(), settings.replica.min_restart_interval)
-}
-
-/// The dump of `snapshot`, if it is in force, and kept here.
-pub fn kept<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) -> Option<Verified> {
-    let same = |applied: &&Applied| applied.digest == snapshot.tags.digest && applied.place == snapshot.tags.place;
-    let applied = state.replica.applied.as_ref().filter(same)?;
-    let kept = in_force(&host.applied().ok().flatten()?, applied);
-    kept.filter(|Verified(dump)| dump.manifest.fingerprint == snapshot.tags.schema)
-}
-
-/// Traces that a person has a snapshot tried again, and what had kept it from that.
-fn report_retry<H: Host>(host: &mut H, state: &State, snapshot: &Snapshot) {
-    let refused = state.replica.refused.as_ref().map(|refused| (&refused.snapshot, true, &refused.reason));
-    let setback = state.replica.setback.as_ref().map(|setback| (&setback.snapshot, false, &setback.reason));
-    let kept = refused.into_iter().chain(setback).find(|(id, ..)| id.same(&snapshot.id));
-    if let Some((id, rejected, reason)) = kept {
-        host.report(&Event::Retried { snapshot: id.clone(), rejected, reason: reason.clone() });
+        if self.options.retry {
+            self.report_retry(snapshot);
+        }
+        if self.options.is_patient() {
+            decide::backoff(&self.state.replica, snapshot, self.host.now())?;
+            // The cycle before planned it already; planning it again would find nothing else.
+            let verdict = self.state.replica.verdict_on(&snapshot.id);
+            let deferred = verdict.is_some_and(|verdict| verdict.decision == Decision::Deferred);
+            if let Some(until) = self.deferred_until().filter(|_| deferred) {
+                return Ok(Looked::Nothing(Ready::Deferred { snapshot: snapshot.clone(), until }));
+            }
+        }
+        Ok(Looked::Apply(snapshot.clone(), cause))
     }
-}
 
-pub(super) fn up_to_date<H: Host>(host: &mut H, state: &State, snapshot: &SnapshotId) -> Outcome {
-    let again = state.last.as_ref().is_some_and(|last| last.outcome == Outcome::UpToDate.name());
-    host.report(&Event::UpToDate { snapshot: snapshot.clone(), again });
-    Outcome::UpToDate
+    /// Until when Uptime Kuma is not restarted.
+    pub(super) fn deferred_until(&self) -> Option<jiff::Timestamp> {
+        let interval = self.settings.replica.min_restart_interval;
+        decide::deferred_until(self.state.replica.stopped, self.host.now(), interval)
+    }
+
+    /// The dump of `snapshot`, if it is in force and kept on this host.
+    fn kept_of(&mut self, snapshot: &Snapshot) -> Option<Verified> {
+        let tags = &snapshot.tags;
+        let applied = self.state.replica.applied.as_ref()?;
+        if applied.digest != tags.digest || applied.place != tags.place {
+            return None;
+        }
+        self.kept().filter(|Verified(dump)| dump.manifest.fingerprint == tags.schema)
+    }
+
+    /// restic has proved that these are the bytes that were stored: a dump that cannot be used stays so.
+    fn verify_fetched(&mut self, bytes: &[u8], snapshot: &Snapshot) -> Result<Verified> {
+        let verified = verify(bytes, Some(snapshot)).inspect_err(|error| self.reject(&snapshot.id, error))?;
+        self.host.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
+        Ok(verified)
+    }
+
+    /// Reports that an operator has a snapshot tried again, and what had prevented that.
+    fn report_retry(&mut self, snapshot: &Snapshot) {
+        let Some(Verdict { reason, decision, .. }) = self.state.replica.verdict_on(&snapshot.id) else { return };
+        let rejected = match decision {
+            Decision::Rejected { .. } => true,
+            Decision::Backoff { .. } => false,
+            Decision::Blocked { .. } | Decision::Deferred => return,
+        };
+        self.host.report(&Event::Retried { snapshot: snapshot.id.clone(), rejected, reason: reason.clone() });
+    }
 }

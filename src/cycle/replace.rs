@@ -1,283 +1,168 @@
-//! The part of an apply in which Uptime Kuma is stopped: intent, stop, write, start, check; and the ways back.
+//! The part of an apply in which Uptime Kuma is stopped: intent, stop, write, start, check.
 //!
 //! Whatever happens after Uptime Kuma was stopped, the last thing done is to start it again.
 
 use std::time::Instant;
 
-use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::localise::Desired;
 use crate::model::configuration::Configuration;
-use crate::model::dump;
-use crate::model::schema::Schema;
-use crate::model::snapshot::SnapshotId;
-use crate::model::state::{Intent, Refused, Setback, State};
-use crate::plan::{Plan, Size, plan};
+use crate::model::digest::Digest;
+use crate::model::origin::Origin;
+use crate::model::state::Intent;
+use crate::plan::Size;
 
-use super::publish::CanonicalExport;
-use super::{Activity, Event, History, Host, millis, origin};
+use super::change::{Change, Clearance, Written};
+use super::outside::{Activity, Claim as _, Host};
+use super::rollback::is_fault_of_rows;
+use super::session::millis;
+use super::{CanonicalExport, Event, Export, History, Session};
 
-/// Deals with an apply that was begun and not ended: Uptime Kuma is to run again if it ran before, and to
-/// answer, before anything else is decided. If it does not, and the rows had been written, they are taken
-/// back. Whether a healthy one has the new rows is found by planning anew.
-///
-/// # Errors
-/// If Uptime Kuma can not be brought up; the intent stays, so the next cycle tries again.
-pub async fn recover<H: Host>(host: &mut H, settings: &Settings, state: &mut State) -> Result<()> {
-    let Some(intent) = state.intent.clone() else { return Ok(()) };
-    let mut started = false;
-    if intent.start
-        && let Err(error) = bring_back(host, &intent, &mut started).await
-    {
-        if !condemns(&error) {
-            return Err(error);
+impl<H: Host> Session<'_, H> {
+    /// Stops, writes, starts and checks. When this returns an error, the previous configuration is in force.
+    pub(super) async fn replace(
+        &mut self,
+        change: Change,
+        here: &Export,
+        desired: &Desired<'_>,
+        clearance: &Clearance,
+    ) -> Result<Written> {
+        let (origin, start) = (change.origin.clone(), clearance.activity == Activity::Running);
+        self.host.check_interrupted()?;
+        let (since, dependents) = (self.host.now(), clearance.dependents.clone());
+        self.state.intent = Some(Intent { origin: origin.clone(), start, dependents, since, previous: None });
+        if start {
+            self.state.replica.stopped = Some(since);
         }
-        let Some(previous) = replaced(host, &intent).await? else { return Err(error) };
-        let unit = settings.kuma.unit.to_string();
-        return Err(roll_back(host, state, intent.snapshot.as_ref(), &previous, &unit, error).await);
-    }
-    if intent.start && intent.previous.is_some() {
-        remove_leftovers(host).await;
-    }
-    host.report(&Event::Recovered { origin: origin(intent.snapshot.as_ref()), started });
-    state.intent = None;
-    host.save(state)
-}
+        self.host.save(self.state)?;
 
-async fn bring_back<H: Host>(host: &mut H, intent: &Intent, started: &mut bool) -> Result<()> {
-    if host.activity().await? == Activity::Stopped {
-        host.start(&intent.dependents).await?;
-        *started = true;
-    }
-    host.check_healthy().await
-}
-
-/// The configuration that the interrupted apply of `intent` replaced, if it got so far.
-async fn replaced<H: Host>(host: &mut H, intent: &Intent) -> Result<Option<Configuration>> {
-    let Some(digest) = intent.previous else { return Ok(None) };
-    let Some(bytes) = host.previous()? else { return Ok(None) };
-    // Not `verify`: what was there before may well have had no user yet.
-    let dump = dump::parse(&bytes)
-        .map_err(|fault| Error::new(Kind::SnapshotDamaged, "the way back cannot be used").because(fault))?;
-    let here = CanonicalExport::new(host.export().await?);
-    Ok((dump.manifest.digest == digest && here.digest != digest).then_some(dump.configuration))
-}
-
-/// What is to be in force.
-#[derive(Clone, Copy)]
-pub(super) struct Goal<'a> {
-    /// The rows wanted, by what is there: what is this host's own may be edited until Uptime Kuma is stopped.
-    pub(super) wanted: &'a dyn Fn(&Configuration) -> Result<Configuration>,
-    /// The plan against the live rows; on the stopped database it is made anew.
-    pub(super) changes: &'a Plan,
-    /// The schema for which all of it was made.
-    pub(super) schema: &'a Schema,
-}
-
-/// Stops, writes, starts and checks. Without a `snapshot`, a person restores something. When this returns an
-/// error, the previous configuration is in force.
-pub(super) async fn replace<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    snapshot: Option<&SnapshotId>,
-    goal: Goal<'_>,
-) -> Result<()> {
-    let unit = settings.kuma.unit.to_string();
-    let start = host.activity().await? == Activity::Running;
-    host.check_intact().await?;
-    host.check_writable(goal.changes).await?;
-    let mut dependents = Vec::new();
-    if start {
-        host.check_stoppable().await?;
-        dependents = host.dependents().await?;
-    }
-    host.check_interrupted()?;
-    let (snapshot_id, since) = (snapshot.cloned(), host.now());
-    state.intent = Some(Intent { snapshot: snapshot_id, start, dependents, since, previous: None });
-    if start {
-        state.replica.stopped = Some(since);
-    }
-    host.save(state)?;
-
-    if start {
-        host.report(&Event::Stopping { unit: unit.clone() });
+        if start {
+            self.stop(&origin).await?;
+        }
         let since = Instant::now();
-        if let Err(error) = host.stop().await {
-            return Err(resume(host, state, snapshot, start, error).await);
+        // Without a start there is no rollback.
+        let history = if start { History::SetAside } else { History::Remove };
+        let (previous, size) = match self.write(change, here, desired, history).await {
+            Ok(written) => written,
+            Err(error) => return Err(self.resume(&origin, start, error).await),
+        };
+        self.host.report(&Event::Written { origin: origin.clone(), size, millis: millis(since.elapsed()) });
+        if start {
+            self.bring_up_or_roll_back(&origin, &previous).await?;
         }
-        host.report(&Event::Stopped { unit: unit.clone(), millis: millis(since.elapsed()) });
+        Ok(Written { size, restarted: start })
     }
-    let since = Instant::now();
-    // Without a start there is no way back.
-    let history = if start { History::SetAside } else { History::Remove };
-    let written = write(host, goal.wanted, history, Some((state, goal.schema))).await;
-    host.release();
-    let (previous, size) = match written {
-        Ok(written) => written,
-        Err(error) => return Err(resume(host, state, snapshot, start, error).await),
-    };
-    host.report(&Event::Written { origin: origin(snapshot), size, millis: millis(since.elapsed()) });
-    if !start {
-        return Ok(());
-    }
-    match bring_up(host, state, &unit).await {
-        Ok(()) => {
-            remove_leftovers(host).await;
-            Ok(())
+
+    async fn stop(&mut self, origin: &Origin) -> Result<()> {
+        let unit = self.settings.kuma.unit.to_string();
+        self.host.report(&Event::Stopping { unit: unit.clone() });
+        let since = Instant::now();
+        if let Err(error) = self.host.stop().await {
+            return Err(self.resume(origin, true, error).await);
         }
-        // The system is going down, say, or the bus is gone: nothing is known against the rows. The intent
-        // stays, and the next cycle checks that Uptime Kuma answers, finds them written, and records them.
-        Err(error) if !condemns(&error) => Err(error),
-        Err(error) => Err(roll_back(host, state, snapshot, &previous, &unit, error).await),
+        self.host.report(&Event::Stopped { unit, millis: millis(since.elapsed()) });
+        Ok(())
     }
-}
 
-/// Writes what is `wanted`, by what is there, into the stopped database. Returns the configuration that was there, and
-/// what changed.
-/// The first time, the schema must still be the one that was planned for, and what was there becomes the way
-/// back, as the intent in the state then says.
-async fn write<H: Host>(
-    host: &mut H,
-    wanted: &dyn Fn(&Configuration) -> Result<Configuration>,
-    history: History,
-    first: Option<(&mut State, &Schema)>,
-) -> Result<(Configuration, Size)> {
-    host.claim().await?;
-    // Planned anew: the rows may have changed between the first plan and the stop.
-    let previous = CanonicalExport::new(host.export().await?);
-    let wanted = wanted(&previous.export.configuration)?;
-    let changes = plan(&previous.export.configuration, &wanted);
-    if let Some((state, schema)) = first {
-        if previous.export.schema != *schema {
-            let what = "the database was exchanged or upgraded while Uptime Kuma was being stopped";
-            return Err(Error::new(Kind::SchemaDiffers, what).with_hint("the next cycle looks at what is there now"));
-        }
-        let dump = previous.dump(&host.name(), host.now(), None)?;
-        host.keep_previous(&dump)?;
-        if let Some(intent) = &mut state.intent {
-            intent.previous = Some(previous.digest);
-        }
-        host.save(state)?;
-    }
-    for text in host.write(&changes, &wanted, history).await? {
-        host.report(&Event::Warning { text });
-    }
-    Ok((previous.export.configuration, changes.size()))
-}
-
-/// The units that are to be started with Uptime Kuma, by the intent.
-fn dependents(state: &State) -> Vec<String> {
-    state.intent.as_ref().map(|intent| intent.dependents.clone()).unwrap_or_default()
-}
-
-async fn bring_up<H: Host>(host: &mut H, state: &State, unit: &str) -> Result<()> {
-    let since = Instant::now();
-    host.start(&dependents(state)).await?;
-    host.report(&Event::Started { unit: unit.to_owned() });
-    host.check_healthy().await?;
-    host.report(&Event::Healthy { unit: unit.to_owned(), millis: millis(since.elapsed()) });
-    Ok(())
-}
-
-/// Uptime Kuma has come up: nobody goes back to the monitors that were removed, nor to half-written files.
-async fn remove_leftovers<H: Host>(host: &mut H) {
-    if let Err(error) = host.remove_leftovers().await {
-        let text = format!("what the apply has set aside stays until the next one: {}", error.chain());
-        host.report(&Event::Warning { text });
-    }
-}
-
-/// Whether an error of a start is the fault of the rows, and not of what lies between us and Uptime Kuma.
-pub(super) fn condemns(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unhealthy | Kind::StartFailed)
-}
-
-/// After a failure before the commit: Uptime Kuma runs again with what it had, and will not be stopped for
-/// this snapshot again, or not at once. Returns the error to report.
-async fn resume<H: Host>(
-    host: &mut H,
-    state: &mut State,
-    snapshot: Option<&SnapshotId>,
-    start: bool,
-    error: Error,
-) -> Error {
-    if matches!(error.kind(), Kind::WriteFailed | Kind::Unwritable) {
-        refuse(host, state, snapshot, &error);
-    } else {
-        postpone(host, state, snapshot, &error);
-    }
-    if start && let Err(second) = host.start(&dependents(state)).await {
-        // The intent stays on disk: the next run starts Uptime Kuma first.
-        let text = format!("Uptime Kuma could not be started again: {}", second.chain());
-        host.report(&Event::Warning { text });
-        return error;
-    }
-    state.intent = None;
-    error
-}
-
-/// Remembers that `snapshot` is not to be tried again, so that Uptime Kuma is not stopped for it every minute.
-/// What a person restores is never refused: it is not tried by itself.
-pub(super) fn refuse<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>, error: &Error) {
-    if let Some(snapshot) = snapshot.cloned() {
-        state.replica.refused = Some(Refused { snapshot, reason: error.chain(), at: host.now(), customization: None });
-    }
-}
-
-/// Remembers that `snapshot` was tried for nothing once more, though it is not to blame.
-fn postpone<H: Host>(host: &H, state: &mut State, snapshot: Option<&SnapshotId>, error: &Error) {
-    let Some(snapshot) = snapshot else { return };
-    let before = state.replica.setback.take().filter(|setback| setback.snapshot.same(snapshot));
-    let attempts = before.map_or(0, |setback| setback.attempts).saturating_add(1);
-    let (snapshot, reason) = (snapshot.clone(), error.chain());
-    state.replica.setback = Some(Setback { snapshot, attempts, reason, at: host.now() });
-}
-
-/// After a commit with which Uptime Kuma does not come up: writes the previous configuration back and
-/// refuses the snapshot from now on. Returns the error to report.
-pub(super) async fn roll_back<H: Host>(
-    host: &mut H,
-    state: &mut State,
-    snapshot: Option<&SnapshotId>,
-    previous: &Configuration,
-    unit: &str,
-    error: Error,
-) -> Error {
-    let name = snapshot.map_or_else(|| "what was restored".to_owned(), |id| format!("snapshot {}", id.short()));
-    refuse(host, state, snapshot, &error);
-    // Saved at once: if this is interrupted too, the next cycle goes on with it.
-    if let Err(second) = host.save(state) {
-        host.report(&Event::Warning { text: second.chain() });
-    }
-    // It may hang half-way up; whether it really is down, the claim proves.
-    if let Err(second) = host.stop().await {
-        host.report(&Event::Warning { text: second.chain() });
-    }
-    let written = write(host, &|_| Ok(previous.clone()), History::BringBack, None).await;
-    host.release();
-    let restored = match written {
-        Ok(_) => bring_up(host, state, unit).await.inspect_err(|second| {
-            // What fails with either configuration is not the fault of the new one.
-            if condemns(second) {
-                state.replica.refused = None;
-                postpone(host, state, snapshot, &error);
+    async fn bring_up_or_roll_back(&mut self, origin: &Origin, previous: &Configuration) -> Result<()> {
+        match self.bring_up().await {
+            Ok(()) => {
+                self.remove_leftovers().await;
+                Ok(())
             }
-        }),
-        Err(second) => match host.start(&dependents(state)).await {
-            Ok(()) => Err(second),
-            Err(third) => Err(second.because(third)),
-        },
-    };
-    match restored {
-        Ok(()) => {
-            state.intent = None;
-            Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with {name}")).because(error)
+            // The system is shutting down, say, or the bus is gone: nothing is known against the rows. The intent
+            // stays, and the next cycle checks that Uptime Kuma answers, finds the rows written, and records them.
+            Err(error) if !is_fault_of_rows(&error) => Err(error),
+            Err(error) => Err(self.roll_back(origin, previous, error).await),
         }
-        Err(second) if second.kind() == Kind::Interrupted => second,
-        Err(second) => Error::new(
-            Kind::RollbackFailed,
-            format!("Uptime Kuma did not come up with {name} ({}), nor with the previous configuration", error.chain()),
-        )
-        .because(second),
+    }
+
+    /// Writes `change` into the stopped database. Returns the configuration that was there, and what changed.
+    async fn write(
+        &mut self,
+        change: Change,
+        here: &Export,
+        desired: &Desired<'_>,
+        history: History,
+    ) -> Result<(Configuration, Size)> {
+        let mut claim = self.host.claim().await?;
+        let previous = CanonicalExport::new(claim.export().await?);
+        if previous.export.schema != change.schema {
+            let what = "the database was exchanged or upgraded while Uptime Kuma was being stopped";
+            let hint = "the next cycle looks at the database again";
+            return Err(Error::new(Kind::SchemaDiffers, what).with_hint(hint));
+        }
+        let unchanged = here.configuration == previous.export.configuration;
+        let change = if unchanged { change } else { self.planned_again(change, &previous.export, desired)? };
+        let digest = self.keep_previous(&change, &previous)?;
+        if let Some(intent) = &mut self.state.intent {
+            intent.previous = digest;
+        }
+        self.host.save(self.state)?;
+        for text in claim.write(&change.plan, &change.wanted, history).await? {
+            self.host.report(&Event::Warning { text });
+        }
+        Ok((previous.export.configuration, change.plan.size()))
+    }
+
+    /// The change from the rows `here`, which are others than those it was planned for.
+    pub(super) fn planned_again(&self, change: Change, here: &Export, desired: &Desired<'_>) -> Result<Change> {
+        let wanted = desired.on(&here.configuration)?.configuration;
+        Ok(Change::new(change.origin, &here.configuration, &here.schema, wanted))
+    }
+
+    /// Keeps the configuration that `change` replaces, so that a rollback finds it on disk, and returns its digest. The
+    /// alerts setting is no configuration of its own: what it replaces is not kept.
+    pub(super) fn keep_previous(&mut self, change: &Change, previous: &CanonicalExport) -> Result<Option<Digest>> {
+        if matches!(change.origin, Origin::Alerts { .. }) {
+            return Ok(None);
+        }
+        let dump = previous.dump(&self.host.name(), self.host.now(), None)?;
+        self.host.keep_previous(&dump)?;
+        Ok(Some(previous.digest))
+    }
+
+    /// The units that are started with Uptime Kuma, by the intent.
+    pub(super) fn dependents(&self) -> Vec<String> {
+        self.state.intent.as_ref().map(|intent| intent.dependents.clone()).unwrap_or_default()
+    }
+
+    pub(super) async fn bring_up(&mut self) -> Result<()> {
+        let (unit, since) = (self.settings.kuma.unit.to_string(), Instant::now());
+        let dependents = self.dependents();
+        self.host.start(&dependents).await?;
+        self.host.report(&Event::Started { unit: unit.clone() });
+        self.host.check_healthy().await?;
+        self.host.report(&Event::Healthy { unit, millis: millis(since.elapsed()) });
+        Ok(())
+    }
+
+    /// Uptime Kuma answers with the new configuration: no rollback needs the history that was set aside, and unfinished
+    /// files are of no use.
+    pub(super) async fn remove_leftovers(&mut self) {
+        if let Err(error) = self.host.remove_leftovers().await {
+            let text = format!("what the apply has set aside stays until the next one: {}", error.chain());
+            self.host.report(&Event::Warning { text });
+        }
+    }
+
+    /// After a failure before the commit: starts Uptime Kuma with the rows it had. It is not stopped for this snapshot
+    /// again, or not at once. Returns the error to report.
+    async fn resume(&mut self, origin: &Origin, start: bool, error: Error) -> Error {
+        if let Origin::Snapshot { id } = origin {
+            match error.kind() {
+                Kind::WriteFailed | Kind::Unwritable => self.reject(id, &error),
+                _ => self.back_off(id, self.attempts(id), &error),
+            }
+        }
+        let dependents = self.dependents();
+        if start && let Err(second) = self.host.start(&dependents).await {
+            // The intent stays on disk: the next run starts Uptime Kuma first.
+            let text = format!("Uptime Kuma could not be started again: {}", second.chain());
+            self.host.report(&Event::Warning { text });
+            return error;
+        }
+        self.state.intent = None;
+        error
     }
 }

@@ -1,19 +1,19 @@
-//! What a person puts in force by hand: an earlier snapshot, or what the last apply replaced. Cycles are held
-//! from then on, so that none undoes it.
+//! What an operator puts in force by hand: an earlier snapshot, or what the last apply replaced. Cycles are on hold from
+//! then on, so that none undoes it.
 
-use crate::config::{Role, Settings};
+use crate::config::{Restart, Role};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
-use crate::localise;
+use crate::localise::Desired;
 use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
-use crate::model::schema::Schema;
+use crate::model::origin::Origin;
 use crate::model::snapshot::SnapshotId;
-use crate::model::state::{Hold, State};
-use crate::plan::{Plan, plan};
+use crate::model::state::{Hold, LocalRows};
+use crate::plan::Size;
 
-use super::replace::{Goal, recover, replace};
-use super::{Event, Export, Host, Verified, verify};
+use super::outside::Host;
+use super::{Change, Event, Export, Session, Verified, verify};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,118 +30,134 @@ pub struct Restoration {
     /// What is restored, for people.
     pub name: String,
     /// The row changes.
-    pub changes: Plan,
+    pub change: Change,
     digest: Digest,
     dump: Configuration,
     source: Source,
-    schema: Schema,
-    /// The way back as it is now: the replacement overwrites it.
+    here: Export,
+    /// The previous configuration as it is kept now: the restore overwrites it.
     previous: Option<Vec<u8>>,
 }
 
-/// Fetches, verifies and plans. Changes nothing but what an interrupted apply left.
-///
-/// # Errors
-/// [`Kind::Usage`] if there is no such snapshot, [`Kind::SchemaDiffers`] if Uptime Kuma was upgraded since,
-/// those of [`verify`] and of what the host is asked for.
-pub async fn prepare_restore<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    source: &Source,
-) -> Result<Restoration> {
-    recover(host, settings, state).await?;
-    let previous = host.previous()?;
-    let (name, Verified(dump)) = match source {
-        Source::Snapshot(id) => {
-            let listing = host.look().await?;
-            let Some(snapshot) = listing.snapshots.iter().find(|snapshot| snapshot.id.same(id)) else {
-                let what = format!("there is no snapshot {id} of kuma-replicator in the repository");
-                return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator snapshots lists them"));
-            };
-            let bytes = host.fetch(&snapshot.id).await?;
-            (format!("snapshot {}", snapshot.id.short()), verify(&bytes, Some(snapshot))?)
+impl<H: Host> Session<'_, H> {
+    /// Fetches, verifies and plans. Changes nothing except that it recovers from an interrupted apply.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if there is no such snapshot, [`Kind::SchemaDiffers`] if Uptime Kuma was upgraded since, those of
+    /// [`verify`] and of everything that is outside.
+    pub async fn prepare_restore(&mut self, source: Source) -> Result<Restoration> {
+        self.recover().await?;
+        let previous = self.host.previous()?;
+        let (name, Verified(dump)) = match &source {
+            Source::Snapshot(id) => self.fetch_to_restore(id).await?,
+            Source::Previous => ("the previous configuration".to_owned(), verify_previous(previous.as_deref())?),
+        };
+        let here = self.host.export().await?;
+        if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, self.settings.replica.schema) {
+            let what = format!("{name} was made by another version of Uptime Kuma");
+            return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
         }
-        Source::Previous => {
-            let Some(bytes) = &previous else {
-                let what = "no apply has replaced anything on this host yet";
-                return Err(Error::new(Kind::Usage, what).with_hint("restore a snapshot: kuma-replicator snapshots"));
-            };
-            let verified = verify(bytes, None).map_err(|error| match error.kind() {
-                Kind::NoUser => error.with_hint("restore a snapshot instead: kuma-replicator snapshots"),
-                _ => error,
-            })?;
-            ("the previous configuration".to_owned(), verified)
-        }
-    };
-    let here = host.export().await?;
-    if let Some(reason) = decide::schema_gate(&here.schema, &dump.manifest.schema, settings.replica.schema) {
-        let what = format!("{name} was made by another version of Uptime Kuma");
-        return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
+        let (digest, main, dump) = (dump.manifest.digest, dump.manifest.schema, dump.configuration);
+        let wanted = self.desired_of(&source, &dump).on(&here.configuration)?.configuration;
+        let origin = Origin::Restore { name: name.clone() };
+        let change = Change::new(origin, &here.configuration, &here.schema, wanted);
+        self.rehearse(&change, &here.configuration, &main).await?;
+        Ok(Restoration { name, change, digest, dump, source, here, previous })
     }
-    let Export { configuration: here, schema, .. } = here;
-    let (digest, main, dump) = (dump.manifest.digest, dump.manifest.schema, dump.configuration);
-    let wanted = wanted(settings, source, &dump, &here)?;
-    let changes = plan(&here, &wanted);
-    let tried = host.rehearse(&changes, &here, &wanted).await;
-    tried.map_err(|error| decide::unwritable(error, &schema, &main))?;
-    let source = source.clone();
-    Ok(Restoration { name, changes, digest, dump, source, schema, previous })
-}
 
-/// What of `dump` is put in force on a host that has the rows `here`.
-fn wanted(settings: &Settings, source: &Source, dump: &Configuration, here: &Configuration) -> Result<Configuration> {
-    match (settings.role, source) {
-        (Role::Replica, Source::Snapshot(_)) => {
-            localise::wanted(dump, here, &settings.replica.customization).map(|wanted| wanted.configuration)
-        }
-        // What was here before has the customization of this host in it already. Its settings stay as they are.
-        _ => localise::fitting(dump, here, &[]),
+    async fn fetch_to_restore(&mut self, id: &SnapshotId) -> Result<(String, Verified)> {
+        let listing = self.host.look().await?;
+        let Some(snapshot) = listing.snapshots.iter().find(|snapshot| snapshot.id.same(id)) else {
+            let what = format!("there is no snapshot {id} of kuma-replicator in the repository");
+            return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator snapshots lists them"));
+        };
+        let bytes = self.host.fetch(&snapshot.id).await?;
+        Ok((format!("snapshot {}", snapshot.id.short()), verify(&bytes, Some(snapshot))?))
     }
-}
 
-/// Carries it out, and holds the cycles of this host from then on.
-///
-/// # Errors
-/// Those of an apply; what was there is then in force, and the hold and the way back are as they were.
-pub async fn restore<H: Host>(
-    host: &mut H,
-    settings: &Settings,
-    state: &mut State,
-    restoration: Restoration,
-) -> Result<()> {
-    let Restoration { name, changes, digest, dump, source, schema, previous } = restoration;
-    let size = changes.size();
-    // Before the deed: if this is killed, no cycle undoes what it has done.
-    let hold = Hold { reason: format!("restore of {name}"), since: host.now(), until: None };
-    let before = (state.hold.replace(hold), state.replica.restored.replace(digest));
-    host.save(state)?;
-    let wanted = |here: &Configuration| wanted(settings, &source, &dump, here);
-    let goal = Goal { wanted: &wanted, changes: &changes, schema: &schema };
-    if !changes.is_empty()
-        && let Err(error) = replace(host, settings, state, None, goal).await
-    {
-        // With an intent left, the rows may be in force.
-        if state.intent.is_none() {
-            (state.hold, state.replica.restored) = before;
-            // What could not be restored now may be all that is left of it.
-            if let Some(Err(second)) = previous.map(|dump| host.keep_previous(&dump)) {
-                host.report(&Event::Warning { text: second.chain() });
+    /// What a source is on this host. The previous configuration has the customization of this host in it already. The
+    /// settings of Uptime Kuma stay as they are.
+    fn desired_of<'b>(&'b self, source: &Source, dump: &'b Configuration) -> Desired<'b> {
+        match (self.settings.role, source) {
+            (Role::Replica, Source::Snapshot(_)) => Desired::customized(dump, &self.settings.replica.customization),
+            _ => Desired::Restored { configuration: dump },
+        }
+    }
+
+    /// Carries it out, and puts the cycles of this host on hold.
+    ///
+    /// # Errors
+    /// Those of an apply. The configuration that was in force then is so again, and the hold and the kept previous
+    /// configuration are as they were.
+    pub async fn restore(&mut self, restoration: Restoration) -> Result<()> {
+        let Restoration { name, change, digest, dump, source, here, previous } = restoration;
+        let size = change.plan.size();
+        // Saved before the deed: if this process is killed, no cycle undoes what it has done.
+        let hold = Hold { reason: format!("restore of {name}"), since: self.host.now(), until: None };
+        let (held, rows) = (self.state.hold.replace(hold), self.set_restored(digest));
+        self.host.save(self.state)?;
+        if !change.plan.is_empty()
+            && let Err(error) = self.put_restored(change, &here, &source, &dump).await
+        {
+            // With an intent left, the rows may be in force.
+            if self.state.intent.is_none() {
+                self.state.hold = held;
+                if let (Some(applied), Some(rows)) = (&mut self.state.replica.applied, rows) {
+                    applied.rows = rows;
+                }
+                // What could not be restored now may exist nowhere else.
+                if let Some(Err(second)) = previous.map(|dump| self.host.keep_previous(&dump)) {
+                    self.warn(&second);
+                }
             }
+            // If it cannot be saved, the host stays on hold; the failure itself matters more.
+            self.save_or_warn();
+            return Err(error);
         }
-        // Not saved, it stays on hold; the failure itself is what has to be told.
-        if let Err(second) = host.save(state) {
-            host.report(&Event::Warning { text: second.chain() });
+        self.finish_restore(source, name, digest, size)
+    }
+
+    async fn put_restored(
+        &mut self,
+        change: Change,
+        here: &Export,
+        source: &Source,
+        dump: &Configuration,
+    ) -> Result<()> {
+        let clearance = self.clear(&[&change.plan]).await?;
+        let settings = self.settings;
+        let desired = match (settings.role, source) {
+            (Role::Replica, Source::Snapshot(_)) => Desired::customized(dump, &settings.replica.customization),
+            _ => Desired::Restored { configuration: dump },
+        };
+        self.put_in_force(change, here, &desired, &clearance, Restart::Always).await.map(drop)
+    }
+
+    fn finish_restore(&mut self, source: Source, name: String, digest: Digest, size: Size) -> Result<()> {
+        self.state.intent = None;
+        if let Source::Snapshot(id) = source {
+            // Uptime Kuma runs with it.
+            self.state.replica.verdict.take_if(|verdict| verdict.snapshot.same(&id));
         }
-        return Err(error);
+        self.host.save(self.state)?;
+        self.host.report(&Event::Restored { name, digest, size });
+        Ok(())
     }
-    state.intent = None;
-    if let Source::Snapshot(id) = source {
-        // Uptime Kuma runs with it.
-        state.replica.refused.take_if(|refused| refused.snapshot.same(&id));
-        state.replica.setback.take_if(|setback| setback.snapshot.same(&id));
+
+    /// Remembers that other rows are in force than those of the snapshot applied last. Returns what they were.
+    fn set_restored(&mut self, digest: Digest) -> Option<LocalRows> {
+        let applied = self.state.replica.applied.as_mut()?;
+        Some(std::mem::replace(&mut applied.rows, LocalRows::Restored { digest }))
     }
-    host.save(state)?;
-    host.report(&Event::Restored { name, digest, size });
-    Ok(())
+}
+
+fn verify_previous(previous: Option<&[u8]>) -> Result<Verified> {
+    let Some(bytes) = previous else {
+        let what = "no apply has replaced anything on this host yet";
+        return Err(Error::new(Kind::Usage, what).with_hint("restore a snapshot: kuma-replicator snapshots"));
+    };
+    verify(bytes, None).map_err(|error| match error.kind() {
+        Kind::NoUser => error.with_hint("restore a snapshot instead: kuma-replicator snapshots"),
+        _ => error,
+    })
 }

@@ -1,11 +1,14 @@
 //! Who is the main: epochs, former mains, and hosts that take themselves for one. Order is (epoch, sequence); no
 //! clock and no lock decides anything.
 
-use super::Content;
+use jiff::tz::TimeZone;
+
 use crate::error::{Error, Kind};
+use crate::model::content::Content;
 use crate::model::manifest::Place;
 use crate::model::snapshot::{Listing, MainId, Snapshot};
 use crate::model::state::{Applied, Fenced, MainState, State};
+use crate::text;
 
 /// Whether `main` remembers nothing of what it did: it is new, or has lost its state.
 pub(super) fn has_lost_state(main: &MainState) -> bool {
@@ -68,12 +71,13 @@ pub fn next_epoch(listing: &Listing, state: &State) -> u64 {
 }
 
 /// What a main says that was succeeded.
-pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced) -> Error {
+pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced, zone: &TimeZone) -> Error {
     let Place { main, epoch, sequence } = place;
     let what = format!(
-        "host {host} (main {main}) was promoted to main: snapshot {} (epoch {epoch}, sequence {sequence}), found {at}; \
+        "host {host} (main {main}) was promoted to main: snapshot {} (epoch {epoch}, sequence {sequence}), found at {}; \
          this host publishes nothing",
-        snapshot.short()
+        snapshot.short(),
+        text::time(*at, zone)
     );
     Error::new(Kind::Fenced, what)
 }

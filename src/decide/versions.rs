@@ -4,17 +4,23 @@ use crate::config::SchemaPolicy;
 use crate::error::{Error, Kind};
 use crate::model::schema::{Relation, Schema};
 use crate::model::snapshot::Snapshot;
-use crate::model::state::Held;
+use crate::model::state::{Decision, Verdict};
 
-/// Why `snapshot` still waits, if nothing that it waited for has changed.
-pub fn still_held<'a>(
-    held: Option<&'a Held>,
+/// Why `snapshot` is still blocked, if nothing that blocked it has changed.
+pub fn still_blocked<'a>(
+    verdict: Option<&'a Verdict>,
     snapshot: &Snapshot,
     here: &Schema,
     policy: SchemaPolicy,
 ) -> Option<&'a str> {
-    let held = held.filter(|held| held.exact == (policy == SchemaPolicy::Exact))?;
-    (held.snapshot.same(&snapshot.id) && held.schema == here.fingerprint()).then_some(&held.reason)
+    match verdict {
+        Some(Verdict { snapshot: id, reason, decision: Decision::Blocked { schema, exact }, .. })
+            if id.same(&snapshot.id) && *schema == here.fingerprint() && *exact == (policy == SchemaPolicy::Exact) =>
+        {
+            Some(reason)
+        }
+        _ => None,
+    }
 }
 
 /// Why rows of the main's schema `main` must not be written into a database of schema `here`, if so: which side is

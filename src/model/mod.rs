@@ -2,11 +2,13 @@
 
 pub mod catalog;
 pub mod configuration;
+pub mod content;
 pub mod digest;
 pub mod dump;
 pub mod limits;
 pub mod manifest;
 pub mod origin;
+pub mod outcome;
 pub mod sanity;
 pub mod schema;
 pub mod snapshot;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::content::Content;
 use super::digest::Digest;
 use super::manifest::{Place, READABLE};
 use crate::text::short;
@@ -173,6 +174,11 @@ impl Tags {
             digest: digest("digest", value("digest")?)?,
             schema: digest("schema", value("schema")?)?,
         })
+    }
+
+    /// What identifies the content of the dump.
+    pub fn content(&self) -> Content {
+        Content { digest: self.digest, schema: self.schema }
     }
 
     /// Whether this program can read the dump.

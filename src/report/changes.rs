@@ -42,11 +42,16 @@ struct ColumnChange {
 
 impl Changes {
     pub(super) fn of(plan: &Plan) -> Self {
-        Self {
-            size: plan.size(),
-            changes: plan.tables.iter().flat_map(table_changes).collect(),
-            files: plan.files.iter().map(|file| file.name.clone()).collect(),
-        }
+        let mut changes = Self::default();
+        changes.extend(plan);
+        changes
+    }
+
+    /// Adds the changes of `plan`.
+    pub(super) fn extend(&mut self, plan: &Plan) {
+        self.size += plan.size();
+        self.changes.extend(plan.tables.iter().flat_map(table_changes));
+        self.files.extend(plan.files.iter().map(|file| file.name.clone()));
     }
 
     /// The first `most` of them, each on lines of its own that begin with a line feed; then how many more there are.

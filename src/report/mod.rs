@@ -17,7 +17,7 @@ use crate::model::snapshot::{Listing, Snapshot};
 use crate::text;
 
 pub use plan::PlanDocument;
-pub use status::StatusDocument;
+pub use status::{Clock, StatusDocument};
 
 /// The version of all documents.
 pub const VERSION: u32 = 1;

@@ -58,9 +58,9 @@ impl PlanDocument {
     /// Adds the row changes.
     #[must_use]
     pub fn changes(mut self, plan: &Plan, restart: bool) -> Self {
-        self.restart = restart && !plan.is_empty();
-        self.restart_for = plan.cached_table();
-        self.changes = Changes::of(plan);
+        self.restart |= restart && !plan.is_empty();
+        self.restart_for = self.restart_for.or(plan.cached_table());
+        self.changes.extend(plan);
         self
     }
 

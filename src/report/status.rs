@@ -3,39 +3,48 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::VERSION;
 use super::changes::Changes;
 use crate::config::{Alerts, Role, Settings};
 use crate::error::Error;
-use crate::model::state::{Intent, State};
+use crate::model::digest::Digest;
+use crate::model::manifest::Place;
+use crate::model::snapshot::{MainId, SnapshotId};
+use crate::model::state::{
+    Applied, Decision, Fenced, Hold, Intent, LastCycle, LocalRows, MainState, Published, State, Verdict,
+};
 use crate::plan::Plan;
 use crate::text;
 
 /// How many changes are listed.
-const MOST: usize = 20;
+const MAX_CHANGES: usize = 20;
 
-/// What this host remembers.
+/// The status of a host.
 #[derive(Debug, Serialize)]
 pub struct StatusDocument {
     version: u32,
     role: Role,
     repository: String,
     unit: String,
-    /// `running` or `stopped`; none if it could not be found out.
+    /// `running` or `stopped`; none if that is unknown.
     service: Option<&'static str>,
-    /// Seconds since a cycle last ended as designed and not held; none if none did.
+    last_cycle: Option<LastCycle>,
+    last_success: Option<Timestamp>,
+    /// Seconds since the last success; none if there was none.
     last_success_age: Option<i64>,
-    /// Why somebody should look: the last cycle failed, or none has ended well for too long.
+    /// Why a person has to look at this host.
     problem: Option<Problem>,
-    state: State,
-    /// What it would take to undo the edits that were found here; none if there are none.
-    edits: Option<Changes>,
-    /// Which alerts a replica sends.
-    alerts: Option<Alerts>,
+    hold: Option<Hold>,
+    unfinished: Option<Unfinished>,
+    /// None on a replica.
+    main: Option<Main>,
+    /// None on a main.
+    replica: Option<Replica>,
     #[serde(skip)]
-    now: Timestamp,
+    clock: Clock,
 }
 
 /// A failure, by its kind.
@@ -46,122 +55,248 @@ struct Problem {
     hint: String,
 }
 
+/// A run that was interrupted.
+#[derive(Debug, Serialize)]
+struct Unfinished {
+    /// What was being put in force.
+    what: String,
+    since: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Main {
+    id: MainId,
+    epoch: u64,
+    published: Option<PublishedView>,
+    fenced: Option<Fenced>,
+}
+
+#[derive(Debug, Serialize)]
+struct PublishedView {
+    snapshot: SnapshotId,
+    sequence: u64,
+    digest: Digest,
+    rows: u64,
+    at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Replica {
+    applied: Option<AppliedView>,
+    alerts: Alerts,
+    verdict: Option<VerdictView>,
+    /// Since when rows are known to be edited on this replica.
+    drifted_since: Option<Timestamp>,
+    /// What it would take to undo those edits; none without edits, or if that is unknown.
+    edits: Option<Changes>,
+    /// Why that is unknown.
+    edits_unknown: Option<String>,
+    /// Whether `restore` put another configuration in force.
+    restored: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct AppliedView {
+    snapshot: SnapshotId,
+    #[serde(flatten)]
+    place: Place,
+    digest: Digest,
+    at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictView {
+    /// `rejected`, `backoff`, `blocked` or `deferred`.
+    decision: &'static str,
+    snapshot: SnapshotId,
+    reason: String,
+    at: Timestamp,
+    /// How often the snapshot was tried; only of a backoff.
+    attempts: Option<u32>,
+}
+
+/// The time for which a document was made, and the zone in which its text shows times.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    /// The time.
+    pub now: Timestamp,
+    /// The time zone.
+    pub zone: TimeZone,
+}
+
 impl StatusDocument {
-    /// The status at `now`. The text form leaves the problem to whoever prints the error.
+    /// The status at a time. Its text does not mention the problem: that is printed as an error.
     pub fn new(
         settings: &Settings,
-        unit: String,
         service: Option<&'static str>,
         state: State,
         problem: Option<&Error>,
-        now: Timestamp,
+        clock: Clock,
     ) -> Self {
-        let last_success_age = state.last_success.map(|at| now.duration_since(at).as_secs());
+        let State { main, replica, intent, hold, last_cycle, last_success, .. } = state;
         let problem = problem.map(|error| Problem {
             kind: error.kind().name(),
             message: error.chain(),
             hint: error.hint().to_owned(),
         });
-        let (role, repository) = (settings.role, settings.repository.to_string());
-        let alerts = (role == Role::Replica).then_some(settings.replica.customization.alerts);
-        let version = VERSION;
-        Self { version, role, repository, unit, service, last_success_age, problem, state, edits: None, alerts, now }
+        let rows = replica.applied.as_ref().map(|applied| &applied.rows);
+        let drifted_since = match rows {
+            Some(LocalRows::Drifted { since, .. }) => Some(*since),
+            _ => None,
+        };
+        let restored = matches!(rows, Some(LocalRows::Restored { .. }));
+        let is_main = settings.role == Role::Main;
+        Self {
+            version: VERSION,
+            role: settings.role,
+            repository: settings.repository.to_string(),
+            unit: settings.kuma.unit.to_string(),
+            service,
+            last_cycle,
+            last_success,
+            last_success_age: last_success.map(|at| clock.now.duration_since(at).as_secs()),
+            problem,
+            hold,
+            unfinished: intent.map(|Intent { origin, since, .. }| Unfinished { what: origin.to_string(), since }),
+            main: main.filter(|_| is_main).map(Main::from),
+            replica: (!is_main).then(|| Replica {
+                applied: replica.applied.map(AppliedView::from),
+                alerts: settings.replica.customization.alerts,
+                verdict: replica.verdict.map(VerdictView::from),
+                drifted_since,
+                edits: None,
+                edits_unknown: None,
+                restored,
+            }),
+            clock,
+        }
     }
 
-    /// Adds what it would take to undo the edits that were found here.
+    /// Adds what it would take to undo the edits on this replica, or why that is unknown.
     #[must_use]
-    pub fn edits(mut self, plan: &Plan) -> Self {
-        self.edits = Some(Changes::of(plan));
+    pub fn edits(mut self, plan: Result<Plan, &Error>) -> Self {
+        if let Some(replica) = &mut self.replica {
+            match plan {
+                Ok(plan) => replica.edits = Some(Changes::of(&plan)),
+                Err(error) => replica.edits_unknown = Some(error.chain()),
+            }
+        }
         self
+    }
+}
+
+impl From<MainState> for Main {
+    fn from(MainState { id, epoch, published, fenced, .. }: MainState) -> Self {
+        let published = published.map(|Published { snapshot, sequence, content, counts, at }| {
+            let rows = counts.values().sum();
+            PublishedView { snapshot, sequence, digest: content.digest, rows, at }
+        });
+        Self { id, epoch, published, fenced }
+    }
+}
+
+impl From<Applied> for AppliedView {
+    fn from(Applied { snapshot, place, digest, at, .. }: Applied) -> Self {
+        Self { snapshot, place, digest, at }
+    }
+}
+
+impl From<Verdict> for VerdictView {
+    fn from(Verdict { snapshot, at, reason, decision }: Verdict) -> Self {
+        let attempts = match decision {
+            Decision::Backoff { attempts } => Some(attempts),
+            _ => None,
+        };
+        Self { decision: decision.name(), snapshot, reason, at, attempts }
     }
 }
 
 impl fmt::Display for StatusDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let when = |at: &Timestamp| {
-            let seconds = self.now.duration_since(*at).as_secs();
-            format!("{} ({})", at.round(jiff::Unit::Second).unwrap_or(*at), ago(seconds))
-        };
+        let clock = &self.clock;
         writeln!(f, "role          {}", self.role)?;
         writeln!(f, "repository    {}", self.repository)?;
         writeln!(f, "uptime kuma   {} {}", self.unit, self.service.unwrap_or("unknown"))?;
-        match &self.state.last {
-            Some(last) => {
-                let message =
-                    if last.message.is_empty() { String::new() } else { format!(": {}", text::line(&last.message)) };
-                writeln!(f, "last cycle    {} {}{message}", when(&last.at), text::line(&last.outcome))?;
+        match &self.last_cycle {
+            Some(LastCycle { outcome, message, at, .. }) => {
+                let message = if message.is_empty() { String::new() } else { format!(": {}", text::line(message)) };
+                writeln!(f, "last cycle    {}, {outcome}{message}", clock.when(at))?;
             }
             None => writeln!(f, "last cycle    none yet")?,
         }
-        match &self.state.last_success {
-            Some(at) => writeln!(f, "last success  {}", when(at))?,
+        match &self.last_success {
+            Some(at) => writeln!(f, "last success  {}", clock.when(at))?,
             None => writeln!(f, "last success  none yet")?,
         }
-        if let Some(hold) = &self.state.hold {
-            let end = hold.until.map_or_else(|| "until it is released".to_owned(), |until| format!("until {until}"));
-            writeln!(f, "on hold       {} {end}: {}", when(&hold.since), text::line(&hold.reason))?;
+        if let Some(Hold { reason, since, until }) = &self.hold {
+            let end = until.map_or_else(|| "release".to_owned(), |until| text::time(until, &clock.zone));
+            writeln!(f, "on hold       since {}, until {end}: {}", clock.when(since), text::line(reason))?;
         }
-        if let Some(Intent { snapshot, since, .. }) = &self.state.intent {
-            let what = snapshot.as_ref().map_or_else(|| "restore".to_owned(), |id| format!("snapshot {}", id.short()));
-            writeln!(f, "unfinished    {} {what}", when(since))?;
+        if let Some(Unfinished { what, since }) = &self.unfinished {
+            writeln!(f, "unfinished    since {}: {}", clock.when(since), text::line(what))?;
         }
-        if let Some(main) = self.state.main.as_ref().filter(|_| self.role == Role::Main) {
-            writeln!(f, "main id       {} epoch {}", main.id, main.epoch)?;
-            match &main.published {
-                Some(published) => writeln!(
-                    f,
-                    "published     {} snapshot {} sequence {} {} rows",
-                    when(&published.at),
-                    published.snapshot.short(),
-                    published.sequence,
-                    published.counts.values().sum::<u64>()
-                )?,
-                None => writeln!(f, "published     nothing yet")?,
+        if let Some(main) = &self.main {
+            main.show(f, clock)?;
+        }
+        if let Some(replica) = &self.replica {
+            replica.show(f, clock)?;
+        }
+        Ok(())
+    }
+}
+
+impl Main {
+    fn show(&self, f: &mut fmt::Formatter<'_>, clock: &Clock) -> fmt::Result {
+        writeln!(f, "main id       {}, epoch {}", self.id, self.epoch)?;
+        match &self.published {
+            Some(PublishedView { snapshot, sequence, rows, at, .. }) => {
+                let (id, rows) = (snapshot.short(), text::count(*rows, "row"));
+                writeln!(f, "published     {}, snapshot {id}, sequence {sequence}, {rows}", clock.when(at))?;
             }
-            if let Some(fenced) = &main.fenced {
-                writeln!(f, "fenced        {} host {} is the main", when(&fenced.at), text::line(&fenced.host))?;
+            None => writeln!(f, "published     nothing yet")?,
+        }
+        if let Some(Fenced { host, at, .. }) = &self.fenced {
+            writeln!(f, "fenced        since {}: host {} is the main", clock.when(at), text::line(host))?;
+        }
+        Ok(())
+    }
+}
+
+impl Replica {
+    fn show(&self, f: &mut fmt::Formatter<'_>, clock: &Clock) -> fmt::Result {
+        match &self.applied {
+            Some(AppliedView { snapshot, place: Place { epoch, sequence, .. }, at, .. }) => {
+                let id = snapshot.short();
+                writeln!(f, "applied       {}, snapshot {id}, epoch {epoch}, sequence {sequence}", clock.when(at))?;
             }
+            None => writeln!(f, "applied       nothing yet")?,
         }
-        let replica = &self.state.replica;
-        if self.role == Role::Main {
-            return Ok(());
+        if self.alerts == Alerts::None {
+            writeln!(f, "alerts        off; kuma-replicator alerts on switches them on")?;
         }
-        if let Some(applied) = &replica.applied {
-            let (snapshot, place) = (applied.snapshot.short(), &applied.place);
-            writeln!(
-                f,
-                "applied       {} snapshot {snapshot} epoch {} sequence {}",
-                when(&applied.at),
-                place.epoch,
-                place.sequence
-            )?;
-        } else {
-            writeln!(f, "applied       nothing yet")?;
-        }
-        if self.alerts == Some(Alerts::None) {
-            writeln!(f, "alerts        none: kuma-replicator alerts on")?;
-        }
-        if let Some(drift) = &replica.drift {
-            write!(f, "edited here   {}; to be as in the snapshot again it would take", when(&drift.since))?;
-            match &self.edits {
-                Some(edits) => edits.show(f, MOST)?,
-                None => f.write_str(" what kuma-replicator plan shows")?,
+        if let Some(since) = &self.drifted_since {
+            write!(f, "edited here   found {}; to undo the edits would take", clock.when(since))?;
+            match (&self.edits, &self.edits_unknown) {
+                (Some(edits), _) => edits.show(f, MAX_CHANGES)?,
+                (None, Some(reason)) => write!(f, " an unknown number of changes: {}", text::line(reason))?,
+                (None, None) => f.write_str(" what kuma-replicator plan shows")?,
             }
             writeln!(f)?;
         }
-        if replica.restored.is_some() {
-            writeln!(f, "restored      another configuration is in force, put there by hand")?;
+        if self.restored {
+            writeln!(f, "restored      an operator put another configuration in force")?;
         }
-        if let Some(refused) = &replica.refused {
-            writeln!(
-                f,
-                "refused       {} snapshot {}: {}",
-                when(&refused.at),
-                refused.snapshot.short(),
-                text::line(&refused.reason)
-            )?;
+        if let Some(VerdictView { decision, snapshot, reason, at, .. }) = &self.verdict {
+            let (id, reason) = (snapshot.short(), text::line(reason));
+            writeln!(f, "{decision:<13} since {}, snapshot {id}: {reason}", clock.when(at))?;
         }
         Ok(())
+    }
+}
+
+impl Clock {
+    fn when(&self, at: &Timestamp) -> String {
+        format!("{} ({})", text::time(*at, &self.zone), ago(self.now.duration_since(*at).as_secs()))
     }
 }
 

@@ -10,6 +10,7 @@ use kuma_replicator::decide;
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::host::restic::{Restic, answer};
 use kuma_replicator::host::system::interrupt::Interrupt;
+use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::limits::{MAX_HOST, MAX_SNAPSHOTS};
 use kuma_replicator::model::manifest::Place;
@@ -63,8 +64,8 @@ fn listings(budget: Budget) {
         // Decisions are made, and it is shown, whatever it is.
         let main =
             MainState { id: main_id('a'), epoch: 1, published: None, publishing: None, looked: None, fenced: None };
-        let _ = (decide::apply(&listing, &ReplicaState::default()), decide::stray(&listing));
-        let content = decide::Content { digest: Digest::of(b"x"), schema: Digest::of(b"y") };
+        let _ = (decide::newest(&listing, &ReplicaState::default()), decide::stray(&listing));
+        let content = Content { digest: Digest::of(b"x"), schema: Digest::of(b"y") };
         let _ = (decide::publish(&listing, &main, content), decide::epoch(&listing, &main));
         let rows = 1 + listing.snapshots.len() + listing.unreadable.len();
         let shown = SnapshotsDocument::new(listing).to_string();

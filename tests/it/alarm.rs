@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::decide;
 use kuma_replicator::error::Kind;
+use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::state::{Hold, LastCycle, State};
 
 /// Whether somebody should look, for `status` and all that watches it.
@@ -13,19 +15,19 @@ fn a_failure_and_a_long_silence_are_an_alarm() {
     let now: Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();
     // So many minutes ago; negative ones are yet to come.
     let minutes = |minutes: i64| now.checked_sub(SignedDuration::from_mins(minutes)).unwrap();
-    let ended = |outcome: &str, error: Option<Kind>, ago: i64| LastCycle {
-        outcome: outcome.to_owned(),
+    let ended = |outcome: Outcome, error: Option<Kind>, ago: i64| LastCycle {
+        outcome,
         message: "why".to_owned(),
-        error: error.map(|kind| kind.name().to_owned()),
+        error,
         at: minutes(ago),
     };
     let hold = |until: Option<i64>| {
         let until = until.map(&minutes);
         Some(Hold { reason: "upgrade".to_owned(), since: minutes(120), until })
     };
-    let failed = |ago| Some(ended("failed", Some(Kind::RepositoryUnreachable), ago));
-    let fine = |ago| Some(ended("up to date", None, ago));
-    let held = |ago| Some(ended("held", None, ago));
+    let failed = |ago| Some(ended(Outcome::Failed, Some(Kind::RepositoryUnreachable), ago));
+    let fine = |ago| Some(ended(Outcome::UpToDate, None, ago));
+    let held = |ago| Some(ended(Outcome::OnHold, None, ago));
     // The last cycle, when one last succeeded (minutes ago), the hold, and what it is an alarm for.
     let cases = [
         (None, None, None, Some(Kind::Overdue)),
@@ -49,8 +51,8 @@ fn a_failure_and_a_long_silence_are_an_alarm() {
         (fine(-1), Some(-1), None, None),
     ];
     for (last, success, hold, wanted) in cases {
-        let state = State { last, last_success: success.map(minutes), hold, ..State::default() };
-        let found = decide::alarm(&state, now, Duration::from_secs(1800)).map_err(|error| {
+        let state = State { last_cycle: last, last_success: success.map(minutes), hold, ..State::default() };
+        let found = decide::alarm(&state, now, Duration::from_secs(1800), &TimeZone::UTC).map_err(|error| {
             assert!(error.chain().len() > 30, "{error:?}");
             error.kind()
         });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::{Role, SchemaPolicy, Settings};
-use kuma_replicator::cycle::{self, Options, Outcome, Promotion, Reapply};
+use kuma_replicator::cycle::{Cause, Conclusion, Options, Promotion, Ready, Session};
 use kuma_replicator::decide;
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
@@ -72,14 +72,15 @@ fn a_promotion_ends_the_pause() {
     let mut world = World::new(monitors(&TYPES[..1]));
     world.offer(&monitors(&TYPES), &main_id('b'), 1, 1);
     let settings = replica("min-restart-interval = \"0s\"");
-    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Applied(_))));
     assert_eq!(active(&world.rows), [1].into());
     for _ in 0..2 {
-        assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&settings), End::Done(Conclusion::UpToDate)));
         assert_eq!((events(&world, "drifted"), world.stops), (0, 1));
     }
-    let end =
-        world.order(async |world, state| cycle::promote(world, &settings, state, Promotion::default()).await.map(drop));
+    let end = world.order(async |world, state| {
+        Session::new(world, &settings, state, Options::default()).promote(Promotion::default()).await.map(drop)
+    });
     assert!(matches!(end, End::Done(_)), "{end:?}");
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &monitors(&TYPES)));
     let (newest, _) = world.repository.last().unwrap();
@@ -99,18 +100,18 @@ fn edits_of_a_busy_main_are_applied_together() {
     for minute in 1..=30 {
         world.offer(&generation(minute), &main_id('b'), 1, minute.unsigned_abs());
         match world.cycle(&settings) {
-            End::Done(Outcome::Applied(_)) => {
+            End::Done(Conclusion::Applied(_)) => {
                 applied += 1;
                 assert_eq!(world.rows, generation(minute), "only the newest counts");
             }
-            End::Done(Outcome::Held(reason)) => assert!(reason.contains("deferred until"), "{reason}"),
+            End::Done(Conclusion::Deferred(reason)) => assert!(reason.contains("deferred until"), "{reason}"),
             end => panic!("{end:?}"),
         }
         told += events(&world, "deferred");
         assert_eq!(world.did("fetch"), 1, "it might have been something that needs no restart");
         if events(&world, "deferred") == 1 {
             world.clock = world.clock.checked_sub(SignedDuration::from_mins(1)).unwrap();
-            assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+            assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Deferred(_))));
             assert_eq!((world.did("fetch"), events(&world, "deferred")), (0, 1), "what waits is not fetched again");
         }
     }
@@ -118,13 +119,13 @@ fn edits_of_a_busy_main_are_applied_together() {
     // A person does not wait; nor is a clock that went back waited for.
     world.offer(&generation(31), &main_id('b'), 1, 31);
     let at_once = Options { at_once: true, ..Options::default() };
-    assert!(matches!(world.cycle_with(&settings, &at_once), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle_with(&settings, &at_once), End::Done(Conclusion::Applied(_))));
     world.offer(&generation(32), &main_id('b'), 1, 32);
     world.clock = world.clock.checked_sub(SignedDuration::from_hours(24 * 365)).unwrap();
-    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Applied(_))));
     // After the time, and with "0s" at once.
     world.offer(&generation(33), &main_id('b'), 1, 33);
-    assert!(matches!(world.cycle(&replica("min-restart-interval = \"0s\"")), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica("min-restart-interval = \"0s\"")), End::Done(Conclusion::Applied(_))));
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -135,12 +136,12 @@ fn an_edit_is_told_once_and_overwritten_by_policy() {
     let settings = |policy| replica(&format!("min-restart-interval = \"0s\"\non-drift = \"{policy}\""));
     let mut world = World::new(generation(0));
     world.offer(&generation(1), &main_id('b'), 1, 1);
-    assert!(matches!(world.cycle(&settings("report")), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&settings("report")), End::Done(Conclusion::Applied(_))));
     world.rows = generation(2);
     for told in [1, 0] {
-        assert!(matches!(world.cycle(&settings("report")), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&settings("report")), End::Done(Conclusion::UpToDate)));
         assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (told, 1, &generation(2)));
-        assert!(world.state().replica.drift.is_some());
+        assert!(world.state().replica.is_drifted());
     }
     // Another edit is another thing to tell; one that is taken back is none.
     world.rows = generation(3);
@@ -148,18 +149,18 @@ fn an_edit_is_told_once_and_overwritten_by_policy() {
     assert_eq!(events(&world, "drifted"), 1);
     world.rows = generation(1);
     world.cycle(&settings("report"));
-    assert_eq!((events(&world, "drifted"), world.state().replica.drift), (0, None));
+    assert_eq!((events(&world, "drifted"), world.state().replica.is_drifted()), (0, false));
 
     world.rows = generation(2);
-    assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Conclusion::Applied(_))));
     assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (1, 2, &generation(1)));
-    assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::UpToDate)));
+    assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Conclusion::UpToDate)));
     // If Uptime Kuma does not come up with the main's rows again, it is not restarted every minute.
     world.rows = generation(2);
     world.poison = Some(generation(1));
     assert!(matches!(world.cycle(&settings("overwrite")), End::Failed(_)));
     for _ in 0..3 {
-        assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&settings("overwrite")), End::Done(Conclusion::UpToDate)));
         assert_eq!((world.stops, &world.rows), (4, &generation(2)));
     }
 }
@@ -167,17 +168,10 @@ fn an_edit_is_told_once_and_overwritten_by_policy() {
 /// What `plan` says before any cycle has found an edit is what the next one does.
 #[test]
 fn what_becomes_of_an_edit_is_known_before_the_cycle() {
-    let foretold = |world: &mut World, settings: &Settings| {
-        let mut found = None;
-        let snapshot = world.repository.last().unwrap().0.clone();
-        let end = world.order(async |world, state| {
-            let again = Reapply::find(world, settings, &state.replica).await?;
-            found = Some((again.applies(settings, &state.replica, &snapshot)?, again));
-            Ok(())
-        });
-        assert!(matches!(end, End::Done(_)), "{end:?}");
-        assert_eq!((events(world, "drifted"), world.did("fetch")), (0, 0));
-        found.unwrap()
+    let foretold = |world: &World, settings: &Settings| match world.foretell(settings, Options::default()) {
+        Ok(Ready::Apply(application)) => (true, Some(application.cause)),
+        Ok(Ready::UpToDate { drifted, .. }) => (false, drifted.then_some(Cause::Drift(None))),
+        other => panic!("{other:?}"),
     };
     for (customization, over_edits, over_boots) in [
         ("", false, false),
@@ -189,25 +183,22 @@ fn what_becomes_of_an_edit_is_known_before_the_cycle() {
         let settings = replica(&format!("min-restart-interval = \"0s\"\n{customization}"));
         let mut world = World::new(generation(0));
         world.offer(&generation(1), &main_id('b'), 1, 1);
-        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Applied(_))));
-        assert!(matches!(foretold(&mut world, &settings), (false, Reapply::Nothing(_))));
+        assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Applied(_))));
+        assert!(matches!(foretold(&world, &settings), (false, None)));
         for (boots, expected) in [(false, over_edits), (true, over_boots)] {
             world.rows = generation(2);
             if boots {
                 world.booted = world.clock;
             }
-            let (applies, again) = foretold(&mut world, &settings);
+            let (applies, cause) = foretold(&world, &settings);
             let boot = boots && customization.starts_with("apply-on-boot");
-            assert!(
-                if boot { again == Reapply::Boot } else { matches!(again, Reapply::Edits(_)) },
-                "{customization}: {again:?}"
-            );
+            let expected_cause = if boot { Cause::Boot } else { Cause::Drift(None) };
+            assert_eq!(cause, Some(expected_cause), "{customization}");
             assert_eq!(applies, expected, "{customization}");
             world.cycle(&settings);
             assert_eq!(world.rows == generation(1), applies, "{customization}");
         }
-        let (applies, again) = foretold(&mut world, &replica("paused-types = []"));
-        assert_eq!((applies, again), (true, Reapply::Customization));
+        assert_eq!(foretold(&world, &replica("paused-types = []")), (true, Some(Cause::Customization)));
     }
 }
 
@@ -221,7 +212,7 @@ fn a_migration_is_no_edit() {
     world.rows = generation(2);
     world.schema = rows::schema(&world.rows, &["2025-01-01-0000-first.js", "2026-01-01-0000-second.js"]);
     for _ in 0..2 {
-        assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&settings), End::Done(Conclusion::UpToDate)));
         assert_eq!((events(&world, "drifted"), world.stops), (0, 1));
     }
 }
@@ -253,8 +244,8 @@ fn a_superset_takes_rows_if_it_is_allowed_to() {
     world.schema = rows::schema(&world.rows, &["2025-01-01-0000-first.js", "2026-01-01-0000-second.js"]);
     world.offer(&generation(1), &main_id('b'), 1, 1);
     for fetches in [1, 0] {
-        assert!(matches!(world.cycle(&replica("")), End::Done(Outcome::Held(_))));
+        assert!(matches!(world.cycle(&replica("")), End::Done(Conclusion::Blocked(_))));
         assert_eq!(world.did("fetch"), fetches);
     }
-    assert!(matches!(world.cycle(&replica("schema = \"superset\"")), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica("schema = \"superset\"")), End::Done(Conclusion::Applied(_))));
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Settings;
-use kuma_replicator::cycle::{Options, Outcome};
+use kuma_replicator::cycle::{Conclusion, Options};
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::FORMAT;
+use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::SnapshotId;
+use kuma_replicator::model::state::LocalRows;
 
 use crate::support::generations::generation;
 use crate::support::host::{End, FAULTS, Fault, World, at_every_call, main_id, settings};
@@ -54,24 +56,22 @@ fn an_apply_takes_its_steps_in_this_order() {
         // What the administrator stopped stays stopped.
         (
             false,
-            format!(
-                "{before}, check_intact, check_writable, save, {write}, export, keep_applied, report applied, save"
-            ),
+            format!("{before}, check_intact, check_writable, save, {write}, export, keep_applied, report applied, save"),
         ),
     ] {
         let (mut world, id) = behind(running);
         let end = world.cycle(&replica());
-        assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
+        assert!(matches!(&end, End::Done(Conclusion::Applied(done)) if *done == id), "{end:?}");
         assert_eq!(world.calls, words(&steps));
         assert_eq!((world.running, &world.rows, applied(&world)), (running, &generation(1), Some(id)));
         let previous = dump::parse(world.previous.as_ref().unwrap()).unwrap();
         assert_eq!(previous.configuration, generation(0), "the way back holds what was there");
         let state = world.state();
         assert_eq!(state.intent, None);
-        assert_eq!((state.last.unwrap().outcome.as_str(), state.last_success), ("applied", Some(world.clock)));
+        assert_eq!((state.last_cycle.unwrap().outcome.name(), state.last_success), ("applied", Some(world.clock)));
 
         // From now on one question a cycle.
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!(world.calls, words("look, export, report up-to-date, save"));
     }
 }
@@ -80,7 +80,7 @@ fn an_apply_takes_its_steps_in_this_order() {
 fn a_publish_takes_its_steps_in_this_order() {
     let mut world = World::new(generation(0));
     world.warnings = vec!["uploaded file x is left out".to_owned()];
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
     assert_eq!(world.calls, words("export, look, check_intact, report warning, save, publish, report published, save"));
     let (snapshot, bytes) = &world.repository[0];
     let dump = dump::parse(bytes).unwrap();
@@ -93,12 +93,12 @@ fn a_publish_takes_its_steps_in_this_order() {
     // With a look comes a look for locks that were left behind; what is found is told.
     world.left_locks = 1;
     for look in [", look, remove_left_locks, report warning", "", ""] {
-        assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+        assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
         assert_eq!(world.calls, words(&format!("export{look}, report unchanged, save")));
     }
     // Changed: the next sequence.
     world.rows = generation(1);
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
     assert_eq!(world.repository[1].0.tags.place.sequence, 2);
     assert!(world.running && world.stops == 0, "a main is never stopped");
 }
@@ -110,7 +110,7 @@ fn nothing_is_stopped_for_nothing() {
     let id = world.offer(&generation(1), &main_id('b'), 1, 1);
     for _ in 0..2 {
         world.disk = None;
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!(world.calls, words("look, export, fetch, report fetched, keep_applied, report up-to-date, save"));
         assert_eq!((world.stops, world.commits, applied(&world)), (0, 0, Some(id.clone())));
     }
@@ -149,7 +149,7 @@ fn an_apply_survives_a_fault_at_every_step() {
                 if matches!(end, End::Done(_)) {
                     // What failed only helps later cycles: to see edits, and to do without the repository.
                     assert_eq!((applied(&world), &world.rows), (Some(id), &generation(1)), "{context}");
-                    let forgot = world.state().replica.left.is_none();
+                    let forgot = world.local_rows() == Some(LocalRows::Unknown);
                     assert_eq!(world.did("report warning"), usize::from(!forgot), "{context}");
                     return;
                 }
@@ -157,19 +157,19 @@ fn an_apply_survives_a_fault_at_every_step() {
                 check_after(&world, &end, ran, &id, &context);
 
                 let (stops, written) = (world.stops, world.rows == generation(1));
-                let refused = world.state().replica.refused;
+                let refused = world.rejected();
                 let next = world.cycle(&replica());
                 check_after(&world, &next, ran, &id, &context);
                 if let Some(refused) = refused {
                     // F8: not tried again, and nothing stopped for it; a newer one is tried.
-                    assert_eq!(refused.snapshot, id);
+                    assert_eq!(refused, id);
                     assert_eq!(next.kind(), Some(Kind::SnapshotRejected), "{context}");
                     assert_eq!((world.stops, &world.rows), (stops, &generation(0)), "{context}");
                     let newer = world.offer(&generation(1), &main_id('b'), 1, 2);
                     let third = world.cycle(&replica());
-                    assert!(matches!(third, End::Done(Outcome::Applied(_))), "{context} {third:?}");
+                    assert!(matches!(third, End::Done(Conclusion::Applied(_))), "{context} {third:?}");
                     assert_eq!(applied(&world), Some(newer));
-                    assert_eq!(world.state().replica.refused, None);
+                    assert_eq!(world.rejected(), None);
                 } else {
                     assert!(matches!(next, End::Done(_)), "{context}: {next:?}");
                     assert_eq!(applied(&world), Some(id.clone()), "{context}");
@@ -179,7 +179,7 @@ fn an_apply_survives_a_fault_at_every_step() {
                 }
                 let state = world.state();
                 assert_eq!((world.running, &world.rows, state.intent), (ran, &generation(1), None), "{context}");
-                assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "{context}");
+                assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)), "{context}");
             },
         );
     }
@@ -220,7 +220,7 @@ fn a_way_back_finds_the_history_of_removed_monitors() {
     // When it comes up, the history goes.
     let mut world = World::new(generation(2));
     world.offer(&generation(1), &main_id('b'), 1, 1);
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
     assert_eq!(world.history, (rows::ids(&generation(1), "monitor"), BTreeSet::new()));
 }
 
@@ -270,7 +270,7 @@ fn a_publish_survives_a_fault_at_every_step() {
         for fault in FAULTS {
             for at in 0.. {
                 let mut world = World::new(generation(0));
-                assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+                assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
                 world.rows = generation(1);
                 world.faults = vec![(at, fault)];
                 let end = world.cycle(&main_host());
@@ -287,7 +287,7 @@ fn a_publish_survives_a_fault_at_every_step() {
                 world.rows = wanted.clone();
                 let next = world.cycle(&main_host());
                 assert!(matches!(next, End::Done(_)), "{context}: {next:?}");
-                assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)), "{context}");
+                assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)), "{context}");
                 let sequences: Vec<u64> = world.repository.iter().map(|(found, _)| found.tags.place.sequence).collect();
                 assert!(sequences.is_sorted_by(|a, b| a < b), "{context}: {sequences:?}");
                 let newest = dump::parse(&world.repository.last().unwrap().1).unwrap();
@@ -330,10 +330,10 @@ fn a_failure_that_is_not_the_snapshots_is_tried_again() {
         let end = world.cycle(&replica());
         assert_eq!(end.kind(), Some(kind), "{call}");
         assert_eq!((world.running, &world.rows), (true, &generation(0)), "{call}");
-        assert_eq!(world.state().replica.refused.is_some(), refused, "{call} {kind:?}");
+        assert_eq!(world.rejected().is_some(), refused, "{call} {kind:?}");
         world.kinds.clear();
         let next = world.cycle(&replica());
-        assert_eq!(matches!(&next, End::Done(Outcome::Applied(done)) if *done == id), !refused, "{call} {kind:?}");
+        assert_eq!(matches!(&next, End::Done(Conclusion::Applied(done)) if *done == id), !refused, "{call} {kind:?}");
     }
 }
 
@@ -352,7 +352,7 @@ fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
                 assert_eq!(end.kind(), Some(Kind::RolledBack));
                 assert_eq!((world.running, &world.rows), (true, &generation(0)));
                 assert_eq!((world.stops, world.commits), (2, 2), "put back once");
-                assert_eq!(world.state().replica.refused.map(|refused| refused.snapshot), Some(id));
+                assert_eq!(world.rejected(), Some(id));
                 assert_eq!(world.state().intent, None);
                 // Not tried again, however often.
                 for _ in 0..3 {
@@ -373,7 +373,7 @@ fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
             assert_eq!((world.stops, world.state().intent), (stops, None), "it flaps: {context}");
             let newer = world.offer(&generation(2), &main_id('b'), 1, 2);
             let end = world.cycle(&replica());
-            assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == newer), "{context}: {end:?}");
+            assert!(matches!(&end, End::Done(Conclusion::Applied(done)) if *done == newer), "{context}: {end:?}");
         }
     }
 }
@@ -404,15 +404,15 @@ fn a_lasting_failure_is_tried_less_and_less_often() {
     // A clock that went back proves nothing: it is tried.
     world.clock = world.clock.checked_sub(SignedDuration::from_hours(48)).unwrap();
     let end = world.cycle(&replica());
-    assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
-    assert_eq!(world.state().replica.setback, None);
+    assert!(matches!(&end, End::Done(Conclusion::Applied(done)) if *done == id), "{end:?}");
+    assert_eq!(world.in_backoff(), None);
     // Something newer is tried at once.
     world.offer(&generation(2), &main_id('b'), 1, 2);
     world.named = vec![("claim", Fault::ErrorBefore)];
     assert_eq!(world.cycle(&replica()).kind(), Some(Kind::DatabaseBusy));
     let newer = world.offer(&generation(2), &main_id('b'), 1, 3);
     world.clock = world.clock.checked_sub(SignedDuration::from_secs(59)).unwrap();
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == newer));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(done)) if done == newer));
 }
 
 /// A bus that is gone for a moment says nothing against the rows.
@@ -423,8 +423,8 @@ fn a_bus_that_is_gone_after_the_write_refuses_nothing() {
         world.kinds = vec![("check_healthy", kind)];
         world.named = vec![("check_healthy", Fault::ErrorBefore)];
         assert_eq!(world.cycle(&replica()).kind(), Some(kind), "{:?}", world.calls);
-        assert!(world.state().replica.refused.is_none() && world.state().intent.is_some());
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert!(world.rejected().is_none() && world.state().intent.is_some());
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!((world.stops, &world.rows, applied(&world)), (1, &generation(1), Some(id)));
     }
 }
@@ -438,9 +438,9 @@ fn a_shutdown_while_waiting_for_an_answer_takes_nothing_back() {
     let end = world.cycle(&replica());
     assert_eq!(end.kind(), Some(Kind::Interrupted), "{:?}", world.calls);
     assert_eq!((world.stops, &world.rows, applied(&world)), (1, &generation(1), None));
-    assert!(world.state().intent.is_some() && world.state().replica.refused.is_none());
+    assert!(world.state().intent.is_some() && world.rejected().is_none());
     // The next boot, which starts Uptime Kuma by itself.
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
     assert_eq!((world.stops, applied(&world)), (1, Some(id)));
 }
 
@@ -474,7 +474,7 @@ fn an_unfinished_apply_comes_first() {
         };
         assert_eq!(world.calls[..words(first).len()], words(first));
         world.repository = full;
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!(world.stops, usize::from(ran));
     }
 }
@@ -490,9 +490,9 @@ fn a_publish_is_not_failed_by_the_locks_it_tidies_up() {
         let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter);
         assert_eq!(matches!(end, End::Killed), killed, "{fault:?}: {end:?} {:?}", world.calls);
         if !killed {
-            assert!(matches!(end, End::Done(Outcome::Unchanged)), "{fault:?}: {end:?}");
+            assert!(matches!(end, End::Done(Conclusion::Unchanged)), "{fault:?}: {end:?}");
         }
-        assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)), "{fault:?}");
+        assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)), "{fault:?}");
         assert_eq!(world.repository.len(), 1);
     }
 }
@@ -507,14 +507,14 @@ fn a_snapshot_that_is_pruned_while_it_is_fetched_costs_one_more_look() {
         let pruned = world.offer(&generation(1), &main_id('b'), 1, 3);
         world.pruned = Some(kind);
         let end = world.cycle(&replica());
-        assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == newer && newer != pruned), "{end:?}");
+        assert!(matches!(&end, End::Done(Conclusion::Applied(done)) if *done == newer && newer != pruned), "{end:?}");
         assert_eq!(world.calls[..5], words("look, export, fetch, look, export"));
         assert_eq!((world.did("look"), world.did("fetch"), world.stops), (2, 2, 1));
 
         // None is left that is newer than what is applied here.
         let gone = world.offer(&generation(1), &main_id('b'), 1, 4);
         world.pruned = Some(kind);
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!((world.did("fetch"), applied(&world).as_ref() == Some(&gone)), (1, false));
 
         // It is still the newest: then it is no prune, and one fetch is enough.
@@ -524,9 +524,9 @@ fn a_snapshot_that_is_pruned_while_it_is_fetched_costs_one_more_look() {
         world.faults = vec![(2, Fault::ErrorBefore)];
         assert_eq!(world.cycle(&replica()).kind(), Some(kind));
         assert_eq!((world.did("look"), world.did("fetch"), world.stops), (2, 1, 1), "{:?}", world.calls);
-        assert_eq!((world.state().replica.refused, world.repository.len()), (None, snapshots.len()));
+        assert_eq!((world.rejected(), world.repository.len()), (None, snapshots.len()));
         world.kinds.clear();
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == stays));
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(done)) if done == stays));
     }
 }
 
@@ -547,17 +547,19 @@ fn a_replica_holds_on_another_schema_and_fetches_once() {
             _ => world.schema.migrations = ["9".to_owned()].into(),
         }
         for round in 0..3 {
-            let End::Done(Outcome::Held(reason)) = world.cycle(&replica()) else { panic!("{change}: not held") };
+            let End::Done(Conclusion::Blocked(reason)) = world.cycle(&replica()) else {
+                panic!("{change}: not blocked")
+            };
             assert!(reason.contains(said), "{change}: {reason}");
             assert_eq!(world.did("fetch"), usize::from(round == 0), "{change}, round {round}");
             assert_eq!((world.stops, applied(&world)), (0, None));
-            assert_eq!(world.state().last.unwrap().outcome, "held");
+            assert_eq!(world.state().last_cycle.unwrap().outcome, Outcome::Blocked);
             assert_eq!(world.state().last_success, None);
         }
     }
     world.schema = same;
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(done)) if done == id));
-    assert_eq!(world.state().replica.held, None);
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(done)) if done == id));
+    assert_eq!(world.blocked(), None);
 }
 
 #[test]
@@ -580,7 +582,7 @@ fn a_replica_decides_from_tags() {
     for (name, offers, wanted) in cases {
         let mut world = World::new(generation(0));
         world.offer(&generation(1), &main_id('b'), 1, 5);
-        assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
         let stops = world.stops;
         for (main, epoch, sequence, content) in *offers {
             world.offer(&generation(*content), &main_id(*main), *epoch, *sequence);
@@ -592,7 +594,7 @@ fn a_replica_decides_from_tags() {
                 assert_eq!(world.stops > stops, *changes, "{name}");
                 let newest = offers.iter().max_by_key(|offer| (offer.1, offer.2)).filter(|_| *changes);
                 assert_eq!(world.rows, generation(newest.map_or(1, |offer| offer.3)), "{name}");
-                assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "{name}");
+                assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)), "{name}");
             }
             Err(kind) => {
                 assert_eq!(end.kind(), Some(*kind), "{name}: {end:?}");
@@ -603,11 +605,11 @@ fn a_replica_decides_from_tags() {
     }
     // A repository that lost everything, or went back.
     let mut world = World::new(generation(0));
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Held(_))), "nothing was ever published");
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Blocked(_))), "nothing was ever published");
     world.offer(&generation(1), &main_id('b'), 1, 1);
     let old = world.repository.clone();
     world.offer(&generation(2), &main_id('b'), 1, 2);
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
     for repository in [Vec::new(), old] {
         world.repository = repository;
         assert_eq!(world.cycle(&replica()).kind(), Some(Kind::OutOfOrder));
@@ -667,7 +669,7 @@ fn a_replica_refuses_what_is_not_what_it_says() {
     // A format of a newer version in the tags is not even fetched.
     let (mut world, _) = behind(true);
     world.repository[0].0.tags.format = FORMAT + 1;
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Held(_))));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Blocked(_))));
     assert_eq!(world.did("fetch"), 0);
 }
 
@@ -681,9 +683,9 @@ fn local_edits_do_not_survive_the_next_snapshot() {
     let (mut world, _) = behind(true);
     world.cycle(&replica());
     world.rows = generation(3);
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::UpToDate)), "nothing newer");
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)), "nothing newer");
     world.offer(&generation(2), &main_id('b'), 1, 2);
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
     assert_eq!(world.rows, generation(2));
 }
 
@@ -713,7 +715,7 @@ fn a_main_is_fenced_by_another() {
     world.cycle(&main_host());
     world.cycle(&main_host());
     world.offer(&generation(5), &main_id('c'), 2, 1);
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
     world.clock = world.clock.checked_add(SignedDuration::from_hours(24)).unwrap();
     assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::Fenced));
     // Two at the newest place: nobody's truth.
@@ -732,7 +734,7 @@ fn a_main_looks_once_a_day_and_notices_a_lost_repository() {
     let at = |world: &mut World, hours: i64| {
         world.clock = start.checked_add(SignedDuration::from_hours(hours)).unwrap();
         let end = world.cycle(&main_host());
-        (matches!(end, End::Done(Outcome::Published(_))), world.did("look"))
+        (matches!(end, End::Done(Conclusion::Published(_))), world.did("look"))
     };
     assert_eq!(at(&mut world, 23), (false, 0));
     assert_eq!(at(&mut world, 24), (false, 1));
@@ -751,15 +753,15 @@ fn a_main_publishes_a_migration() {
     let mut world = World::new(generation(0));
     world.cycle(&main_host());
     world.schema.migrations.insert("2027-01-01-0000-next.js".to_owned());
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
     let tags: Vec<_> = world.repository.iter().map(|(snapshot, _)| &snapshot.tags).collect();
     assert_eq!(tags[0].digest, tags[1].digest);
     assert_ne!(tags[0].schema, tags[1].schema);
     assert_eq!(tags[1].place.sequence, 2);
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
     // Also if it lost its state meanwhile: what is there already is not published again.
     world.disk = None;
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
     assert_eq!(world.repository.len(), 2);
 }
 
@@ -769,9 +771,9 @@ fn a_main_that_lost_its_state_takes_up_where_the_repository_stands() {
     let mut world = World::new(generation(1));
     world.offer(&generation(0), &main_id('b'), 2, 8);
     world.offer(&generation(1), &main_id('a'), 3, 9);
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Unchanged)));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
     world.rows = generation(2);
-    assert!(matches!(world.cycle(&main_host()), End::Done(Outcome::Published(_))));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
     assert_eq!(world.repository[2].0.tags.place.order(), (3, 10));
     assert_eq!(world.state().main.unwrap().id, main_id('a'));
 }
@@ -802,7 +804,7 @@ fn a_main_does_not_publish_what_shrank() {
         if wanted == Some(Kind::Shrunk) {
             assert_eq!(world.did("look"), 0, "{name}");
             let end = world.cycle_with(&main_host(), &Options { confirm_shrink: true, ..Options::default() });
-            assert!(matches!(end, End::Done(Outcome::Published(_))), "{name}: {end:?}");
+            assert!(matches!(end, End::Done(Conclusion::Published(_))), "{name}: {end:?}");
         } else if wanted == Some(Kind::NoUser) {
             let end = world.cycle_with(&main_host(), &Options { confirm_shrink: true, ..Options::default() });
             assert_eq!(end.kind(), Some(Kind::NoUser), "no order opens the set-up page of the replicas");
@@ -824,12 +826,12 @@ fn a_first_snapshot_without_monitors_takes_none_away() {
     }
     let confirmed = Options { confirm_shrink: true, ..Options::default() };
     let end = world.cycle_with(&replica(), &confirmed);
-    assert!(matches!(&end, End::Done(Outcome::Applied(done)) if *done == id), "{end:?}");
+    assert!(matches!(&end, End::Done(Conclusion::Applied(done)) if *done == id), "{end:?}");
     // Later on the main's guard was passed: what was confirmed there holds here.
     world.offer(&generation(1), &main_id('b'), 1, 2);
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
     world.offer(&empty, &main_id('b'), 1, 3);
-    assert!(matches!(world.cycle(&replica()), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
     assert_eq!(world.rows, empty);
 }
 
@@ -858,5 +860,5 @@ fn every_end_is_recorded() {
     world.named = vec![("look", Fault::ErrorBefore)];
     assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::RepositoryUnreachable));
     let state = world.state();
-    assert_eq!((state.last_success, state.last.unwrap().outcome.as_str()), (success, "failed"));
+    assert_eq!((state.last_success, state.last_cycle.unwrap().outcome.name()), (success, "failed"));
 }

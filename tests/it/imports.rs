@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 /// Each module and what it may import, beside itself.
 const PICTURE: &[(&str, &[&str])] = &[
     ("text", &[]),
-    ("model", &["text"]),
+    ("model", &["error", "text"]),
     ("error", &["text"]),
     ("config", &["error", "model"]),
     ("plan", &["model", "text"]),
     ("localise", &["config", "error", "model"]),
-    ("decide", &["config", "error", "model"]),
+    ("decide", &["config", "error", "model", "text"]),
     ("cycle", &["config", "decide", "error", "localise", "model", "plan", "text"]),
     ("host", &["config", "cycle", "error", "logging", "model", "plan", "text"]),
     ("logging", &["cycle", "error", "text"]),
@@ -21,7 +21,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     (
         "command",
-        &["cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "model", "plan", "report"],
+        &["cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "model", "plan", "report", "text"],
     ),
 ];
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kuma_replicator::config::{Role, Settings};
-use kuma_replicator::cycle::{self, Outcome, Promotion};
+use kuma_replicator::cycle::{Conclusion, Options, Promotion, Session};
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::{Configuration, Table};
 use kuma_replicator::model::value::Value;
@@ -102,17 +102,18 @@ fn a_label_is_this_replicas_own() {
     for label in ["fra1", "ams2"] {
         let settings = eager(&format!("label = \"{label}\""));
         let end = world.cycle(&settings);
-        assert!(matches!(end, End::Done(Outcome::Applied(_))), "{label}: {end:?}");
+        assert!(matches!(end, End::Done(Conclusion::Applied(_))), "{label}: {end:?}");
         assert_eq!(names(&world.rows), [t(&format!("web ({label})")), t(&format!("db ({label})"))]);
         for _ in 0..2 {
-            assert!(matches!(world.cycle(&settings), End::Done(Outcome::UpToDate)));
+            assert!(matches!(world.cycle(&settings), End::Done(Conclusion::UpToDate)));
             assert_eq!(world.did("report drifted"), 0);
         }
     }
     assert_eq!(world.stops, 2);
     let settings = eager("label = \"ams2\"");
-    let end =
-        world.order(async |world, state| cycle::promote(world, &settings, state, Promotion::default()).await.map(drop));
+    let end = world.order(async |world, state| {
+        Session::new(world, &settings, state, Options::default()).promote(Promotion::default()).await.map(drop)
+    });
     assert!(matches!(end, End::Done(_)), "{end:?}");
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &main));
     let (newest, _) = world.repository.last().unwrap();

@@ -2,7 +2,7 @@
 //! are for the rest.
 
 use jiff::SignedDuration;
-use kuma_replicator::cycle::{MAX_LIVE_ROWS, Outcome};
+use kuma_replicator::cycle::{Conclusion, MAX_LIVE_ROWS};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::Configuration;
@@ -126,13 +126,13 @@ fn what_needs_no_restart_does_not_wait() {
     // With a monitor beside it, it waits, and nothing of it is written before.
     world.offer(&renamed(2, "waits"), &main_id('b'), 1, 3);
     for fetches in [1, 0] {
-        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+        assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Deferred(_))));
         assert_eq!((world.did("fetch"), &world.rows), (fetches, &renamed(1, "live")));
     }
     // Something newer that needs none is not kept waiting by it.
     world.offer(&renamed(1, "newer"), &main_id('b'), 1, 4);
     assert!(world.cycle(&settings).applied());
-    assert_eq!((world.stops, world.state().replica.waiting), (1, None));
+    assert_eq!((world.stops, world.deferred()), (1, None));
     world.offer(&renamed(2, "last"), &main_id('b'), 1, 5);
     world.clock = world.clock.checked_add(SignedDuration::from_mins(5)).unwrap();
     assert!(world.cycle(&settings).applied());
@@ -189,7 +189,7 @@ fn a_part_that_is_in_force_leaves_nothing_to_recover() {
         world
     };
     let mut world = behind();
-    assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+    assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Deferred(_))));
     assert_eq!((world.did("write_live"), &world.rows), (1, &with(1, "new")));
     assert_eq!(world.state().intent, None);
     // Stopped by the administrator meanwhile, it stays so.
@@ -204,10 +204,10 @@ fn a_part_that_is_in_force_leaves_nothing_to_recover() {
         let mut probe = world.clone();
         probe.cycle(&settings);
         let calls: Vec<_> = probe.calls.iter().filter(|call| *call != "release").collect();
-        calls.iter().rposition(|call| *call == "check_stoppable").unwrap()
+        calls.iter().rposition(|call| *call == "write_live").unwrap()
     };
     world.faults = vec![(at, crate::support::host::Fault::ErrorBefore)];
-    assert_eq!(world.cycle(&settings).kind(), Some(Kind::ServiceBusy));
+    assert_eq!(world.cycle(&settings).kind(), Some(Kind::DatabaseBusy));
     assert_eq!((world.state().intent, &world.rows), (None, &with(2, "old")));
 }
 
@@ -235,11 +235,11 @@ fn a_live_write_survives_a_fault_at_every_step() {
                 }
                 assert!(world.running && world.state().intent.is_none(), "{context}");
                 // A rehearsal or an answer that was made to fail tells against the snapshot.
-                let refused = poisoned || world.state().replica.refused.is_some();
+                let refused = poisoned || world.rejected().is_some();
                 let expected = if refused { generation(1) } else { renamed(1, "live") };
                 assert!(world.rows == expected, "{context}");
                 if !refused {
-                    assert!(matches!(world.cycle(&replica("")), End::Done(Outcome::UpToDate)), "{context}");
+                    assert!(matches!(world.cycle(&replica("")), End::Done(Conclusion::UpToDate)), "{context}");
                 }
             },
         );

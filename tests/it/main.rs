@@ -17,6 +17,7 @@ mod customization;
 mod cycle;
 mod dump;
 mod errors;
+mod foretold;
 mod imports;
 mod label;
 mod live;

@@ -3,10 +3,10 @@
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Role;
-use kuma_replicator::cycle::{self, Options, Outcome, Source};
+use kuma_replicator::cycle::{Conclusion, Options, Session, Source};
 use kuma_replicator::error::Kind;
 use kuma_replicator::model::snapshot::SnapshotId;
-use kuma_replicator::model::state::{Hold, State};
+use kuma_replicator::model::state::{Hold, LocalRows, State};
 
 use crate::support::generations::generation;
 use crate::support::host::{End, Fault, World, at_every_call, main_id, settings};
@@ -15,7 +15,7 @@ use crate::support::host::{End, Fault, World, at_every_call, main_id, settings};
 fn following() -> (World, SnapshotId) {
     let mut world = World::new(generation(0));
     let id = world.offer(&generation(1), &main_id('b'), 1, 1);
-    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_))));
     (world, id)
 }
 
@@ -27,8 +27,9 @@ fn hold(world: &mut World, hold: Option<Hold>) {
 fn restore(world: &mut World, source: &Source) -> End {
     world.order(async |world, state| {
         let settings = settings(Role::Replica);
-        let restoration = cycle::prepare_restore(world, &settings, state, source).await?;
-        cycle::restore(world, &settings, state, restoration).await
+        let restoration =
+            Session::new(world, &settings, state, Options::default()).prepare_restore(source.clone()).await?;
+        Session::new(world, &settings, state, Options::default()).restore(restoration).await
     })
 }
 
@@ -46,14 +47,14 @@ fn nothing_happens_on_hold() {
         let until = since.checked_add(SignedDuration::from_mins(3)).unwrap();
         hold(&mut world, Some(Hold { reason: "upgrade".to_owned(), since, until: Some(until) }));
         for _ in 0..2 {
-            let End::Done(Outcome::Held(reason)) = world.cycle(&settings(role)) else { panic!("not held") };
-            assert!(reason.contains("upgrade") && reason.contains(&until.to_string()), "{reason}");
+            let End::Done(Conclusion::OnHold(reason)) = world.cycle(&settings(role)) else { panic!("not held") };
+            assert_eq!(reason, "upgrade");
             assert_eq!(world.calls, ["report on-hold", "save"], "nothing else is even asked");
             assert_eq!(world.state().last_success, None, "held is no success");
         }
         // The time is over: told once, and the cycle goes on.
         let end = world.cycle(&settings(role));
-        assert!(matches!(end, End::Done(Outcome::Published(_) | Outcome::Applied(_))), "{end:?}");
+        assert!(matches!(end, End::Done(Conclusion::Published(_) | Conclusion::Applied(_))), "{end:?}");
         assert_eq!(world.calls[0], "report released");
         assert_eq!(world.state().hold, None);
     }
@@ -70,12 +71,12 @@ fn a_hold_without_an_end_stays_and_still_lets_uptime_kuma_be_started() {
     let since = world.clock;
     hold(&mut world, Some(Hold { reason: "x".to_owned(), since, until: None }));
     for _ in 0..3 {
-        assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Outcome::Held(_))));
+        assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Conclusion::OnHold(_))));
         assert!(world.running && world.state().intent.is_none());
         world.clock = world.clock.checked_add(SignedDuration::from_hours(10_000)).unwrap();
     }
     hold(&mut world, None);
-    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_) | Outcome::UpToDate)));
+    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_) | Conclusion::UpToDate)));
     assert_eq!(world.rows, generation(2));
 }
 
@@ -87,7 +88,7 @@ fn a_restore_is_in_force_until_it_is_released() {
     let (mut world, first) = following();
     let second = world.offer(&generation(2), &main_id('b'), 1, 2);
     let replica = settings(Role::Replica);
-    assert!(matches!(world.cycle(&replica), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::Applied(_))));
     for (source, rows) in
         [(Source::Snapshot(first), generation(1)), (Source::Previous, generation(2)), (Source::Previous, generation(1))]
     {
@@ -95,14 +96,14 @@ fn a_restore_is_in_force_until_it_is_released() {
         assert!(matches!(end, End::Done(_)), "{source:?}: {end:?}");
         assert_eq!((&world.rows, world.running), (&rows, true), "{source:?}");
         let stops = world.stops;
-        assert!(matches!(world.cycle(&replica), End::Done(Outcome::Held(_))));
+        assert!(matches!(world.cycle(&replica), End::Done(Conclusion::OnHold(_))));
         assert_eq!((world.stops, &world.rows), (stops, &rows));
     }
     // Released: back to the newest, though it was applied before.
     hold(&mut world, None);
-    assert!(matches!(world.cycle(&replica), End::Done(Outcome::Applied(id)) if id == second));
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::Applied(id)) if id == second));
     assert_eq!(world.rows, generation(2));
-    assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
 }
 
 #[test]
@@ -127,11 +128,11 @@ fn a_restored_configuration_that_uptime_kuma_does_not_take_is_taken_back() {
     assert_eq!(restore(&mut world, &Source::Snapshot(first)).kind(), Some(Kind::RolledBack));
     assert_eq!((&world.rows, world.running), (&generation(2), true));
     let state = world.state();
-    assert_eq!((state.hold, state.replica.refused, state.replica.setback), (None, None, None));
+    assert_eq!((state.hold, state.replica.verdict), (None, None));
     // The rows are those of the newest snapshot; the next cycle only finds that out.
     let stops = world.stops;
-    assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
-    assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
     assert_eq!(world.stops, stops);
 }
 
@@ -154,7 +155,7 @@ fn a_restore_survives_a_fault_at_every_step() {
             assert!(world.running && world.state().intent.is_none(), "{context}: {next:?}");
             assert!(whole(&world), "{context}");
             if world.rows == generation(1) {
-                assert!(matches!(next, End::Done(Outcome::Held(_))), "{context}: {next:?}");
+                assert!(matches!(next, End::Done(Conclusion::OnHold(_))), "{context}: {next:?}");
                 assert_eq!(world.rows, rows, "{context}");
             }
             hold(&mut world, None);
@@ -177,7 +178,8 @@ fn a_restore_that_failed_leaves_the_way_back_and_the_hold_as_they_were() {
     world.poison = Some(generation(1));
     assert_eq!(restore(&mut world, &Source::Previous).kind(), Some(Kind::RolledBack));
     let state = world.state();
-    assert_eq!((state.hold, state.replica.restored, &world.previous), (Some(order), None, &previous));
+    assert_eq!((state.hold, &world.previous), (Some(order), &previous));
+    assert!(!matches!(world.local_rows(), Some(LocalRows::Restored { .. })));
     // What kept it from starting is gone: it is there to be restored.
     world.poison = None;
     assert!(matches!(restore(&mut world, &Source::Previous), End::Done(_)));
@@ -231,9 +233,9 @@ fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
         assert_eq!((world.cycle(&replica).kind(), world.stops), (Some(Kind::SnapshotRejected), stops), "{call}");
     }
     world.poison = None;
-    assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Outcome::Applied(id)) if id == second));
-    assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
-    assert_eq!((world.state().replica.refused, world.cycle_with(&replica, &RETRY).kind()), (None, None));
+    assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Conclusion::Applied(id)) if id == second));
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
+    assert_eq!((world.rejected(), world.cycle_with(&replica, &RETRY).kind()), (None, None));
     assert_eq!(world.did("report retried"), 0, "there is nothing to try again");
 }
 
@@ -273,7 +275,7 @@ fn a_postponed_snapshot_is_tried_at_once_if_a_person_orders_it() {
     world.clock = world.clock.checked_sub(SignedDuration::from_secs(30)).unwrap();
     assert_eq!(world.cycle(&replica).kind(), Some(Kind::Backoff));
     world.clock = world.clock.checked_sub(SignedDuration::from_secs(60)).unwrap();
-    assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Outcome::Applied(id)) if id == second));
+    assert!(matches!(world.cycle_with(&replica, &RETRY), End::Done(Conclusion::Applied(id)) if id == second));
     assert_eq!(world.did("report retried"), 1);
 }
 
@@ -283,6 +285,6 @@ fn a_refused_snapshot_that_was_restored_by_hand_is_not_refused_any_more() {
     world.poison = None;
     assert!(matches!(restore(&mut world, &Source::Snapshot(second)), End::Done(_)));
     hold(&mut world, None);
-    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+    assert!(matches!(world.cycle(&settings(Role::Replica)), End::Done(Conclusion::UpToDate)));
     assert_eq!((world.rows, world.stops), (generation(2), 4));
 }

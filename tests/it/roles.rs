@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kuma_replicator::config::{self, Role, Settings};
-use kuma_replicator::cycle::{self, Outcome, Promotion, RoleChange};
+use kuma_replicator::cycle::{Conclusion, Options, Promotion, RoleChange, Session};
 use kuma_replicator::decide;
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
@@ -24,8 +24,8 @@ fn turn_with(world: &mut World, from: Role, to: Role, promotion: Promotion) -> R
     let settings = settings(world.role.unwrap_or(from));
     let end = world.order(async |world, state| {
         turned = Some(match to {
-            Role::Main => cycle::promote(world, &settings, state, promotion).await?,
-            Role::Replica => cycle::demote(world, &settings, state, promotion.as_is).await?,
+            Role::Main => Session::new(world, &settings, state, Options::default()).promote(promotion).await?,
+            Role::Replica => Session::new(world, &settings, state, Options::default()).demote(promotion.as_is).await?,
         });
         Ok(())
     });
@@ -43,11 +43,11 @@ fn kind<T: std::fmt::Debug>(result: Result<T, Option<Error>>) -> Kind {
 /// Two hosts over one repository: main `a` with generation 1 published, and replica `b` that has it.
 fn fleet() -> (World, World) {
     let mut a = World::new(generation(1));
-    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
     let mut b = World::new(generation(0));
     b.id = main_id('b');
     b.share(&a);
-    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_))));
     (a, b)
 }
 
@@ -71,7 +71,7 @@ fn a_failover_has_one_main_at_its_end() {
     assert_eq!(places(&b), [('a', 1, 1), ('a', 1, 2), ('b', 2, 3)]);
     assert_eq!(turn(&mut b, Role::Replica, Role::Main, false).unwrap(), RoleChange::Unchanged);
     b.rows = generation(3);
-    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
 
     // The former main comes back with a change of its own: it publishes nothing, now and later.
     a.share(&b);
@@ -87,7 +87,7 @@ fn a_failover_has_one_main_at_its_end() {
 
     // Demoted, it follows.
     assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), RoleChange::Changed);
-    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_))));
     assert_eq!((&a.rows, a.role), (&generation(3), Some(Role::Replica)));
     assert_eq!(turn(&mut a, Role::Main, Role::Replica, false).unwrap(), RoleChange::Unchanged);
 
@@ -98,22 +98,22 @@ fn a_failover_has_one_main_at_its_end() {
     assert_eq!(turn(&mut a, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
     assert_eq!((&a.rows, places(&a).last()), (&generation(1), Some(&('a', 3, 6))), "published before it was demoted");
     b.share(&a);
-    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+    assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Conclusion::UpToDate)));
 }
 
 #[test]
 fn a_former_main_that_was_off_is_fenced_by_its_first_cycle_without_any_change() {
     let (mut a, mut b) = fleet();
-    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Conclusion::Unchanged)));
     turn(&mut b, Role::Replica, Role::Main, false).unwrap();
     a.share(&b);
-    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Conclusion::Unchanged)));
     a.booted = a.clock;
     assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
     // One that is still the main looks once.
     b.booted = b.clock;
     for looks in [1, 0] {
-        assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)));
+        assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Conclusion::Unchanged)));
         assert_eq!(b.did("look"), looks);
     }
 }
@@ -127,12 +127,12 @@ fn what_a_former_main_publishes_late_is_ignored_and_told_once() {
     turn(&mut b, Role::Replica, Role::Main, false).unwrap();
     // It looked a moment too early.
     a.rows = generation(2);
-    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
     assert_eq!(places(&a).last(), Some(&('a', 1, 2)));
     a.merge(&b);
     c.share(&a);
     b.share(&a);
-    assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Outcome::UpToDate)));
+    assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Conclusion::UpToDate)));
     assert_eq!((&c.rows, c.did("report stray")), (&generation(1), 1));
     c.cycle(&settings(Role::Replica));
     assert_eq!(c.did("report stray"), 0);
@@ -168,7 +168,7 @@ fn two_mains_that_publish_at_the_same_moment_both_stop_and_a_promotion_settles_i
     c.share(&b);
     assert_eq!(c.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
     a.share(&b);
-    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Outcome::Applied(_))));
+    assert!(matches!(a.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_))));
     assert_eq!(a.rows, generation(2));
 }
 
@@ -224,7 +224,7 @@ fn a_promotion_survives_a_fault_at_every_step() {
             let role = b.role.unwrap_or(Role::Replica);
             let next = b.cycle(&settings(role));
             assert!(b.running && b.state().intent.is_none(), "{context}: {next:?}");
-            let refused = b.state().replica.refused.is_some();
+            let refused = b.rejected().is_some();
             let again = turn(&mut b, Role::Replica, Role::Main, refused);
             assert!(again.is_ok(), "{context}: {again:?}");
             assert_eq!(b.role, Some(Role::Main), "{context}");
@@ -249,7 +249,7 @@ fn a_main_without_memory_publishes_no_other_rows_than_the_newest_until_it_is_pro
         a.rows = generation(2);
         a.cycle(&settings(Role::Main));
         a.disk = None;
-        assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Outcome::Unchanged)), "the rows are the newest");
+        assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Conclusion::Unchanged)), "the rows are the newest");
         a.disk = None;
         a.rows = generation(3);
         for _ in 0..2 {
@@ -332,7 +332,7 @@ fn a_new_main_stands_above_every_epoch_that_it_has_heard_of() {
     b.repository.clear();
     b.offer(&generation(1), &main_id('a'), 1, 1);
     b.rows = generation(4);
-    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Outcome::Published(_))));
+    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
     assert_eq!(places(&b).last(), Some(&('b', 3, 4)));
 }
 

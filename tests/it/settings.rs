@@ -2,7 +2,7 @@
 //! value of one is shown.
 
 use kuma_replicator::config::{Role, Settings};
-use kuma_replicator::cycle::{self, Outcome, Promotion, Source};
+use kuma_replicator::cycle::{self, Conclusion, Options, Promotion, Session, Source};
 use kuma_replicator::localise;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
@@ -75,23 +75,24 @@ fn cycles_take_over_what_is_listed_and_nothing_else() {
         let replica = replica(keys);
         let mut world = World::new(with(0, HERE));
         world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
-        assert!(matches!(world.cycle(&replica), End::Done(Outcome::Applied(_))));
+        assert!(matches!(world.cycle(&replica), End::Done(Conclusion::Applied(_))));
         assert_eq!(settings_of(&world), expected);
-        assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
         // A snapshot that only differs in what is not listed restarts nothing.
         let stops = world.stops;
         world.offer(&with(1, &[MAIN, &[("primaryBaseURL", "m")]].concat()), &main_id('b'), 1, 2);
-        assert!(matches!(world.cycle(&replica), End::Done(Outcome::UpToDate)));
+        assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
         // One of an older agent takes nothing away.
         world.offer(&generation(2), &main_id('b'), 1, 3);
-        assert!(matches!(world.cycle(&replica), End::Done(Outcome::Applied(_))));
+        assert!(matches!(world.cycle(&replica), End::Done(Conclusion::Applied(_))));
         assert_eq!((settings_of(&world), world.stops), (expected.to_owned(), stops + 1));
 
         // What the last apply replaced is restored, but for settings: they stay.
         let before = with(1, &[]);
         let end = world.order(async |world, state| {
-            let restoration = cycle::prepare_restore(world, &replica, state, &Source::Previous).await?;
-            cycle::restore(world, &replica, state, restoration).await
+            let restoration =
+                Session::new(world, &replica, state, Options::default()).prepare_restore(Source::Previous).await?;
+            Session::new(world, &replica, state, Options::default()).restore(restoration).await
         });
         assert!(matches!(end, End::Done(_)), "{end:?}");
         assert_eq!((world.rows.table("monitor"), settings_of(&world)), (before.table("monitor"), expected.to_owned()));
@@ -103,8 +104,9 @@ fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
     let mut world = World::new(with(0, HERE));
     world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
     let replica = replica(&["checkBeta"]);
-    let end =
-        world.order(async |world, state| cycle::promote(world, &replica, state, Promotion::default()).await.map(drop));
+    let end = world.order(async |world, state| {
+        Session::new(world, &replica, state, Options::default()).promote(Promotion::default()).await.map(drop)
+    });
     assert!(matches!(end, End::Done(_)), "{end:?}");
     let expected = with(1, &[("checkBeta", "m"), ("checkUpdate", "h"), ("serverTimezone", "h")]);
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &expected));
@@ -118,7 +120,7 @@ fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
 fn settings_hold_nobody() {
     let mut world = World::new(generation(0));
     world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
-    assert!(matches!(world.cycle(&replica(&[])), End::Done(Outcome::Applied(_))));
+    assert!(matches!(world.cycle(&replica(&[])), End::Done(Conclusion::Applied(_))));
     assert_eq!(world.rows, generation(1));
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use kuma_replicator::config::{Alerts, Role, Settings};
-use kuma_replicator::cycle::{self, Promotion, Switched};
+use kuma_replicator::cycle::{AlertsSwitch, Options, Promotion, Session};
 use kuma_replicator::error::Kind;
 
 use crate::support::generations::{fleet, rename, table_of};
@@ -28,7 +28,10 @@ fn standby() -> World {
 
 fn switch(world: &mut World, before: &Settings, alerts: Alerts) -> End {
     world.order(async |world, state| {
-        assert_eq!(cycle::alerts(world, before, state, alerts).await?, Switched::Now);
+        assert_eq!(
+            Session::new(world, before, state, Options::default()).switch_alerts(alerts).await?,
+            AlertsSwitch::Now
+        );
         Ok(())
     })
 }
@@ -84,7 +87,7 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     assert_eq!(world.did("report drifted"), 1);
     rename(&mut world.rows, "monitor", 0, "web 1");
     assert!(world.cycle(&eager("")).up_to_date());
-    assert_eq!(world.state().replica.drift, None, "undone, it is no edit any more");
+    assert_eq!(world.state().replica.is_drifted(), false, "undone, it is no edit any more");
 }
 
 /// Its monitors tell nobody, and so would those of every host that takes them over.
@@ -93,7 +96,7 @@ fn a_silent_standby_is_not_promoted_as_it_is() {
     let promote = |world: &mut World, settings: &Settings, as_is| {
         world.order(async |world, state| {
             let promotion = Promotion { as_is, confirm_shrink: false };
-            cycle::promote(world, settings, state, promotion).await.map(drop)
+            Session::new(world, settings, state, Options::default()).promote(promotion).await.map(drop)
         })
     };
     let mut world = standby();
@@ -119,7 +122,10 @@ fn alerts_that_cannot_be_switched_say_so() {
     // Nothing was applied yet: it counts from then on.
     let mut world = World::new(fleet(0));
     let end = world.order(async |world, state| {
-        assert_eq!(cycle::alerts(world, &eager(""), state, Alerts::None).await?, Switched::Later);
+        assert_eq!(
+            Session::new(world, &eager(""), state, Options::default()).switch_alerts(Alerts::None).await?,
+            AlertsSwitch::WithFirstApply
+        );
         Ok(())
     });
     assert!(matches!(end, End::Done(_)) && world.configuration.contains("alerts = \"none\""), "{end:?}");

@@ -8,18 +8,19 @@ use std::path::Path;
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::store::{Store, read_state};
 use kuma_replicator::host::system::files;
+use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::Place;
+use kuma_replicator::model::origin::Origin;
+use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Drift, Fenced, Held, Hold, Intent, LastCycle, Left, MainState, Published, Refused, ReplicaState,
-    Setback, State, VERSION,
+    Applied, Attempt, Decision, Fenced, Hold, Intent, LastCycle, LocalRows, MainState, Published, ReplicaState, State,
+    VERSION, Verdict,
 };
 
-/// The bytes of each version, as they were when it was released. They are never edited.
-const GOLDEN_1: &[u8] = include_bytes!("../golden/state-1.json");
-/// See [`GOLDEN_1`].
-const GOLDEN: &[u8] = include_bytes!("../golden/state-2.json");
+/// The bytes of version 1. Once released, they are never edited.
+const GOLDEN: &[u8] = include_bytes!("../golden/state-1.json");
 
 fn golden() -> State {
     let snapshot = |digit: char| -> SnapshotId { digit.to_string().repeat(64).parse().unwrap() };
@@ -34,8 +35,7 @@ fn golden() -> State {
             published: Some(Published {
                 snapshot: snapshot('a'),
                 sequence: 41,
-                digest: one,
-                schema: two,
+                content: Content { digest: one, schema: two },
                 counts: [("monitor".to_owned(), 58), ("user".to_owned(), 1)].into(),
                 at: at("2026-01-02T03:04:05.678Z"),
             }),
@@ -54,35 +54,24 @@ fn golden() -> State {
                 place: Place { main, epoch: 3, sequence: 40 },
                 digest: one,
                 at: at("2026-01-01T00:00:00Z"),
+                customization: Some(one),
+                rows: LocalRows::Drifted {
+                    baseline: Content { digest: one, schema: two },
+                    digest: two,
+                    since: at("2026-01-02T00:00:00Z"),
+                },
             }),
-            refused: Some(Refused {
+            verdict: Some(Verdict {
                 snapshot: snapshot('c'),
+                at: at("2026-01-01T00:00:00Z"),
                 reason: "it does not answer".to_owned(),
-                at: at("2026-01-01T00:00:00Z"),
-                customization: Some(two),
+                decision: Decision::Rejected { customization: two },
             }),
-            setback: Some(Setback {
-                snapshot: snapshot('f'),
-                attempts: 2,
-                reason: "the disk is full".to_owned(),
-                at: at("2026-01-01T00:00:00Z"),
-            }),
-            held: Some(Held {
-                snapshot: snapshot('d'),
-                schema: two,
-                exact: true,
-                reason: "upgrade \"here\"".to_owned(),
-            }),
-            restored: Some(two),
             stray: Some(snapshot('8')),
-            left: Some(Left { digest: one, schema: two }),
-            drift: Some(Drift { digest: two, since: at("2026-01-02T00:00:00Z") }),
             stopped: Some(at("2026-01-01T00:00:00Z")),
-            waiting: Some(snapshot('7')),
-            customization: Some(one),
         },
         intent: Some(Intent {
-            snapshot: Some(snapshot('e')),
+            origin: Origin::Snapshot { id: snapshot('e') },
             start: true,
             dependents: vec!["kuma-page.service".to_owned()],
             since: at("2026-01-01T00:00:00Z"),
@@ -93,10 +82,10 @@ fn golden() -> State {
             since: at("2026-01-02T03:04:05Z"),
             until: Some(at("2026-01-02T05:04:05Z")),
         }),
-        last: Some(LastCycle {
-            outcome: "refused".to_owned(),
+        last_cycle: Some(LastCycle {
+            outcome: Outcome::Rejected,
             message: "ü\n".to_owned(),
-            error: Some("snapshot-rejected".to_owned()),
+            error: Some(Kind::SnapshotRejected),
             at: at("2026-01-02T03:04:05Z"),
         }),
         last_success: Some(at("2026-01-01T00:00:00Z")),
@@ -104,30 +93,35 @@ fn golden() -> State {
 }
 
 #[test]
-fn version_2_is_what_it_was() {
+fn version_1_is_what_it_was() {
     let rendered = golden().render();
     if rendered != GOLDEN {
-        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-2.json");
+        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/state-1.json");
         fs::write(path, &rendered).unwrap();
-        panic!("version 2 has changed: compare tests/golden/state-2.json with {path}; a change needs version 3");
+        panic!("version 1 has changed: compare tests/golden/state-1.json with {path}; a change needs version 2");
     }
     assert_eq!(State::parse(GOLDEN).unwrap(), golden());
     let empty = State::default();
     assert_eq!(State::parse(&empty.render()).unwrap(), empty);
-    // What an older state may lack is optional.
-    assert_eq!(State::parse(b"{\"version\":2}").unwrap(), empty);
+    assert_eq!(State::parse(b"{\"version\":1}").unwrap(), empty);
 }
 
-/// It becomes version 2, without what that knows more.
+/// The golden file has one of each; these are the others.
 #[test]
-fn version_1_is_still_read() {
-    let mut expected = golden();
-    (expected.replica.waiting, expected.replica.customization) = (None, None);
-    if let Some(refused) = &mut expected.replica.refused {
-        refused.customization = None;
+fn every_verdict_and_every_origin_survives_the_file() {
+    let digest = Digest::of(b"x");
+    let (content, attempts) = (Content { digest, schema: digest }, 3);
+    let rows = [LocalRows::Unknown, LocalRows::AsApplied { baseline: content }, LocalRows::Restored { digest }];
+    let decisions =
+        [Decision::Backoff { attempts }, Decision::Blocked { schema: digest, exact: true }, Decision::Deferred];
+    let origins = [Origin::Restore { name: "x".to_owned() }, Origin::Alerts { on: true }, Origin::Alerts { on: false }];
+    for ((rows, decision), origin) in rows.into_iter().zip(decisions).zip(origins) {
+        let mut state = golden();
+        state.replica.applied.as_mut().unwrap().rows = rows;
+        state.replica.verdict.as_mut().unwrap().decision = decision;
+        state.intent.as_mut().unwrap().origin = origin;
+        assert_eq!(State::parse(&state.render()).unwrap(), state);
     }
-    assert_eq!(State::parse(GOLDEN_1).unwrap(), expected);
-    assert_eq!(State::parse(b"{\"version\":1}").unwrap(), State::default());
 }
 
 /// Content of a state file and a part of what is said about it.
@@ -143,11 +137,11 @@ fn unusable() -> Vec<(Vec<u8>, &'static str)> {
         (b"null".to_vec(), "damaged"),
         (b"[]".to_vec(), "damaged"),
         (b"{}".to_vec(), "damaged"),
-        (replaced("\"version\": 2", "\"version\": 3"), "version 3"),
-        (replaced("\"version\": 2", "\"version\": 0"), "version 0"),
-        (replaced("\"version\": 2", "\"version\": \"2\""), "damaged"),
-        (replaced("\"version\": 2", "\"version\": 2, \"version\": 2"), "damaged"),
-        (replaced("\"version\": 2", "\"version\": 2, \"future\": 1"), "unknown field"),
+        (replaced("\"version\": 1", "\"version\": 2"), "version 2"),
+        (replaced("\"version\": 1", "\"version\": 0"), "version 0"),
+        (replaced("\"version\": 1", "\"version\": \"1\""), "damaged"),
+        (replaced("\"version\": 1", "\"version\": 1, \"version\": 1"), "damaged"),
+        (replaced("\"version\": 1", "\"version\": 1, \"future\": 1"), "unknown field"),
         (replaced("\"epoch\": 3", "\"epoch\": -3"), "damaged"),
         (replaced("\"epoch\": 3", "\"epoch\": 3, \"future\": 1"), "unknown field"),
         (replaced("\"start\": true", "\"start\": true, \"future\": 1"), "unknown field"),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kuma_replicator::config::Settings;
-use kuma_replicator::cycle::Outcome;
+use kuma_replicator::cycle::Conclusion;
 use kuma_replicator::error::Kind;
 
 use crate::support::generations::{fleet, generation, name, rename, rows_mut, table_of};
@@ -72,7 +72,7 @@ fn wishes_that_do_not_fit_are_an_error_of_the_configuration() {
         let End::Failed(error) = world.cycle(&eager(customization)) else { panic!("{customization}") };
         assert_eq!(error.kind(), Kind::Config, "{customization}");
         assert!(error.chain().contains(said), "{}", error.chain());
-        assert_eq!((world.stops, &world.rows, world.state().replica.refused), (0, &generation(0), None));
+        assert_eq!((world.stops, &world.rows, world.rejected()), (0, &generation(0), None));
         assert!(world.cycle(&eager("")).applied(), "the snapshot is not to blame");
     }
 }
@@ -183,7 +183,7 @@ fn insert_merge_writes_notifications_while_the_rest_waits() {
     assert!(world.cycle(&settings).applied());
     world.offer(&fleet(2), &main_id('b'), 1, 2);
     for fetches in [1, 0] {
-        assert!(matches!(world.cycle(&settings), End::Done(Outcome::Held(_))));
+        assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Deferred(_))));
         assert_eq!((world.did("fetch"), world.stops), (fetches, 1));
         assert_eq!(table_of(&world.rows, "notification"), table_of(&fleet(2), "notification"));
         assert_eq!(table_of(&world.rows, "monitor"), table_of(&fleet(1), "monitor"));

@@ -3,14 +3,19 @@
 //! It keeps the contracts that `cycle::Host` promises, and panics where a cycle breaks one: stopping without
 //! an intent on disk, writing to a database that runs or is not claimed, starting while it is claimed.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::rc::Rc;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{self, Alerts, Role, Settings};
-use kuma_replicator::cycle::{self, Activity, Event, Export, History, Host, Options, Outcome};
+use kuma_replicator::cycle::{
+    Activity, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session, Store, Surroundings,
+};
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::digest::Digest;
@@ -18,7 +23,7 @@ use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
-use kuma_replicator::model::state::State;
+use kuma_replicator::model::state::{Decision, LocalRows, State};
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::Plan;
 
@@ -50,7 +55,7 @@ struct Killed;
 #[derive(Debug)]
 pub(crate) enum End {
     /// As designed.
-    Done(Outcome),
+    Done(Conclusion),
     /// With an error.
     Failed(Error),
     /// It was killed.
@@ -60,12 +65,12 @@ pub(crate) enum End {
 impl End {
     /// Whether rows were written, as designed.
     pub(crate) fn applied(&self) -> bool {
-        matches!(self, Self::Done(Outcome::Applied(_)))
+        matches!(self, Self::Done(Conclusion::Applied(_)))
     }
 
     /// Whether there was nothing to do.
     pub(crate) fn up_to_date(&self) -> bool {
-        matches!(self, Self::Done(Outcome::UpToDate))
+        matches!(self, Self::Done(Conclusion::UpToDate))
     }
 
     /// The kind of the failure.
@@ -77,13 +82,38 @@ impl End {
     }
 }
 
+/// What happens during one process: its calls, and what goes wrong at them. The claim of the database shares it with the
+/// world.
+#[derive(Debug, Default)]
+struct Tape {
+    calls: Vec<String>,
+    count: usize,
+    fired: usize,
+    faults: Vec<(usize, Fault)>,
+    named: Vec<(&'static str, Fault)>,
+    kinds: Vec<(&'static str, Kind)>,
+    claimed: bool,
+    /// What a claim has committed, and the world does not know yet.
+    committed: Option<(Configuration, Histories)>,
+}
+
+/// The ids of the monitors that have history, and of those whose history is set aside.
+type Histories = (BTreeSet<Value>, BTreeSet<Value>);
+
+/// The claimed database of a world.
+pub(crate) struct ClaimedRows {
+    tape: Rc<RefCell<Tape>>,
+    export: Export,
+    history: Histories,
+}
+
 /// Everything outside.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct World {
     /// What is committed in the database.
     pub(crate) rows: Configuration,
     /// The ids of the monitors that have history, and of those whose history is set aside.
-    pub(crate) history: (BTreeSet<Value>, BTreeSet<Value>),
+    pub(crate) history: Histories,
     /// The schema of the database.
     pub(crate) schema: Schema,
     /// What could not be exported.
@@ -134,7 +164,13 @@ pub(crate) struct World {
     pub(crate) fired: usize,
     /// Calls in this cycle.
     pub(crate) count: usize,
-    claimed: bool,
+    tape: Rc<RefCell<Tape>>,
+}
+
+impl Clone for World {
+    fn clone(&self) -> Self {
+        Self { tape: Rc::default(), ..self.shallow() }
+    }
 }
 
 impl World {
@@ -168,7 +204,40 @@ impl World {
             kinds: Vec::new(),
             fired: 0,
             count: 0,
-            claimed: false,
+            tape: Rc::default(),
+        }
+    }
+
+    fn shallow(&self) -> Self {
+        Self {
+            rows: self.rows.clone(),
+            history: self.history.clone(),
+            schema: self.schema.clone(),
+            warnings: self.warnings.clone(),
+            running: self.running.clone(),
+            edited: self.edited.clone(),
+            at_stop: self.at_stop.clone(),
+            poison: self.poison.clone(),
+            repository: self.repository.clone(),
+            left_locks: self.left_locks.clone(),
+            pruned: self.pruned.clone(),
+            disk: self.disk.clone(),
+            previous: self.previous.clone(),
+            applied: self.applied.clone(),
+            configuration: self.configuration.clone(),
+            clock: self.clock.clone(),
+            booted: self.booted.clone(),
+            id: self.id.clone(),
+            role: self.role.clone(),
+            calls: self.calls.clone(),
+            stops: self.stops.clone(),
+            commits: self.commits.clone(),
+            faults: self.faults.clone(),
+            named: self.named.clone(),
+            kinds: self.kinds.clone(),
+            fired: self.fired.clone(),
+            count: self.count.clone(),
+            tape: Rc::clone(&self.tape),
         }
     }
 
@@ -177,32 +246,88 @@ impl World {
         self.cycle_with(settings, &Options::default())
     }
 
-    /// The same with options.
+    /// The same with options. If nothing goes wrong in between, the end is the one that a preview foretells.
     pub(crate) fn cycle_with(&mut self, settings: &Settings, options: &Options) -> End {
-        self.process(async |world, state| cycle::run(world, settings, state, options).await)
+        let foretold = self.is_foreseeable().then(|| self.foretell(settings, *options));
+        let end = self.process(async |world, state| Session::new(world, settings, state, *options).run().await);
+        if let Some(foretold) = foretold {
+            self.assert_foretold(&foretold, &end);
+        }
+        end
     }
 
-    /// Carries out what a person options, as a process of its own; its end as designed has no other outcome.
+    /// What the next cycle would do. Nothing of the world changes.
+    pub(crate) fn foretell(&self, settings: &Settings, options: Options) -> Result<Ready> {
+        let mut world = self.clone();
+        let mut ready = None;
+        let end = world.process(async |world, state| {
+            ready = Some(Session::new(world, settings, state, options).prepare().await);
+            Ok(Conclusion::Unchanged)
+        });
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+        for call in ["save", "publish", "stop", "start", "claim", "write_live", "keep_applied", "keep_previous"] {
+            assert_eq!(world.did(call), 0, "{call}: a preview changes nothing");
+        }
+        ready.unwrap()
+    }
+
+    /// Whether nothing happens between a preview and the cycle, and nothing goes wrong in it.
+    fn is_foreseeable(&self) -> bool {
+        let faults = self.faults.is_empty() && self.named.is_empty() && self.kinds.is_empty();
+        let changes = self.edited.is_some() || self.at_stop.is_some() || self.pruned.is_some();
+        faults && !changes && self.poison.is_none() && self.state().intent.is_none()
+    }
+
+    fn assert_foretold(&self, foretold: &Result<Ready>, end: &End) {
+        match (foretold, end) {
+            (Err(foretold), End::Failed(error)) => {
+                assert_eq!((foretold.kind(), foretold.chain()), (error.kind(), error.chain()));
+            }
+            (Ok(ready), End::Done(conclusion)) => {
+                assert_eq!(ready.outcome(), conclusion.outcome());
+                match ready {
+                    Ready::Publish(publication) => {
+                        let tags = &self.repository.last().unwrap().0.tags;
+                        let foretold = (&publication.place, publication.canonical.digest);
+                        assert_eq!(foretold, (&tags.place, tags.digest));
+                    }
+                    Ready::Apply(application) => {
+                        if let Some((_, last)) = application.changes.last() {
+                            rows::assert_reached(&self.rows, &last.wanted);
+                        }
+                    }
+                    Ready::Blocked { reason, .. } => assert_eq!(Some(reason.as_str()), conclusion.reason()),
+                    _ => {}
+                }
+            }
+            (foretold, end) => panic!("foretold {foretold:?}, and then {end:?}"),
+        }
+    }
+
+    /// Carries out what an operator orders, as a process of its own; its end as designed has no other outcome.
     pub(crate) fn order(&mut self, order: impl AsyncFnOnce(&mut World, &mut State) -> Result<()>) -> End {
-        self.process(async |world, state| order(world, state).await.map(|()| Outcome::Unchanged))
+        self.process(async |world, state| order(world, state).await.map(|()| Conclusion::Unchanged))
     }
 
-    fn process(&mut self, work: impl AsyncFnOnce(&mut World, &mut State) -> Result<Outcome>) -> End {
-        self.calls.clear();
-        (self.count, self.fired) = (0, 0);
+    fn process(&mut self, work: impl AsyncFnOnce(&mut World, &mut State) -> Result<Conclusion>) -> End {
         self.clock = self.clock.checked_add(SignedDuration::from_mins(1)).unwrap();
+        *self.tape.borrow_mut() = Tape {
+            faults: std::mem::take(&mut self.faults),
+            named: std::mem::take(&mut self.named),
+            kinds: self.kinds.clone(),
+            ..Tape::default()
+        };
         let mut state = self.state();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(self, &mut state))));
-        self.faults.clear();
-        self.named.clear();
-        // What a process holds, its end gives free.
-        let claimed = std::mem::take(&mut self.claimed);
+        self.take_committed();
+        let tape = self.tape.take();
+        (self.calls, self.count, self.fired) = (tape.calls, tape.count, tape.fired);
         match end {
             Ok(result) => {
-                assert!(!claimed, "the database is still claimed at the end of a cycle");
+                assert!(!tape.claimed, "the database is still claimed at the end of a cycle");
                 match result {
-                    Ok(outcome) => End::Done(outcome),
+                    Ok(conclusion) => End::Done(conclusion),
                     Err(error) => End::Failed(error),
                 }
             }
@@ -211,9 +336,46 @@ impl World {
         }
     }
 
+    /// Sees what a claim has committed.
+    fn take_committed(&mut self) {
+        if let Some((rows, history)) = self.tape.borrow_mut().committed.take() {
+            (self.rows, self.history) = (rows, history);
+            self.commits += 1;
+        }
+    }
+
     /// The state on disk; it can always be read.
     pub(crate) fn state(&self) -> State {
         self.disk.as_ref().map_or_else(State::default, |bytes| State::parse(bytes).expect("a state that can be read"))
+    }
+
+    /// The snapshot that this host has rejected, if it has.
+    pub(crate) fn rejected(&self) -> Option<SnapshotId> {
+        self.verdict(|decision| matches!(decision, Decision::Rejected { .. }))
+    }
+
+    /// The snapshot that is in backoff, if one is.
+    pub(crate) fn in_backoff(&self) -> Option<SnapshotId> {
+        self.verdict(|decision| matches!(decision, Decision::Backoff { .. }))
+    }
+
+    /// The snapshot that is blocked by the schema, if one is.
+    pub(crate) fn blocked(&self) -> Option<SnapshotId> {
+        self.verdict(|decision| matches!(decision, Decision::Blocked { .. }))
+    }
+
+    /// The snapshot that is deferred, if one is.
+    pub(crate) fn deferred(&self) -> Option<SnapshotId> {
+        self.verdict(|decision| matches!(decision, Decision::Deferred))
+    }
+
+    fn verdict(&self, wanted: impl Fn(&Decision) -> bool) -> Option<SnapshotId> {
+        self.state().replica.verdict.filter(|verdict| wanted(&verdict.decision)).map(|verdict| verdict.snapshot)
+    }
+
+    /// What is remembered of the rows of the last apply.
+    pub(crate) fn local_rows(&self) -> Option<LocalRows> {
+        self.state().replica.applied.map(|applied| applied.rows)
     }
 
     /// Puts a snapshot of `configuration` into the repository, as some main would.
@@ -258,6 +420,23 @@ impl World {
         self.calls.iter().filter(|call| *call == name).count()
     }
 
+    /// The beginning of a call; `usual` is the kind it fails with, if it can fail.
+    fn enter(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
+        self.take_committed();
+        self.tape.borrow_mut().enter(name, usual)
+    }
+
+    /// The end of a call; `usual` is set where its failure does not tell that nothing was done.
+    fn leave(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
+        self.tape.borrow_mut().leave(name, usual)
+    }
+
+    fn is_claimed(&self) -> bool {
+        self.tape.borrow().claimed
+    }
+}
+
+impl Tape {
     fn fault(&mut self, name: &str, wanted: &[Fault]) -> Option<Fault> {
         let at = self.count - 1;
         let numbered = self.faults.iter().filter(|(call, _)| *call == at).map(|(_, fault)| *fault);
@@ -343,52 +522,7 @@ pub(crate) fn main_id(letter: char) -> MainId {
     letter.to_string().repeat(32).parse().unwrap()
 }
 
-impl Host for World {
-    fn now(&self) -> Timestamp {
-        self.clock
-    }
-
-    fn booted(&self) -> Timestamp {
-        self.booted
-    }
-
-    fn name(&self) -> String {
-        "alpha".to_owned()
-    }
-
-    fn main_id(&self) -> Result<MainId> {
-        Ok(self.id.clone())
-    }
-
-    fn report(&mut self, event: &Event) {
-        assert!(!event.message_id().is_empty() && !event.to_string().is_empty());
-        let name = format!("report {}", event.name());
-        let told = self.enter(&name, None).and_then(|()| self.leave(&name, None));
-        assert!(told.is_ok(), "telling cannot fail");
-    }
-
-    fn save(&mut self, state: &State) -> Result<()> {
-        self.enter("save", Some(Kind::DiskFull))?;
-        self.disk = Some(state.render());
-        self.leave("save", Some(Kind::Files))
-    }
-
-    fn check_interrupted(&self) -> Result<()> {
-        // It cannot count, being `&self`: interruption has a test of its own, through `kinds`.
-        match self.kinds.iter().find(|(call, _)| *call == "check_interrupted") {
-            Some((_, kind)) => Err(Error::new(*kind, "told to stop")),
-            None => Ok(()),
-        }
-    }
-
-    async fn export(&mut self) -> Result<Export> {
-        self.enter("export", Some(Kind::DatabaseBusy))?;
-        let export =
-            Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
-        self.leave("export", None)?;
-        Ok(export)
-    }
-
+impl Repository for World {
     async fn look(&mut self) -> Result<Listing> {
         self.enter("look", Some(Kind::RepositoryUnreachable))?;
         let snapshots = self.repository.iter().map(|(snapshot, _)| snapshot.clone()).collect();
@@ -421,10 +555,22 @@ impl Host for World {
         Ok(id)
     }
 
-    async fn remove_left_locks(&mut self) -> Result<usize> {
-        self.enter("remove_left_locks", Some(Kind::RepositoryUnreachable))?;
-        self.leave("remove_left_locks", Some(Kind::RepositoryUnreachable))?;
+    async fn remove_stale_locks(&mut self) -> Result<usize> {
+        self.enter("remove_stale_locks", Some(Kind::RepositoryUnreachable))?;
+        self.leave("remove_stale_locks", Some(Kind::RepositoryUnreachable))?;
         Ok(std::mem::take(&mut self.left_locks))
+    }
+}
+
+impl Kuma for World {
+    type Claim = ClaimedRows;
+
+    async fn export(&mut self) -> Result<Export> {
+        self.enter("export", Some(Kind::DatabaseBusy))?;
+        let export =
+            Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
+        self.leave("export", None)?;
+        Ok(export)
     }
 
     async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
@@ -475,7 +621,7 @@ impl Host for World {
     async fn start(&mut self, dependents: &[String]) -> Result<()> {
         self.enter("start", Some(Kind::StartFailed))?;
         assert_eq!(dependents, [DEPENDENT], "what stopped with it stays stopped");
-        assert!(!self.claimed, "started while the database is claimed: Uptime Kuma would die");
+        assert!(!self.is_claimed(), "started while the database is claimed: Uptime Kuma would die");
         self.running = true;
         self.leave("start", Some(Kind::StartFailed))
     }
@@ -487,45 +633,20 @@ impl Host for World {
         if healthy { Ok(()) } else { Err(Error::new(Kind::Unhealthy, "it does not answer")) }
     }
 
-    async fn claim(&mut self) -> Result<()> {
+    async fn claim(&mut self) -> Result<ClaimedRows> {
         self.enter("claim", Some(Kind::DatabaseBusy))?;
         if self.running {
             return Err(Error::new(Kind::DatabaseBusy, "Uptime Kuma has it open"));
         }
-        self.claimed = true;
-        self.leave("claim", None)
-    }
-
-    async fn write(&mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
-        assert!(std::mem::take(&mut self.claimed) && !self.running, "written without a claim");
-        self.enter("write", Some(Kind::WriteFailed))?;
-        let (there, aside) = &mut self.history;
-        if history != History::BringBack {
-            aside.clear();
-        }
-        for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
-            for id in rows::column(&table.columns, &table.deletes, "id") {
-                if there.remove(&id) && history == History::SetAside {
-                    aside.insert(id);
-                }
-            }
-        }
-        if history == History::BringBack {
-            for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
-                for id in rows::column(&table.columns, &table.inserts, "id") {
-                    there.extend(aside.take(&id));
-                }
-            }
-        }
-        self.rows = rows::carry_out(plan, &self.rows);
-        rows::assert_reached(&self.rows, wanted);
-        self.commits += 1;
-        self.leave("write", None)?;
-        Ok(Vec::new())
+        self.leave("claim", None)?;
+        self.tape.borrow_mut().claimed = true;
+        let export =
+            Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
+        Ok(ClaimedRows { tape: Rc::clone(&self.tape), export, history: self.history.clone() })
     }
 
     async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
-        assert!(self.running && !self.claimed, "written live while it is stopped");
+        assert!(self.running && !self.is_claimed(), "written live while it is stopped");
         assert_eq!(plan.cached_table(), None, "a running server would not take that up");
         self.enter("write_live", Some(Kind::DatabaseBusy))?;
         let touched = |rows: &Configuration| -> Vec<_> {
@@ -547,10 +668,64 @@ impl Host for World {
         self.history.1.clear();
         self.leave("remove_leftovers", None)
     }
+}
 
-    fn release(&mut self) {
-        self.claimed = false;
-        self.calls.push("release".to_owned());
+impl Claim for ClaimedRows {
+    async fn export(&mut self) -> Result<Export> {
+        self.tape.borrow_mut().enter("export", Some(Kind::DatabaseBusy))?;
+        self.tape.borrow_mut().leave("export", None)?;
+        Ok(self.export.clone())
+    }
+
+    async fn write(mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+        self.tape.borrow_mut().enter("write", Some(Kind::WriteFailed))?;
+        let (there, aside) = &mut self.history;
+        if history != History::BringBack {
+            aside.clear();
+        }
+        for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
+            for id in rows::column(&table.columns, &table.deletes, "id") {
+                if there.remove(&id) && history == History::SetAside {
+                    aside.insert(id);
+                }
+            }
+        }
+        if history == History::BringBack {
+            for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
+                for id in rows::column(&table.columns, &table.inserts, "id") {
+                    there.extend(aside.take(&id));
+                }
+            }
+        }
+        let written = rows::carry_out(plan, &self.export.configuration);
+        rows::assert_reached(&written, wanted);
+        self.tape.borrow_mut().committed = Some((written, self.history.clone()));
+        self.tape.borrow_mut().leave("write", None)?;
+        Ok(Vec::new())
+    }
+}
+
+impl Drop for ClaimedRows {
+    fn drop(&mut self) {
+        // A killed process unwinds with the tape borrowed by the call that it died in.
+        if let Ok(mut tape) = self.tape.try_borrow_mut() {
+            tape.claimed = false;
+            tape.calls.push("release".to_owned());
+        }
+    }
+}
+
+impl Store for World {
+    fn save(&mut self, state: &State) -> Result<()> {
+        self.enter("save", Some(Kind::DiskFull))?;
+        self.disk = Some(state.render());
+        self.leave("save", Some(Kind::Files))
+    }
+
+    fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {
+        self.enter("keep_previous", Some(Kind::DiskFull))?;
+        self.previous = Some(dump.to_vec());
+        self.leave("keep_previous", Some(Kind::Files))
     }
 
     fn previous(&mut self) -> Result<Option<Vec<u8>>> {
@@ -573,6 +748,12 @@ impl Host for World {
         Ok(kept)
     }
 
+    fn set_role(&mut self, role: Role) -> Result<()> {
+        self.enter("set_role", Some(Kind::NotPermitted))?;
+        self.role = Some(role);
+        self.leave("set_role", None)
+    }
+
     fn set_alerts(&mut self, alerts: Alerts) -> Result<Settings> {
         self.enter("set_alerts", Some(Kind::NotPermitted))?;
         let text =
@@ -582,16 +763,41 @@ impl Host for World {
         self.leave("set_alerts", None)?;
         Ok(settings)
     }
+}
 
-    fn set_role(&mut self, role: Role) -> Result<()> {
-        self.enter("set_role", Some(Kind::NotPermitted))?;
-        self.role = Some(role);
-        self.leave("set_role", None)
+impl Surroundings for World {
+    fn now(&self) -> Timestamp {
+        self.clock
     }
 
-    fn keep_previous(&mut self, dump: &[u8]) -> Result<()> {
-        self.enter("keep_previous", Some(Kind::DiskFull))?;
-        self.previous = Some(dump.to_vec());
-        self.leave("keep_previous", Some(Kind::Files))
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+
+    fn booted(&self) -> Timestamp {
+        self.booted
+    }
+
+    fn name(&self) -> String {
+        "alpha".to_owned()
+    }
+
+    fn main_id(&self) -> Result<MainId> {
+        Ok(self.id.clone())
+    }
+
+    fn report(&mut self, event: &Event) {
+        assert!(!event.message_id().is_empty() && !event.to_string().is_empty());
+        let name = format!("report {}", event.name());
+        let told = self.enter(&name, None).and_then(|()| self.leave(&name, None));
+        assert!(told.is_ok(), "telling cannot fail");
+    }
+
+    fn check_interrupted(&self) -> Result<()> {
+        // It cannot count, being `&self`: interruption has a test of its own, through `kinds`.
+        match self.kinds.iter().find(|(call, _)| *call == "check_interrupted") {
+            Some((_, kind)) => Err(Error::new(*kind, "told to stop")),
+            None => Ok(()),
+        }
     }
 }

@@ -1,5 +1,10 @@
-//! The real outside of the cycles.
+//! The real outside of the cycles: [`System`] implements the traits of [`cycle::outside`](crate::cycle::outside), one
+//! file each.
 
+mod kuma;
+mod repository;
+mod store;
+mod surroundings;
 mod system;
 
 pub use system::{Directories, System, host_name, repository};

@@ -86,9 +86,9 @@ impl Store {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn tells_to_start(&self) -> Result<bool> {
+    pub fn requires_start(&self) -> Result<bool> {
         let bytes = self.read(STATE, MAX_STATE)?;
-        Ok(bytes.is_some_and(|bytes| State::tells_to_start(&bytes)))
+        Ok(bytes.is_some_and(|bytes| State::requires_start(&bytes)))
     }
 
     /// Saves the state; when this returns, it is on disk.

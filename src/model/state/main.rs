@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::snapshot::{MainId, SnapshotId};
@@ -13,33 +14,33 @@ use crate::model::snapshot::{MainId, SnapshotId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MainState {
-    /// The identity of this main.
+    /// Derived from the machine id, so that a main that lost its state has the same one.
     pub id: MainId,
     /// The epoch it publishes in.
     pub epoch: u64,
     /// What it published last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
-    /// A publish that was begun and whose end was not recorded.
+    /// A publish whose end was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishing: Option<Attempt>,
-    /// When it last looked into the repository; none right after a publish, which the next look confirms.
+    /// When it last looked into the repository. None right after a publish: the next look confirms that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Timestamp>,
-    /// The snapshot of a higher epoch that ended its time as the main.
+    /// Set for good once another host was promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fenced: Option<Fenced>,
 }
 
-/// Another host was promoted to main.
+/// The snapshot that shows that another host was promoted to main.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fenced {
-    /// The snapshot that told so.
+    /// The snapshot.
     pub snapshot: SnapshotId,
-    /// Who published it, and where it stands.
+    /// Who published it, and its place in the order of snapshots.
     pub place: Place,
-    /// The host name of the other main.
+    /// The host name of the new main.
     pub host: String,
     /// When it was found.
     pub at: Timestamp,
@@ -53,17 +54,15 @@ pub struct Published {
     pub snapshot: SnapshotId,
     /// Its sequence.
     pub sequence: u64,
-    /// The digest of the configuration.
-    pub digest: Digest,
-    /// The fingerprint of the schema: migrations may change it without touching a row.
-    pub schema: Digest,
+    /// What was published.
+    pub content: Content,
     /// Rows by table, to notice an export that lost them.
     pub counts: BTreeMap<String, u64>,
-    /// When.
+    /// When the repository had it.
     pub at: Timestamp,
 }
 
-/// A publish that was begun.
+/// A publish that began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attempt {

@@ -1,8 +1,9 @@
-//! What a replica remembers.
+//! What a replica remembers: what it applied, and what it decided about the newest snapshot.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::snapshot::SnapshotId;
@@ -14,66 +15,15 @@ pub struct ReplicaState {
     /// The snapshot applied last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// The snapshot that Uptime Kuma did not start with; only the newest of them matters.
+    /// Why the newest snapshot is not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refused>,
-    /// A snapshot that could not be applied, though it is not to blame.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub setback: Option<Setback>,
-    /// Why the newest snapshot is not applied, so that it need not be fetched again to say so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
-    /// The digest of what a person put in force in place of `applied`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restored: Option<Digest>,
-    /// The newest snapshot that a former main published after its time, once it was told.
+    pub verdict: Option<Verdict>,
+    /// The newest snapshot of a host that is not the main, once it was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stray: Option<SnapshotId>,
-    /// What was in the database after the last apply, once Uptime Kuma ran with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left: Option<Left>,
-    /// Somebody edited the configuration here since then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Drift>,
     /// When Uptime Kuma was last stopped for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
-    /// The newest snapshot, if it waits until Uptime Kuma may be restarted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<SnapshotId>,
-    /// The digest of the customization with which `applied` was applied; none if it was without any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customization: Option<Digest>,
-}
-
-impl ReplicaState {
-    /// What counts for a replica with these customization: a snapshot that was refused with others may be tried with them.
-    #[must_use]
-    pub fn with(&self, customization: Digest) -> Self {
-        let mut state = self.clone();
-        state.refused.take_if(|refused| refused.customization.is_some_and(|others| others != customization));
-        state
-    }
-}
-
-/// What an apply left in the database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Left {
-    /// The digest of what of the configuration is replicated here.
-    pub digest: Digest,
-    /// The fingerprint of the schema: a migration may rewrite rows.
-    pub schema: Digest,
-}
-
-/// Local edits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Drift {
-    /// The digest as in [`Left`] with them.
-    pub digest: Digest,
-    /// When they were found.
-    pub since: Timestamp,
 }
 
 /// A finished apply.
@@ -82,53 +32,113 @@ pub struct Drift {
 pub struct Applied {
     /// The snapshot.
     pub snapshot: SnapshotId,
-    /// Who published it, and where it stands.
+    /// Who published it, and its place in the order of snapshots.
     pub place: Place,
     /// The digest of its configuration.
     pub digest: Digest,
-    /// When.
+    /// When the apply ended.
     pub at: Timestamp,
-}
-
-/// A snapshot that is not tried again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refused {
-    /// The snapshot.
-    pub snapshot: SnapshotId,
-    /// What went wrong with it.
-    pub reason: String,
-    /// When.
-    pub at: Timestamp,
-    /// The digest of the customization with which it was tried.
+    /// The digest of the customization it was applied with; none if it was applied as the main has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customization: Option<Digest>,
+    /// What became of the rows since.
+    pub rows: LocalRows,
 }
 
-/// Attempts that failed after Uptime Kuma was stopped, for a reason that is not the snapshot's.
+/// The replicated rows in the database of a replica, compared with those that the last apply left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "are", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LocalRows {
+    /// They could not be read after the apply. The next cycle takes them as they are then.
+    Unknown,
+    /// They are those that the apply left.
+    AsApplied {
+        /// What the apply left.
+        baseline: Content,
+    },
+    /// They were edited on this replica.
+    Drifted {
+        /// What the apply left.
+        baseline: Content,
+        /// The digest with the edits.
+        digest: Digest,
+        /// When the edits were found.
+        since: Timestamp,
+    },
+    /// `restore` put another configuration in force.
+    Restored {
+        /// The digest of that configuration.
+        digest: Digest,
+    },
+}
+
+/// Why a snapshot is not applied now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Setback {
+pub struct Verdict {
     /// The snapshot.
     pub snapshot: SnapshotId,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// What went wrong the last time.
-    pub reason: String,
-    /// When.
+    /// When it was decided.
     pub at: Timestamp,
+    /// For people.
+    pub reason: String,
+    /// What follows from it.
+    pub decision: Decision,
 }
 
-/// A snapshot that waits for something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Held {
-    /// The snapshot.
-    pub snapshot: SnapshotId,
-    /// The fingerprint of the schema here when it was held.
-    pub schema: Digest,
-    /// Whether only the same schema would have done.
-    pub exact: bool,
-    /// Why, and what to do.
-    pub reason: String,
+/// What a replica decided about a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Decision {
+    /// It is not tried again by itself.
+    Rejected {
+        /// The digest of the customization it was tried with. With another one it may be tried again.
+        customization: Digest,
+    },
+    /// It is tried again after a while, as something on this host failed.
+    Backoff {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// It waits until main and replica have the same schema.
+    Blocked {
+        /// The fingerprint of the schema on this replica.
+        schema: Digest,
+        /// Whether the policy was [`SchemaPolicy::Exact`](crate::config::SchemaPolicy::Exact).
+        exact: bool,
+    },
+    /// It waits until Uptime Kuma may be restarted.
+    Deferred,
+}
+
+impl Decision {
+    /// The word for it in JSON and for people.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "rejected",
+            Self::Backoff { .. } => "backoff",
+            Self::Blocked { .. } => "blocked",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
+impl ReplicaState {
+    /// The verdict on the snapshot `id`, if there is one.
+    pub fn verdict_on(&self, id: &SnapshotId) -> Option<&Verdict> {
+        self.verdict.as_ref().filter(|verdict| verdict.snapshot.same(id))
+    }
+
+    /// Whether rows were edited on this replica since the last apply.
+    pub fn is_drifted(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| matches!(applied.rows, LocalRows::Drifted { .. }))
+    }
+
+    /// What the last apply left, to compare with; none if nothing was applied, or other rows are in force since.
+    pub fn baseline(&self) -> Option<Content> {
+        match self.applied.as_ref()?.rows {
+            LocalRows::AsApplied { baseline } | LocalRows::Drifted { baseline, .. } => Some(baseline),
+            LocalRows::Unknown | LocalRows::Restored { .. } => None,
+        }
+    }
 }

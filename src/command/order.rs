@@ -7,8 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Switch};
 use crate::config::{Alerts, Role, Settings};
-use crate::cycle::{self, Activity, Event, Host as _, Promotion, RoleChange, Source, Switched};
-use crate::decide;
+use crate::cycle::{Activity, AlertsSwitch, Event, Kuma as _, Options, Promotion, RoleChange, Session, Source};
 use crate::error::{Error, Kind, Result};
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -18,7 +17,7 @@ use crate::model::snapshot::Malformed;
 use crate::model::state::{Hold, State};
 use crate::report::{PlanDocument, print, say};
 
-use super::settings;
+use super::settings::settings;
 
 /// How long an order waits for a cycle that is at work: longer than most applies.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -45,14 +44,15 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
         })?),
     };
     let (settings, mut system, mut state) = begin(cli).await?;
-    let restoration = cycle::prepare_restore(&mut system, &settings, &mut state, &source).await?;
-    let running = system.activity().await? == Activity::Running;
+    let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
+    let restoration = session.prepare_restore(source).await?;
+    let running = session.host.activity().await? == Activity::Running;
     let document = PlanDocument::new(settings.role, "restore", restoration.name.clone());
-    print(&document.changes(&restoration.changes, running), false)?;
+    print(&document.changes(&restoration.change.plan, running), false)?;
     if dry_run {
         return Ok(());
     }
-    let restored = cycle::restore(&mut system, &settings, &mut state, restoration).await;
+    let restored = session.restore(restoration).await;
     restored.map_err(|error| match error.kind() {
         Kind::ServiceBusy => error.with_hint("wait until it answers, or stop it first: systemctl stop uptime-kuma"),
         _ => error,
@@ -72,15 +72,15 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     let mut state = store.load()?;
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
-    let last_success_age = decide::last_success_age(state.last_success, now);
-    logging::report(&Event::OnHold { reason: reason.to_owned(), until, again: false, last_success_age });
+    let reason = reason.to_owned();
+    logging::report(&Event::OnHold { reason, until, again: false, last_success_age: None });
     if state.intent.is_none() {
         return Ok(());
     }
     // Otherwise a cycle would start Uptime Kuma while somebody who relies on this hold works on it.
     let (settings, interrupt) = (settings(cli)?, Interrupt::install()?);
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
-    cycle::recover(&mut system, &settings, &mut state).await
+    Session::new(&mut system, &settings, &mut state, Options::default()).recover().await
 }
 
 pub(super) async fn release() -> Result<()> {
@@ -96,7 +96,7 @@ pub(super) async fn release() -> Result<()> {
 
 pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
-    match cycle::promote(&mut system, &settings, &mut state, promotion).await? {
+    match Session::new(&mut system, &settings, &mut state, Options::default()).promote(promotion).await? {
         RoleChange::Unchanged => say("this host is the main already"),
         RoleChange::Changed => Ok(()),
     }
@@ -104,7 +104,7 @@ pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {
 
 pub(super) async fn demote(cli: &Cli, as_is: bool) -> Result<()> {
     let (settings, mut system, mut state) = begin(cli).await?;
-    match cycle::demote(&mut system, &settings, &mut state, as_is).await? {
+    match Session::new(&mut system, &settings, &mut state, Options::default()).demote(as_is).await? {
         RoleChange::Unchanged => say("this host is a replica already"),
         RoleChange::Changed => Ok(()),
     }
@@ -120,8 +120,8 @@ pub(super) async fn alerts(cli: &Cli, switch: Switch) -> Result<()> {
         Switch::On => Alerts::All,
         Switch::Off => Alerts::None,
     };
-    match cycle::alerts(&mut system, &settings, &mut state, alerts).await? {
-        Switched::Now => Ok(()),
-        Switched::Later => say("nothing was applied here yet: it counts from the first snapshot on"),
+    match Session::new(&mut system, &settings, &mut state, Options::default()).switch_alerts(alerts).await? {
+        AlertsSwitch::Now => Ok(()),
+        AlertsSwitch::WithFirstApply => say("nothing was applied here yet: the first apply switches the alerts"),
     }
 }

@@ -1,0 +1,62 @@
+//! From a verb to its function, and from its result to an exit code.
+
+use crate::cli::{Cli, Printing, Verb};
+use crate::cycle::{Event, Options, Promotion};
+use crate::error::Exit;
+use crate::logging;
+
+use super::{check, order, plan, recover, repository, status, transfer};
+
+/// Does what the command line says and gives the exit code.
+pub async fn run(cli: &Cli) -> Exit {
+    let result = match &cli.verb {
+        Verb::Run { confirm_shrink, retry } => {
+            let options = Options { confirm_shrink: *confirm_shrink, retry: *retry, ..Options::default() };
+            return super::run::run(cli, options).await;
+        }
+        Verb::Recover => return recover::recover(cli).await,
+        Verb::Plan(Printing { json }) => plan::show(cli, *json).await,
+        Verb::Status(Printing { json }) => status::show(cli, *json).await,
+        Verb::Snapshots(Printing { json }) => repository::snapshots(cli, *json).await,
+        Verb::Check(Printing { json }) => check::check(cli, *json).await,
+        Verb::Init => repository::init(cli).await,
+        Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
+        Verb::Restore { dry_run, source } => order::restore(cli, *dry_run, source).await,
+        Verb::Hold { duration, reason } => order::hold(cli, *duration, reason).await,
+        Verb::Release => order::release().await,
+        Verb::Promote { as_is, confirm_shrink } => {
+            order::promote(cli, Promotion { as_is: *as_is, confirm_shrink: *confirm_shrink }).await
+        }
+        Verb::Alerts { switch } => order::alerts(cli, *switch).await,
+        Verb::Demote { as_is } => order::demote(cli, *as_is).await,
+        Verb::Import { database, dry_run, file } => transfer::import(cli, database.as_deref(), *dry_run, file).await,
+    };
+    match result {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            let exit = error.kind().exit();
+            // What was tried on this host is traced; a typing error is nobody's concern.
+            if is_order(&cli.verb) && exit != Exit::Usage {
+                logging::report(&Event::Failed { error, snapshot: None, last_success_age: None });
+            } else {
+                logging::error(&error);
+            }
+            exit
+        }
+    }
+}
+
+/// Whether a verb changes something on this host, or lets a cycle do so: whoever types it leaves a trace in the
+/// journal.
+pub fn is_order(verb: &Verb) -> bool {
+    match verb {
+        Verb::Run { .. }
+        | Verb::Hold { .. }
+        | Verb::Release
+        | Verb::Promote { .. }
+        | Verb::Demote { .. }
+        | Verb::Alerts { .. } => true,
+        Verb::Restore { dry_run, .. } => !dry_run,
+        _ => false,
+    }
+}

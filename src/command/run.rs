@@ -1,0 +1,54 @@
+//! `run`: one cycle.
+
+use jiff::Timestamp;
+
+use crate::cli::Cli;
+use crate::config::Role;
+use crate::cycle::{Event, Options, Session};
+use crate::decide;
+use crate::error::{Error, Exit, Kind, Result};
+use crate::host::store::Store;
+use crate::host::system::interrupt::Interrupt;
+use crate::host::system::notify;
+use crate::host::{Directories, System};
+use crate::logging;
+use crate::model::state::State;
+
+use super::settings::settings;
+
+/// Runs a cycle, reports its failure as an event, and returns the exit code.
+pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
+    let mut state = State::default();
+    match try_cycle(cli, options, &mut state).await {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            let exit = error.kind().exit();
+            let rolled_back = state.replica.verdict.filter(|_| error.kind() == Kind::RolledBack);
+            let snapshot = rolled_back.map(|verdict| verdict.snapshot);
+            let last_success_age = decide::last_success_age(state.last_success, Timestamp::now());
+            let event = Event::Failed { error, snapshot, last_success_age };
+            notify::status(&event.to_string());
+            logging::report(&event);
+            exit
+        }
+    }
+}
+
+/// Runs the cycle. Afterwards `state` is what this host remembers, as far as that could be read.
+async fn try_cycle(cli: &Cli, options: Options, state: &mut State) -> Result<()> {
+    let settings = settings(cli)?;
+    if options.retry && settings.role == Role::Main {
+        let what = "only a replica tries a snapshot again; this host is the main";
+        return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator run publishes what changed"));
+    }
+    let directories = Directories::from_environment();
+    let interrupt = Interrupt::install()?;
+    let store = Store::lock(&directories.state)?;
+    if self::settings(cli)?.role != settings.role {
+        let what = "the role of this host was changed while this cycle began";
+        return Err(Error::new(Kind::AlreadyRunning, what).with_hint("the next cycle has the new role"));
+    }
+    *state = store.load()?;
+    let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
+    Session::new(&mut system, &settings, state, options).run().await.map(drop)
+}

@@ -1,0 +1,62 @@
+//! An export with its canonical bytes.
+
+use jiff::Timestamp;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::content::Content;
+use crate::model::digest::Digest;
+use crate::model::dump;
+use crate::model::manifest::{Manifest, Place};
+
+use super::Export;
+
+/// An export, the body of its dump, and the digest of that body.
+#[derive(Debug)]
+pub struct CanonicalExport {
+    /// What was exported.
+    pub export: Export,
+    /// The body of its dump.
+    pub body: Vec<u8>,
+    /// The digest of the body.
+    pub digest: Digest,
+}
+
+impl CanonicalExport {
+    /// Renders `export` and computes its digest.
+    pub fn new(export: Export) -> Self {
+        let body = dump::body(&export.configuration);
+        let digest = Digest::of(&body);
+        Self { export, body, digest }
+    }
+
+    /// What identifies it.
+    pub fn content(&self) -> Content {
+        Content { digest: self.digest, schema: self.export.schema.fingerprint() }
+    }
+
+    /// The whole dump; `place` is `None` outside a publish.
+    ///
+    /// # Errors
+    /// [`Kind::SnapshotDamaged`] if it would be larger than any reader accepts.
+    pub fn dump(&self, host: &str, now: Timestamp, place: Option<Place>) -> Result<Vec<u8>> {
+        let manifest = Manifest {
+            format: dump::format(&self.export.configuration),
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.to_owned(),
+            created: now,
+            place,
+            digest: self.digest,
+            fingerprint: self.export.schema.fingerprint(),
+            schema: self.export.schema.clone(),
+            counts: self.export.configuration.counts(),
+            files: self.export.configuration.files.len() as u64,
+        };
+        let bytes = dump::render(&manifest, &self.body);
+        if bytes.len() > dump::MAX_DUMP {
+            let what = format!("the dump would have {} bytes; the limit is {}", bytes.len(), dump::MAX_DUMP);
+            let hint = "remove large texts from monitors on this host";
+            return Err(Error::new(Kind::SnapshotDamaged, what).with_hint(hint));
+        }
+        Ok(bytes)
+    }
+}

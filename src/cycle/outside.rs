@@ -1,0 +1,213 @@
+//! Everything outside, cut along the outside things: the repository, the Uptime Kuma of this host, this program's own
+//! store, and its surroundings. `host` implements these traits for the real things; a test implements them to fail or
+//! to be killed at every call in turn.
+//!
+//! Each method does one thing, once, and says how it failed; what to do then is the cycle's to decide. A failed call has
+//! changed nothing unless it says otherwise. Errors are named where the cycle depends on their kind; any method may
+//! also fail with a kind that only ends the cycle.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::config::{Alerts, Role, Settings};
+use crate::error::Result;
+use crate::model::configuration::Configuration;
+use crate::model::schema::Schema;
+use crate::model::snapshot::{Listing, MainId, SnapshotId, Tags};
+use crate::model::state::State;
+use crate::plan::Plan;
+
+use super::Event;
+
+/// Everything outside, in one.
+pub trait Host: Repository + Kuma + Store + Surroundings {}
+
+impl<T: Repository + Kuma + Store + Surroundings> Host for T {}
+
+/// The repository that main and replicas share.
+#[allow(async_fn_in_trait, reason = "only used with static dispatch on one thread")]
+pub trait Repository {
+    /// Lists the snapshots of this program, without taking a lock.
+    async fn look(&mut self) -> Result<Listing>;
+
+    /// Returns the dump in snapshot `id`, without taking a lock.
+    ///
+    /// # Errors
+    /// [`Kind::SnapshotGone`](crate::error::Kind::SnapshotGone) or
+    /// [`Kind::SnapshotDamaged`](crate::error::Kind::SnapshotDamaged) if a prune may have removed it or its data.
+    async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>>;
+
+    /// Stores `dump` under `tags`; when it returns, the repository has it. After an error the repository may have it,
+    /// too.
+    async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId>;
+
+    /// Removes the locks that killed publishes of this host left in the repository, and no others. Returns their
+    /// number.
+    async fn remove_stale_locks(&mut self) -> Result<usize>;
+}
+
+/// What an export returns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Export {
+    /// The replicated rows and files.
+    pub configuration: Configuration,
+    /// The schema of the database.
+    pub schema: Schema,
+    /// What was left out and why, for people: a referenced file that is missing or too large.
+    pub warnings: Vec<String>,
+}
+
+/// Whether Uptime Kuma runs, as its service manager sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It runs or is starting: it has to run again after an apply.
+    Running,
+    /// It is stopped, failed or masked: it is left so.
+    Stopped,
+}
+
+/// What a write does with the history of monitors that it removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// It removes the history with them.
+    Remove,
+    /// It sets the history aside, where only a rollback finds it.
+    SetAside,
+    /// It removes the history with them, and brings back what was set aside of monitors that it adds.
+    BringBack,
+    /// Nothing: it removes no monitors.
+    Untouched,
+}
+
+/// The Uptime Kuma of this host: its service and its data.
+#[allow(async_fn_in_trait, reason = "only used with static dispatch on one thread")]
+pub trait Kuma {
+    /// The stopped database, which nobody else can open until this is dropped.
+    type Claim: Claim;
+
+    /// Exports the configuration of the live database in one read transaction. Leaves nothing behind and blocks
+    /// nobody.
+    ///
+    /// # Errors
+    /// A kind that ends with [`Exit::TryAgain`](crate::error::Exit::TryAgain) if the database cannot be read at the
+    /// moment, as during a migration.
+    async fn export(&mut self) -> Result<Export>;
+
+    /// Tries `plan` on a copy of the tables in memory that holds the rows `here`, before anything is stopped.
+    ///
+    /// # Errors
+    /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if the database would refuse a row.
+    async fn rehearse(&mut self, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()>;
+
+    /// Reads the whole live database and fails if any of it is damaged.
+    async fn check_intact(&mut self) -> Result<()>;
+
+    /// Fails if the database, and what `plan` needs beside it, cannot be written now: rights, locks and free space.
+    async fn check_writable(&mut self, plan: &Plan) -> Result<()>;
+
+    /// Whether Uptime Kuma runs.
+    async fn activity(&mut self) -> Result<Activity>;
+
+    /// Fails if Uptime Kuma must not be stopped now, because it is starting or migrating or does not answer, or because
+    /// it could not be started again.
+    async fn check_stoppable(&mut self) -> Result<()>;
+
+    /// The other units that run now and that systemd would stop together with Uptime Kuma.
+    async fn dependents(&mut self) -> Result<Vec<String>>;
+
+    /// Stops Uptime Kuma and waits until the job is done. After an error its state is unknown.
+    async fn stop(&mut self) -> Result<()>;
+
+    /// Starts Uptime Kuma and waits until the job is done, then starts `dependents`. A dependent that does not start is
+    /// only a warning. After an error its state is unknown.
+    ///
+    /// # Errors
+    /// [`Kind::StartFailed`](crate::error::Kind::StartFailed) if the new rows may be the reason.
+    async fn start(&mut self, dependents: &[String]) -> Result<()>;
+
+    /// Waits until Uptime Kuma answers, at most for the configured time.
+    ///
+    /// # Errors
+    /// [`Kind::Unhealthy`](crate::error::Kind::Unhealthy) if the new rows may be the reason.
+    async fn check_healthy(&mut self) -> Result<()>;
+
+    /// Proves that nobody has the database open, and keeps everybody out.
+    async fn claim(&mut self) -> Result<Self::Claim>;
+
+    /// Writes `plan` while Uptime Kuma runs, in one short transaction. It commits only if the rows that it touches are
+    /// still those of `here`, and read back as `wanted`. Returns what failed after the commit, for people.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseBusy`](crate::error::Kind::DatabaseBusy) if another attempt may succeed.
+    async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
+
+    /// Removes the history that a write set aside, and the files that a killed write left unfinished. The next call or
+    /// the next write removes what is left of them.
+    async fn remove_leftovers(&mut self) -> Result<()>;
+}
+
+/// A claimed database.
+#[allow(async_fn_in_trait, reason = "only used with static dispatch on one thread")]
+pub trait Claim {
+    /// Exports its configuration.
+    async fn export(&mut self) -> Result<Export>;
+
+    /// Writes `plan` in one transaction, which commits only if everything reads back as `wanted` and every reference
+    /// finds its row. Gives the database free again. Returns what failed after the commit, for people.
+    ///
+    /// # Errors
+    /// [`Kind::WriteFailed`](crate::error::Kind::WriteFailed) or
+    /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if the rows are the reason. The database is as it was.
+    async fn write(self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>>;
+}
+
+/// What this program keeps on this host: its state, two dumps, and its configuration file.
+pub trait Store {
+    /// Stores the state atomically; when it returns, it is on disk.
+    fn save(&mut self, state: &State) -> Result<()>;
+
+    /// Keeps `dump` as the configuration that a rollback or `restore previous` puts back.
+    fn keep_previous(&mut self, dump: &[u8]) -> Result<()>;
+
+    /// The dump that [`Store::keep_previous`] kept last, if any.
+    fn previous(&mut self) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps `dump`, that of the snapshot in force, so that it can be applied again without the repository.
+    fn keep_applied(&mut self, dump: &[u8]) -> Result<()>;
+
+    /// The dump that [`Store::keep_applied`] kept last, if any.
+    fn applied(&mut self) -> Result<Option<Vec<u8>>>;
+
+    /// Writes `role` into the configuration file.
+    fn set_role(&mut self, role: Role) -> Result<()>;
+
+    /// Writes `alerts` into the configuration file, and returns the settings in it.
+    fn set_alerts(&mut self, alerts: Alerts) -> Result<Settings>;
+}
+
+/// The surroundings of this process.
+pub trait Surroundings {
+    /// The time, for records; never to order snapshots.
+    fn now(&self) -> Timestamp;
+
+    /// The time zone of this host, for people.
+    fn zone(&self) -> TimeZone;
+
+    /// When this host was booted; long ago if that is unknown.
+    fn booted(&self) -> Timestamp;
+
+    /// The name of this host, for people.
+    fn name(&self) -> String;
+
+    /// An identity that stays the same on this host even if the state is lost.
+    fn main_id(&self) -> Result<MainId>;
+
+    /// Reports an event to the journal and the service manager.
+    fn report(&mut self, event: &Event);
+
+    /// Fails if this process received a signal to stop. Only asked where nothing is under way.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    fn check_interrupted(&self) -> Result<()>;
+}

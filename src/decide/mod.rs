@@ -1,0 +1,17 @@
+//! Whether to go on: from what is newest, what this host remembers and what is configured. Each function returns a
+//! decision or says why not; none of them does anything.
+
+mod apply;
+mod fencing;
+mod guard;
+mod newest;
+mod operation;
+mod publish;
+mod versions;
+
+pub use apply::{Newest, backoff, deferred_until, newest, rejected};
+pub use fencing::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
+pub use guard::{first_contact, shrink};
+pub use operation::{alarm, last_success_age, on_hold};
+pub use publish::{Publish, publish, unchanged};
+pub use versions::{schema_gate, still_blocked, unwritable};

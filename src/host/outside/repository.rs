@@ -1,0 +1,38 @@
+//! The repository, through restic.
+
+use crate::cycle::{Repository, Surroundings as _};
+use crate::error::{Error, Kind, Result};
+use crate::host::system::notify;
+use crate::model::snapshot::{Listing, SnapshotId, Tags};
+
+use super::System;
+use super::system::STEP_TIMEOUT;
+
+impl Repository for System {
+    async fn look(&mut self) -> Result<Listing> {
+        // What is damaged in restic's cache is read a second time.
+        notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
+        self.restic()?.look().await
+    }
+
+    async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
+        notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
+        self.restic()?.fetch(id).await
+    }
+
+    async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId> {
+        notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
+        let name = self.name();
+        self.restic()?.publish(dump, tags, &name).await
+    }
+
+    async fn remove_stale_locks(&mut self) -> Result<usize> {
+        let within = self.settings.restic.timeout;
+        notify::extend(within + STEP_TIMEOUT);
+        let name = self.name();
+        // One restic for each lock, but not more time than for one: this is no more than tidying up.
+        tokio::time::timeout(within, self.restic()?.remove_left_locks(&name)).await.unwrap_or_else(|_| {
+            Err(Error::new(Kind::RepositoryUnreachable, "cannot see to the locks in the repository in time"))
+        })
+    }
+}

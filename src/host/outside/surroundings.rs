@@ -1,0 +1,65 @@
+//! The surroundings of this process.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::cycle::{Event, Surroundings};
+use crate::error::{Error, Kind, Result};
+use crate::host::system::notify;
+use crate::logging;
+use crate::model::digest::Digest;
+use crate::model::snapshot::MainId;
+
+use super::system::STEP_TIMEOUT;
+use super::{System, host_name};
+
+impl Surroundings for System {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::system()
+    }
+
+    fn booted(&self) -> Timestamp {
+        // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another. It
+        // is modified whenever somebody makes a unit until the next boot (systemctl mask --runtime).
+        let directory = std::fs::metadata("/run/systemd/system");
+        let made = directory.and_then(|directory| directory.created().or_else(|_| directory.modified()));
+        made.ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MIN)
+    }
+
+    fn name(&self) -> String {
+        host_name()
+    }
+
+    fn main_id(&self) -> Result<MainId> {
+        let path = "/etc/machine-id";
+        let id = std::fs::read_to_string(path).map_err(|error| Error::io(format!("read {path}"), error))?;
+        let id = id.trim();
+        if id.len() != 32 {
+            let what = format!("{path} does not hold a machine id");
+            return Err(Error::new(Kind::Config, what).with_hint("run systemd-machine-id-setup"));
+        }
+        let derived: String =
+            Digest::of(format!("kuma-replicator main {id}").as_bytes()).hex().chars().take(32).collect();
+        derived.parse().map_err(|error| Error::new(Kind::Bug, "derive the id of this main").because(error))
+    }
+
+    fn report(&mut self, event: &Event) {
+        if self.is_preview {
+            return;
+        }
+        notify::status(&event.message(&self.zone()));
+        notify::extend(STEP_TIMEOUT);
+        logging::report(event);
+    }
+
+    fn check_interrupted(&self) -> Result<()> {
+        if self.interrupt.happened() {
+            return Err(Error::new(Kind::Interrupted, "told to stop"));
+        }
+        Ok(())
+    }
+}

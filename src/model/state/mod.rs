@@ -1,0 +1,11 @@
+//! What this host remembers between cycles: the content of `state.json`, version 1. The file is private to this program.
+
+mod file;
+mod intent;
+mod main;
+mod replica;
+
+pub use file::{Hold, LastCycle, State, StateFault, VERSION};
+pub use intent::Intent;
+pub use main::{Attempt, Fenced, MainState, Published};
+pub use replica::{Applied, Decision, LocalRows, ReplicaState, Verdict};
