@@ -1,6 +1,6 @@
-//! The row changes that turn the rows here into the rows wanted: plain data.
+//! The row changes that turn the rows of this host into the wanted rows: plain data.
 //!
-//! Planning against rows that are already as wanted gives an empty plan.
+//! The plan for rows that are already as wanted is empty.
 
 use std::cmp::Ordering;
 
@@ -9,10 +9,10 @@ use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
 use crate::model::value::Value;
 use crate::text;
 
-/// All changes, tables in catalog order.
+/// All changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The tables that change.
+    /// The tables that change, in catalog order.
     pub tables: Vec<TablePlan>,
     /// The files under `upload/` to write. Files are never removed: Uptime Kuma does not remove them either.
     pub files: Vec<UploadedFile>,
@@ -21,11 +21,11 @@ pub struct Plan {
 /// The changes of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePlan {
-    /// Which table.
+    /// The table.
     pub spec: &'static TableSpec,
     /// The columns of all rows below.
     pub columns: Vec<String>,
-    /// Rows to remove, as they are here. A monitor's history goes with it.
+    /// Rows to remove, as they are here. The history of a removed monitor is removed as well.
     pub deletes: Vec<Row>,
     /// Entities and settings to change in place.
     pub updates: Vec<Update>,
@@ -33,12 +33,12 @@ pub struct TablePlan {
     pub inserts: Vec<Row>,
 }
 
-/// One row that stays the one it is and changes some values.
+/// A row that keeps its identity and changes some values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The row as it is here.
     pub from: Row,
-    /// The row as it is wanted.
+    /// The row as wanted.
     pub to: Row,
 }
 
@@ -56,16 +56,17 @@ pub struct Size {
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty() && self.files.is_empty()
     }
 
-    /// The first table with changes that a running server would not take up by itself, if there is one.
+    /// The first table with changes that a running server does not notice, because it has the values in memory.
     pub fn cached_table(&self) -> Option<&'static str> {
-        let loaded =
-            |table: &&TablePlan| table.spec.cached || table.changes_cached_columns() || table.changes_cached_settings();
-        self.tables.iter().find(loaded).map(|table| table.spec.name)
+        let cached = |table: &&TablePlan| {
+            table.spec.cached_by_server || table.changes_cached_columns() || table.changes_cached_settings()
+        };
+        self.tables.iter().find(cached).map(|table| table.spec.name)
     }
 
     /// How many rows and files it touches.
@@ -81,23 +82,23 @@ impl Plan {
 }
 
 impl TablePlan {
-    /// Whether values change that a running server does not read again, though it does the rest of the row.
+    /// Whether columns change that a running server has in memory, while it reads the other columns again.
     fn changes_cached_columns(&self) -> bool {
-        let loaded = |at: usize| {
+        let cached = |at: usize| {
             self.columns.get(at).map(String::as_str).is_some_and(|name| self.spec.cached_columns.contains(&name))
         };
-        self.updates.iter().any(|update| update.changed().any(loaded))
+        self.updates.iter().any(|update| update.changed().any(cached))
     }
 
-    /// Whether settings change that a running server does not read again.
+    /// Whether settings change that a running server never reads again.
     fn changes_cached_settings(&self) -> bool {
         let Some(key) = self.columns.iter().position(|column| column == catalog::KEY) else { return false };
-        let loaded = |row: &Row| {
+        let cached = |row: &Row| {
             let setting = row.get(key).and_then(Value::as_text).and_then(catalog::setting);
-            setting.is_some_and(|setting| setting.cached)
+            setting.is_some_and(|setting| setting.cached_by_server)
         };
         let rows = self.deletes.iter().chain(&self.inserts).chain(self.updates.iter().map(|update| &update.to));
-        self.spec.class == Class::Setting && rows.into_iter().any(loaded)
+        self.spec.class == Class::Setting && rows.into_iter().any(cached)
     }
 }
 
@@ -154,8 +155,8 @@ impl Update {
     }
 }
 
-/// The plan that turns `here` into `wanted`, as far as the tables and columns of the latter go; those are all
-/// here, `localise` sees to it.
+/// The plan that turns `here` into `wanted`. Only the tables and columns of `wanted` are compared; `localise` has
+/// checked that this host has all of them.
 pub fn plan(here: &Configuration, wanted: &Configuration) -> Plan {
     let tables = wanted
         .tables
@@ -179,15 +180,15 @@ fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
         updates: Vec::new(),
         inserts: Vec::new(),
     };
-    let id = wanted.identity();
-    let created = if wanted.spec.name == catalog::MONITOR { wanted.position(catalog::CREATED) } else { None };
-    let key = |a: &Row, b: &Row| id.map_or_else(|| a.cmp(b), |id| a.get(id).cmp(&b.get(id)));
+    let (key, identity) = (wanted.identity(), wanted.identity_positions());
+    let compare = |a: &Row, b: &Row| key.map_or_else(|| a.cmp(b), |key| a.get(key).cmp(&b.get(key)));
+    let same = |a: &Row, b: &Row| identity.iter().all(|at| a.get(*at) == b.get(*at));
 
     // Both sides are in canonical order, so one pass over them finds every difference.
     let (mut here, mut there) = (here.iter().peekable(), wanted.rows.iter().peekable());
     loop {
         let order = match (here.peek(), there.peek()) {
-            (Some(a), Some(b)) => key(a, b),
+            (Some(a), Some(b)) => compare(a, b),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (None, None) => return plan,
@@ -196,18 +197,14 @@ fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
         let new = if order.is_ge() { there.next() } else { None };
         match (old, new) {
             (Some(old), Some(new)) if old == new => {}
-            (Some(old), Some(new)) if created.is_none_or(|at| value(old, at) == value(new, at)) => {
+            (Some(old), Some(new)) if same(old, new) => {
                 plan.updates.push(Update { from: old.clone(), to: new.clone() });
             }
-            // Another monitor under the same id: it must not inherit the history.
+            // Another row with the same key, such as another monitor: it must not inherit the history.
             (old, new) => {
                 plan.deletes.extend(old.cloned());
                 plan.inserts.extend(new.cloned());
             }
         }
     }
-}
-
-fn value(row: &Row, at: usize) -> &Value {
-    row.get(at).unwrap_or(&Value::Null)
 }

@@ -117,8 +117,8 @@ pub(super) async fn alerts(cli: &Cli, switch: Switch) -> Result<()> {
         return Err(Error::new(Kind::Usage, what).with_hint("run it on a replica; on the main, detach notifications"));
     }
     let alerts = match switch {
-        Switch::On => Alerts::All,
-        Switch::Off => Alerts::None,
+        Switch::On => Alerts::On,
+        Switch::Off => Alerts::Off,
     };
     match Session::new(&mut system, &settings, &mut state, Options::default()).switch_alerts(alerts).await? {
         AlertsSwitch::Now => Ok(()),

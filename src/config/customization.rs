@@ -1,4 +1,4 @@
-//! What a replica customization for itself: which part of the main's configuration it takes over, and what differs here.
+//! What a replica customizes: which part of the main's configuration it takes over, and what differs here.
 
 use std::fmt;
 
@@ -7,59 +7,48 @@ use serde::{Deserialize, Serialize};
 use crate::model::catalog;
 use crate::model::digest::Digest;
 
+use super::local_entities::LocalEntities;
 use super::overrides::Override;
-use super::tables;
 
 /// What a replica takes over, and when.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
-    /// All configuration, whenever the newest snapshot is not the one applied last.
+    /// The whole configuration, whenever the newest snapshot is not the one applied last.
     #[default]
     Snapshot,
-    /// All but the notifications, whenever the rows here differ from the newest snapshot's.
+    /// The configuration without notifications, whenever the rows here differ from the newest snapshot's.
     Default,
-    /// All, in two groups: the notifications, and the rest; each whenever its rows here differ from the newest
-    /// snapshot's.
+    /// The whole configuration in two groups, the notifications and the rest; each whenever its rows here differ from
+    /// the newest snapshot's.
     NotificationsInsertMerge,
 }
 
-/// Whose values the rows of a table have that must exist on every host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Values {
-    /// The main's.
-    #[default]
-    Follow,
-    /// This host's own, as soon as a row is here.
-    Keep,
-}
-
-/// Which alerts a replica sends.
+/// Whether a replica sends alerts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alerts {
-    /// Those that the main sends.
+    /// It sends the alerts that the main sends.
     #[default]
-    All,
-    /// None: it is a silent standby.
-    None,
+    On,
+    /// It sends none: it is a silent standby.
+    Off,
 }
 
 impl fmt::Display for Alerts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::All => "all",
-            Self::None => "none",
+            Self::On => "on",
+            Self::Off => "off",
         })
     }
 }
 
-/// What of the main's configuration is not taken over.
+/// What a replica does not take over from the main.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Exclude {
-    /// Whole tables, and those whose rows belong to rows of them.
+    /// Tables. Tables whose rows belong to rows of these are excluded as well.
     pub tables: Vec<String>,
     /// Monitors that have one of these tags, by the tag's name.
     pub monitor_tags: Vec<String>,
@@ -77,54 +66,55 @@ impl Exclude {
         let Self { tables: _, monitor_tags, monitor_names, monitor_types, monitor_groups } = self;
         [monitor_tags, monitor_names, monitor_types, monitor_groups].into_iter().any(|names| !names.is_empty())
     }
-}
 
-/// Whose values rows have, by table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LocalEntities {
-    /// Who logs in here. Rows are matched by id, so that what users own stays theirs.
-    pub user: Values,
-    /// Proxies.
-    pub proxy: Values,
-    /// Docker hosts.
-    pub docker_host: Values,
-    /// Remote browsers.
-    pub remote_browser: Values,
-}
-
-impl LocalEntities {
-    /// Whose values the rows of `table` have.
-    pub fn values(&self, table: &str) -> Values {
-        match table {
-            catalog::USER => self.user,
-            "proxy" => self.proxy,
-            "docker_host" => self.docker_host,
-            "remote_browser" => self.remote_browser,
-            _ => Values::Follow,
+    fn check(&self) -> Result<(), String> {
+        if self.tables.iter().any(|table| table == catalog::SETTING) {
+            return Err(
+                "replica.exclude.tables: of 'setting', only the rows in replica.settings are taken over".to_owned()
+            );
         }
+        if let Some(table) = self.tables.iter().find(|table| catalog::find(table).is_none()) {
+            return Err(format!("replica.exclude.tables: '{table}' is not a replicated table; {}", tables()));
+        }
+        for (key, names) in [
+            ("monitor-tags", &self.monitor_tags),
+            ("monitor-names", &self.monitor_names),
+            ("monitor-types", &self.monitor_types),
+            ("monitor-groups", &self.monitor_groups),
+        ] {
+            if names.iter().any(String::is_empty) {
+                return Err(format!("replica.exclude.{key} has an empty text in it"));
+            }
+        }
+        Ok(())
     }
 }
 
-/// All that makes the configuration of a replica another one than the main's.
+/// The tables that a key can name, for messages.
+pub(super) fn tables() -> String {
+    let names: Vec<&str> =
+        catalog::TABLES.iter().map(|spec| spec.name).filter(|name| *name != catalog::SETTING).collect();
+    format!("there are {}", names.join(", "))
+}
+
+/// How the configuration of a replica differs from the main's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Customization {
-    /// What is taken over, and when.
+    /// Which part is taken over, and when.
     pub strategy: Strategy,
-    /// What is not.
+    /// What is not taken over.
     pub exclude: Exclude,
-    /// Whose values some tables have.
+    /// Tables whose rows keep the values of this host.
     pub local_entities: LocalEntities,
-    /// Types of monitors that are paused here, because they look at the host they run on, or wait for it to be
-    /// called.
+    /// Types of monitors that are paused here, because they check the host that they run on, or wait for requests.
     pub paused_types: Vec<String>,
-    /// Values of its own.
+    /// Columns with other values than on the main.
     pub overrides: Vec<Override>,
-    /// What its monitors are called in alerts beside their names.
+    /// Added to the names of its monitors, which stand in alerts.
     pub label: Option<String>,
-    /// Whether monitors on status pages have the main's names all the same.
+    /// Whether monitors on status pages keep the main's names despite the label.
     pub clean_status_pages: bool,
-    /// Which alerts it sends.
+    /// Whether it sends alerts.
     pub alerts: Alerts,
     /// Keys of settings that are taken over.
     pub settings: Vec<String>,
@@ -133,17 +123,17 @@ pub struct Customization {
 /// Types of monitors that make no sense on two hosts.
 pub(super) const PAUSED_TYPES: [&str; 5] = ["docker", "pm2", "push", "system-service", "tailscale-ping"];
 
-/// The longest label, in characters: it stands in the name of each monitor.
+/// The longest label, in characters: it is part of the name of each monitor.
 const MAX_LABEL: usize = 40;
 
 impl Customization {
-    /// Which customization these are: others have another digest.
+    /// The identity of this customization: another one has another digest.
     pub fn digest(&self) -> Digest {
         // Strings, numbers and maps with string keys: it cannot fail.
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Whether the notifications here are left alone.
+    /// Whether this host has its own notifications.
     pub fn own_notifications(&self) -> bool {
         self.strategy == Strategy::Default
             || self
@@ -157,48 +147,34 @@ impl Customization {
         self.exclude.tables.iter().map(String::as_str).chain(notifications)
     }
 
-    /// Says what cannot be wished for.
+    /// Refuses what cannot be customized, whatever the main has.
     pub(super) fn check(&self) -> Result<(), String> {
         self.settings.iter().try_for_each(|key| check_setting(key))?;
-        if self.exclude.tables.iter().any(|table| table == catalog::SETTING) {
-            return Err(
-                "replica.exclude.tables: nothing of 'setting' is taken over but what replica.settings lists".to_owned()
-            );
-        }
-        if let Some(table) = self.exclude.tables.iter().find(|table| catalog::find(table).is_none()) {
-            return Err(format!("replica.exclude.tables: '{table}' is not a table that is replicated; {}", tables()));
-        }
-        let Exclude { tables: _, monitor_tags, monitor_names, monitor_types, monitor_groups } = &self.exclude;
-        for (key, names) in [
-            ("monitor-tags", monitor_tags),
-            ("monitor-names", monitor_names),
-            ("monitor-types", monitor_types),
-            ("monitor-groups", monitor_groups),
-        ] {
-            if names.iter().any(String::is_empty) {
-                return Err(format!("replica.exclude.{key} has an empty text in it"));
-            }
-        }
+        self.exclude.check()?;
         for (number, one) in (1..).zip(&self.overrides) {
             one.check().map_err(|reason| format!("replica.overrides, number {number}: {reason}"))?;
         }
-        if let Some(label) = &self.label {
-            let plain = !label.trim().is_empty() && !label.chars().any(char::is_control);
-            if !plain || label.chars().count() > MAX_LABEL {
-                return Err(format!("replica.label must have 1 to {MAX_LABEL} characters, such as \"fra1\""));
-            }
-            if self.excluded().any(|table| table == catalog::MONITOR) {
-                return Err(
-                    "replica.label: the monitors of this host are not the main's, so they are named here; leave \
-                            the label out, or the table \"monitor\" in replica.exclude.tables"
-                        .to_owned(),
-                );
-            }
-        }
-        if self.alerts == Alerts::None && self.own_notifications() {
+        self.check_label()?;
+        if self.alerts == Alerts::Off && self.own_notifications() {
             return Err(
-                "replica.alerts: the notifications of this host are not the main's, so they cannot be switched \
-                        off here; use another strategy, or detach them from the monitors in Uptime Kuma"
+                "replica.alerts: this host has its own notifications, so they cannot be switched off here; use \
+                        another strategy, or detach them from the monitors in Uptime Kuma"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_label(&self) -> Result<(), String> {
+        let Some(label) = &self.label else { return Ok(()) };
+        let plain = !label.trim().is_empty() && !label.chars().any(char::is_control);
+        if !plain || label.chars().count() > MAX_LABEL {
+            return Err(format!("replica.label must have 1 to {MAX_LABEL} characters, such as \"fra1\""));
+        }
+        if self.excluded().any(|table| table == catalog::MONITOR) {
+            return Err(
+                "replica.label: this host has its own monitors, so name them in Uptime Kuma; remove the label, \
+                        or the table \"monitor\" from replica.exclude.tables"
                     .to_owned(),
             );
         }
@@ -206,7 +182,7 @@ impl Customization {
     }
 }
 
-/// Says why the setting of that key cannot be taken over.
+/// Refuses a setting that is not replicated.
 fn check_setting(key: &str) -> Result<(), String> {
     if catalog::setting(key).is_some() {
         return Ok(());

@@ -1,13 +1,13 @@
-//! Names that a configuration gives to things outside, checked or kept from being shown.
+//! Names of things outside: the repository, shown without its credentials, and the unit, checked.
 
 use std::fmt;
 
-/// A restic repository. It may carry credentials, so it is shown without them.
+/// A restic repository. It may contain credentials, so it is shown without them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Location(pub(super) String);
 
 impl Location {
-    /// What restic is told; not for messages.
+    /// The repository with its credentials, for restic only.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -26,7 +26,7 @@ impl fmt::Debug for Location {
 }
 
 /// `url` with the part between `//` and the last `@` replaced by `***`. A password may contain an unescaped
-/// slash, so everything before the `@` goes as soon as there is a colon in it.
+/// slash, so everything before the `@` is replaced as soon as it contains a colon.
 pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     match rest.rsplit_once('@') {
@@ -37,13 +37,18 @@ pub fn without_credentials(url: &str) -> String {
 
 /// The name of a systemd service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitName(pub(super) String);
+pub struct UnitName(String);
 
 impl UnitName {
+    /// The unit of Uptime Kuma where none is configured.
+    pub(super) fn uptime_kuma() -> Self {
+        Self("uptime-kuma.service".to_owned())
+    }
+
     /// Checks `name`; `.service` is added where it has no suffix.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// That it is not the name of a service, for people.
     pub fn new(name: &str) -> Result<Self, String> {
         let name = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:\\".contains(c);

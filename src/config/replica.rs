@@ -1,22 +1,23 @@
-//! What only a replica heeds: its customization, and how it goes about its applies.
+//! Settings of a replica: its customization, and how it applies snapshots.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::customization::{Alerts, Customization, Exclude, LocalEntities, PAUSED_TYPES, Strategy};
-use super::duration;
+use super::customization::{Alerts, Customization, Exclude, PAUSED_TYPES, Strategy};
+use super::duration::{WrittenDuration, duration};
+use super::local_entities::LocalEntities;
 use super::overrides::Override;
 
-/// What a replica does about edits that somebody made on it.
+/// What a replica does about drift.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDrift {
-    /// It tells, and keeps them until the next snapshot.
+    /// It reports the edits and keeps them until the next snapshot.
     #[default]
     Report,
-    /// It tells, and applies the newest snapshot again.
+    /// It reports the edits and applies the newest snapshot again.
     Overwrite,
 }
 
@@ -24,36 +25,36 @@ pub enum OnDrift {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
-    /// Only if something changes that a running server does not take up by itself.
+    /// Only if a value changes that a running server has in memory.
     #[default]
     WhenNeeded,
-    /// Whenever something changes.
+    /// For every change.
     Always,
 }
 
-/// Into which schemas a replica writes rows of the main.
+/// Into which schemas a replica writes the rows of the main.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaPolicy {
-    /// Only into the same.
+    /// Only into the same schema.
     #[default]
     Exact,
-    /// Also into one that has all that the main's has, and more.
+    /// Also into one that has all migrations and columns of the main's, and more.
     Superset,
 }
 
-/// What only a replica heeds.
+/// Settings of a replica.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replica {
-    /// What makes its configuration another one than the main's.
+    /// How its configuration differs from the main's.
     pub customization: Customization,
-    /// Whether the newest snapshot is applied again after each boot, as if somebody had edited its rows.
+    /// Whether the newest snapshot is applied again after each boot, as if its rows had been edited.
     pub apply_on_boot: bool,
-    /// When Uptime Kuma is restarted.
+    /// When an apply restarts Uptime Kuma.
     pub restart: Restart,
-    /// How long Uptime Kuma is left alone after it was stopped for an apply; zero for not at all.
+    /// How long an apply waits after Uptime Kuma was last stopped for one; zero does not wait.
     pub min_restart_interval: Duration,
-    /// What is done about local edits.
+    /// What is done about drift.
     pub on_drift: OnDrift,
     /// Into which schemas rows are written.
     pub schema: SchemaPolicy,
@@ -71,7 +72,7 @@ pub(super) struct WrittenReplica {
     alerts: Option<Alerts>,
     settings: Option<Vec<String>>,
     restart: Option<Restart>,
-    min_restart_interval: Option<SignedDuration>,
+    min_restart_interval: Option<WrittenDuration>,
     on_drift: Option<OnDrift>,
     schema: Option<SchemaPolicy>,
     #[serde(default)]
@@ -89,8 +90,8 @@ impl WrittenReplica {
             (Strategy::Snapshot, on_drift) => on_drift.unwrap_or_default(),
             (_, Some(OnDrift::Report)) => {
                 return Err(
-                    "replica.on-drift: edits stay only with strategy \"snapshot\"; the others overwrite them in \
-                            each cycle"
+                    "replica.on-drift: edits are kept only with strategy \"snapshot\"; the other strategies overwrite \
+                     them in each cycle"
                         .to_owned(),
                 );
             }
@@ -113,7 +114,7 @@ impl WrittenReplica {
             apply_on_boot: self.apply_on_boot.unwrap_or_default(),
             restart: self.restart.unwrap_or_default(),
             min_restart_interval: match self.min_restart_interval {
-                Some(SignedDuration::ZERO) => Duration::ZERO,
+                Some(WrittenDuration(SignedDuration::ZERO)) => Duration::ZERO,
                 written => duration("replica.min-restart-interval", written, Duration::from_secs(300))?,
             },
             on_drift,

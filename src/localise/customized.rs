@@ -30,12 +30,12 @@ pub(super) fn customized(
         pause::by_type(&mut wanted, &customization.paused_types, &mut notes);
     }
     overrides::set(&mut wanted, &customization.overrides, &mut notes)?;
-    if customization.alerts == Alerts::None
+    if customization.alerts == Alerts::Off
         && !alone.contains(catalog::MONITOR_NOTIFICATION)
         && let Some(links) = wanted.table_mut(catalog::MONITOR_NOTIFICATION)
     {
         links.rows.clear();
-        notes.push(Note::new("alerts: none"));
+        notes.push(Note::new("alerts: off"));
     }
     let names = wanted.tables.iter().map(|table| table.spec.name);
     notes.extend(names.filter(|name| alone.contains(name)).map(|name| Note::new(format!("left alone: {name}"))));

@@ -1,4 +1,4 @@
-//! Monitors that a replica does not take over.
+//! Monitors that a replica does not take over from the main.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,6 @@ use crate::model::configuration::{Configuration, Table};
 use crate::model::value::Value;
 
 use super::Note;
-
-/// The type of a monitor that is a group of others.
-const GROUP: &str = "group";
 
 /// The ids of the monitors that `exclude` names, with everything in the groups among them.
 ///
@@ -29,7 +26,7 @@ pub(super) fn monitors(main: &Configuration, exclude: &Exclude, notes: &mut Vec<
     for tag in &exclude.monitor_tags {
         add(format!("tag {tag}"), tagged(main, tag));
     }
-    let (name, kind) = (table.position(NAME), table.position(catalog::TYPE));
+    let (name, kind) = (table.position(catalog::NAME), table.position(catalog::TYPE));
     let ids = |fits: &dyn Fn(&str, &str) -> bool| -> BTreeSet<Value> {
         let fitting = table.rows.iter().filter(|row| fits(text(row, name), text(row, kind)));
         fitting.map(|row| table.value(row, catalog::ID).clone()).collect()
@@ -43,7 +40,7 @@ pub(super) fn monitors(main: &Configuration, exclude: &Exclude, notes: &mut Vec<
     }
     for pattern in &exclude.monitor_groups {
         let matching = WildMatch::new(pattern);
-        let found = ids(&|name, kind| kind == GROUP && matching.matches(name));
+        let found = ids(&|name, kind| kind == catalog::GROUP_TYPE && matching.matches(name));
         add(format!("group {pattern}"), within(table, found));
     }
     let (excluded, all) = (within(table, excluded), table.rows.len());
@@ -55,23 +52,22 @@ pub(super) fn monitors(main: &Configuration, exclude: &Exclude, notes: &mut Vec<
     Ok(excluded)
 }
 
-/// The text in a row, if it has any there.
+/// The text at a position of a row; empty if there is none.
 fn text(row: &[Value], at: Option<usize>) -> &str {
     at.and_then(|at| row.get(at)).and_then(Value::as_text).unwrap_or_default()
 }
 
-/// The column with what people call a row.
-const NAME: &str = "name";
-
 fn tagged(main: &Configuration, tag: &str) -> BTreeSet<Value> {
-    let (Some(tags), Some(links)) = (main.table("tag"), main.table("monitor_tag")) else { return BTreeSet::new() };
-    let named = tags.rows.iter().filter(|row| tags.value(row, NAME).as_text() == Some(tag));
+    let (Some(tags), Some(links)) = (main.table(catalog::TAG), main.table(catalog::MONITOR_TAG)) else {
+        return BTreeSet::new();
+    };
+    let named = tags.rows.iter().filter(|row| tags.value(row, catalog::NAME).as_text() == Some(tag));
     let named: BTreeSet<&Value> = named.map(|row| tags.value(row, catalog::ID)).collect();
-    let links = links.rows.iter().map(|row| (links.value(row, "tag_id"), links.value(row, "monitor_id")));
-    links.filter(|(tag, _)| named.contains(tag)).map(|(_, monitor)| monitor.clone()).collect()
+    let tagged = links.rows.iter().filter(|row| named.contains(links.value(row, catalog::TAG_ID)));
+    tagged.map(|row| links.value(row, catalog::MONITOR_ID).clone()).collect()
 }
 
-/// These monitors, and all in the groups among them.
+/// These monitors, and all monitors in the groups among them.
 fn within(monitors: &Table, mut found: BTreeSet<Value>) -> BTreeSet<Value> {
     let (Some(id), Some(parent)) = (monitors.position(catalog::ID), monitors.position(catalog::PARENT)) else {
         return found;

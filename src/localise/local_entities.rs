@@ -1,4 +1,4 @@
-//! Rows that must exist on every host, with the values that they have on this one.
+//! Rows that must exist on every host, while their values may be those of this host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::model::value::Value;
 
 use super::{Note, scope};
 
-/// Gives rows that are here already the values they have here, where they are this host's own.
+/// Keeps the values of this host in rows that are here already, in the tables for which the customization says so.
 ///
 /// # Errors
 /// [`Kind::Config`] if two users would have the same name.
@@ -22,7 +22,7 @@ pub(super) fn keep(
     notes: &mut Vec<Note>,
 ) -> Result<()> {
     let mut moved = Vec::new();
-    // Users come first.
+    // Users are the first table.
     for table in &mut wanted.tables {
         let Some(own) = here.table(table.spec.name) else { continue };
         if alone.contains(table.spec.name) {
@@ -32,7 +32,7 @@ pub(super) fn keep(
         } else if table.spec.name == catalog::USER {
             if scope::own_users(customization) {
                 moved = users(table, own)?;
-                notes.push(Note::new("users: this host's own"));
+                notes.push(Note::new("kept: the users of this host"));
             }
         } else if scope::own_values(customization, table.spec.name) {
             let (rows, id) = (by_id(own), table.identity());
@@ -49,11 +49,12 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// An id that a user of this host has, and the one of the main that it takes over.
+/// The id of a user on this host, and the id of the main that this user gets.
 type Moved = (Value, Value);
 
-/// Users with the main's ids, as everything belongs to those, and this host's log-ins. Who has an id that the main
-/// does not have takes over one that nobody here has; who is left stays.
+/// Makes users with the main's ids, as all rows of the main belong to these, and with the log-ins of this host. A user
+/// whose id the main does not have gets an id of the main that no user of this host has; if none is left, it keeps its
+/// own.
 fn users(table: &mut Table, own: &Table) -> Result<Vec<Moved>> {
     let mut moved = Vec::new();
     let rows = by_id(own);
@@ -82,17 +83,17 @@ fn users(table: &mut Table, own: &Table) -> Result<Vec<Moved>> {
     }
     users.extend(strangers);
     let mut names = BTreeSet::new();
-    if let Some(twice) = users.iter().map(|row| table.value(row, "username")).find(|name| !names.insert(*name)) {
-        let what = format!("a user of this host and another one of the main are both named {twice}");
+    if let Some(twice) = users.iter().map(|row| table.value(row, catalog::USERNAME)).find(|name| !names.insert(*name)) {
+        let what = format!("a user of this host and another user of the main are both named {twice}");
         return Err(Error::new(Kind::Config, what).with_hint("rename one of them in Uptime Kuma"));
     }
     table.rows = users;
     Ok(moved)
 }
 
-/// What belongs to a user of this host goes on to belong to it.
+/// Makes a row that belongs to a moved user belong to the new id.
 fn follow(moved: &[Moved], columns: &[String], row: &mut Row) {
-    let at = columns.iter().position(|column| column == "user_id").and_then(|at| row.get_mut(at));
+    let at = columns.iter().position(|column| column == catalog::USER_ID).and_then(|at| row.get_mut(at));
     if let Some(owner) = at
         && let Some((_, new)) = moved.iter().find(|(old, _)| old == owner)
     {

@@ -1,25 +1,25 @@
-//! What came of a wish, for people.
+//! What a customization has changed, for people.
 
 use std::fmt;
 
-/// What one wish came to.
+/// What one customization has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    wish: String,
-    /// How many rows of what; none if it is not about rows that it has to match.
+    what: String,
+    /// How many rows of which kind it matches; none if it does not select rows.
     matched: Option<(usize, String)>,
 }
 
 impl Note {
-    pub(super) fn new(wish: impl Into<String>) -> Self {
-        Self { wish: wish.into(), matched: None }
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), matched: None }
     }
 
-    pub(super) fn matched(wish: impl Into<String>, count: usize, what: impl Into<String>) -> Self {
-        Self { wish: wish.into(), matched: Some((count, what.into())) }
+    pub(super) fn matched(what: impl Into<String>, count: usize, rows: impl Into<String>) -> Self {
+        Self { what: what.into(), matched: Some((count, rows.into())) }
     }
 
-    /// Whether it was to match something, and matches nothing.
+    /// Whether it selects rows and matches none.
     pub fn is_idle(&self) -> bool {
         matches!(self.matched, Some((0, _)))
     }
@@ -28,8 +28,8 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.matched {
-            None => f.write_str(&self.wish),
-            Some((count, what)) => write!(f, "{}: {count} {what}", self.wish),
+            None => f.write_str(&self.what),
+            Some((count, rows)) => write!(f, "{}: {count} {rows}", self.what),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Values that are others here than on the main.
+//! Columns that have other values on a replica than on the main.
 
 use crate::config::Override;
 use crate::error::{Error, Kind, Result};
@@ -8,7 +8,7 @@ use crate::model::value::Value;
 
 use super::Note;
 
-/// Sets them, one override after the other: each sees what those before it have set.
+/// Applies one override after the other: each matches the values that those before it have set.
 ///
 /// # Errors
 /// [`Kind::Config`] if the main's schema has no such table or column.
@@ -17,7 +17,7 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
         let fail = |what: String| Error::new(Kind::Config, format!("replica.overrides, number {number}: {what}"));
         let Some(table) = wanted.table_mut(&one.table) else {
             let what = format!("this version of Uptime Kuma has no table {}", one.table);
-            return Err(fail(what).with_hint("take it out until the main runs a version that has it"));
+            return Err(fail(what).with_hint("remove the override until the main runs a version that has the table"));
         };
         if let Some(column) = one.columns().find(|column| table.position(column).is_none()) {
             let hint = format!("there are {}", table.columns.join(", "));
@@ -30,7 +30,7 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
     Ok(())
 }
 
-/// Refuses values that lead nowhere in what is `wanted`.
+/// Refuses values that refer to a row that is not `wanted`.
 ///
 /// # Errors
 /// [`Kind::Config`], naming the row that is missing.
@@ -43,7 +43,9 @@ pub(super) fn check(wanted: &Configuration, overrides: &[Override]) -> Result<()
             let used = table.rows.iter().any(|row| equal(table.value(row, column), &value));
             if used && !parent.rows.iter().any(|row| equal(parent.value(row, catalog::ID), &value)) {
                 let what = format!("replica.overrides, number {number}: there is no {} {value} here", reference.parent);
-                return Err(Error::new(Kind::Config, what).with_hint("set an id that is there, or clear the column"));
+                return Err(
+                    Error::new(Kind::Config, what).with_hint("set the id of an existing row, or clear the column")
+                );
             }
         }
     }
@@ -55,7 +57,7 @@ fn set_one(table: &mut Table, one: &Override) -> usize {
     let matching: Vec<(usize, Value)> =
         one.matching.iter().filter_map(|(column, scalar)| Some((at(column)?, scalar.value()))).collect();
     let values: Vec<(usize, Value)> = one.values().filter_map(|(column, value)| Some((at(column)?, value))).collect();
-    let matches = |row: &Row| matching.iter().all(|(at, value)| row.get(*at).is_some_and(|there| equal(there, value)));
+    let matches = |row: &Row| matching.iter().all(|(at, value)| row.get(*at).is_some_and(|own| equal(own, value)));
     let mut count = 0;
     for row in table.rows.iter_mut().filter(|row| matches(row)) {
         count += 1;
@@ -68,7 +70,7 @@ fn set_one(table: &mut Table, one: &Override) -> usize {
     count
 }
 
-/// Equal as SQLite compares: numbers by what they are, whatever their storage class.
+/// Equal as SQLite compares: numbers by their value, whatever their storage class.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Integer(number), real @ Value::Real(_)) | (real @ Value::Real(_), Value::Integer(number)) => {
@@ -79,7 +81,7 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// `value` in the storage class of the number that it replaces, as the column would store it.
+/// `value` in the storage class of the number that it replaces, as SQLite would store it in that column.
 fn stored(value: &Value, old: &Value) -> Value {
     match (value, old) {
         #[allow(clippy::cast_precision_loss, reason = "SQLite does the same in a column of reals")]
@@ -89,7 +91,7 @@ fn stored(value: &Value, old: &Value) -> Value {
     }
 }
 
-/// The integer that a real is, if it is one that a real holds exactly.
+/// The integer with the same value, if a real can hold it exactly.
 fn whole(real: &Value) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match real {

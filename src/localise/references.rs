@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::model::catalog::{self, OnDelete, Reference, TableSpec};
+use crate::model::catalog::{OnDelete, Reference, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 
-/// The columns of a table that refer to rows of tables that are left alone, and may refer to nothing.
+/// The columns of a table that refer to tables that are left alone, and may be NULL.
 pub(super) fn own_columns(spec: &TableSpec, alone: &BTreeSet<&str>) -> impl Iterator<Item = &'static str> {
     let taken = !alone.contains(spec.name);
     let own = spec
@@ -17,14 +17,14 @@ pub(super) fn own_columns(spec: &TableSpec, alone: &BTreeSet<&str>) -> impl Iter
     own.map(|it| it.column)
 }
 
-/// Gives those columns the values they have here, as the main's numbers mean other rows.
+/// Keeps the values of this host in those columns: the ids of the main mean other rows here.
 pub(super) fn keep_own(wanted: &mut Configuration, here: &Configuration, alone: &BTreeSet<&str>) {
     for table in &mut wanted.tables {
         let Some(own) = here.table(table.spec.name) else { continue };
         let (identity, own_identity) = (Identity::of(table), Identity::of(own));
         for column in own_columns(table.spec, alone) {
             let (Some(at), Some(own_at)) = (table.position(column), own.position(column)) else { continue };
-            let values: HashMap<Key<'_>, &Value> =
+            let values: HashMap<Key<&Value>, &Value> =
                 own.rows.iter().filter_map(|row| Some((own_identity.key(row), row.get(own_at)?))).collect();
             for row in &mut table.rows {
                 let value = values.get(&identity.key(row)).copied().unwrap_or(&Value::Null).clone();
@@ -37,7 +37,7 @@ pub(super) fn keep_own(wanted: &mut Configuration, here: &Configuration, alone: 
 }
 
 /// The rows of the tables that others refer to: what they refer to in the configuration that they come from.
-pub(super) struct Parents(HashMap<&'static str, Vec<(Value, Value)>>);
+pub(super) struct Parents(HashMap<&'static str, Vec<Key<Value>>>);
 
 impl Parents {
     pub(super) fn of(configuration: &Configuration) -> Self {
@@ -47,7 +47,7 @@ impl Parents {
         let keys = |table: &Table| {
             let identity = Identity::of(table);
             let keys = table.rows.iter().map(|row| identity.key(row));
-            keys.map(|(id, created)| (id.clone(), created.clone())).collect()
+            keys.map(|key| key.into_iter().cloned().collect()).collect()
         };
         Self(tables.map(|table| (table.spec.name, keys(table))).collect())
     }
@@ -56,9 +56,9 @@ impl Parents {
     fn gone(&self, parent: &str, now: Option<&Table>) -> HashSet<Value> {
         let (Some(before), Some(now)) = (self.0.get(parent), now) else { return HashSet::new() };
         let identity = Identity::of(now);
-        let now: HashSet<Key<'_>> = now.rows.iter().map(|row| identity.key(row)).collect();
-        let gone = before.iter().filter(|(id, created)| !now.contains(&(id, created)));
-        gone.map(|(id, _)| id.clone()).collect()
+        let now: HashSet<Key<&Value>> = now.rows.iter().map(|row| identity.key(row)).collect();
+        let gone = before.iter().filter(|key| !now.contains(&key.iter().collect::<Key<&Value>>()));
+        gone.filter_map(|key| key.first().cloned()).collect()
     }
 }
 
@@ -100,23 +100,18 @@ fn delete_references(table: &mut Table, reference: &Reference, gone: &HashSet<Va
     }
 }
 
-/// What makes a row of a table the one it is: its id, and of a monitor when it was made, too.
-struct Identity {
-    id: Option<usize>,
-    created: Option<usize>,
-}
+/// The values of the columns that identify a row, first its id.
+type Key<V> = Vec<V>;
 
-/// The values of those columns.
-type Key<'row> = (&'row Value, &'row Value);
+/// The positions of the columns that identify a row.
+struct Identity(Vec<usize>);
 
 impl Identity {
     fn of(table: &Table) -> Self {
-        let created = if table.spec.name == catalog::MONITOR { table.position(catalog::CREATED) } else { None };
-        Self { id: table.position(catalog::ID), created }
+        Self(table.identity_positions())
     }
 
-    fn key<'row>(&self, row: &'row Row) -> Key<'row> {
-        let value = |at: Option<usize>| at.and_then(|at| row.get(at)).unwrap_or(&Value::Null);
-        (value(self.id), value(self.created))
+    fn key<'row>(&self, row: &'row Row) -> Key<&'row Value> {
+        self.0.iter().map(|at| row.get(*at).unwrap_or(&Value::Null)).collect()
     }
 }

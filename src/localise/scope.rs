@@ -1,37 +1,37 @@
-//! Which part of a replica's configuration comes from the main at all.
+//! Which tables, rows and columns of a replica come from the main.
 
 use std::collections::BTreeSet;
 
-use crate::config::{Customization, Values};
+use crate::config::Customization;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, OnDelete};
 use crate::model::configuration::Configuration;
 
 use super::{references, settings};
 
-/// The tables whose rows go together with another's: those that the names stand for, without users.
+/// The tables that stay as they are here: the excluded ones, and those whose rows belong to rows of an excluded one.
 pub(super) fn left_alone(customization: &Customization) -> BTreeSet<&'static str> {
     let mut found: BTreeSet<&str> = customization.excluded().filter_map(catalog::find).map(|spec| spec.name).collect();
-    // Children come after their parents.
+    // Children are listed after their parents.
     for spec in catalog::TABLES {
         if spec.references.iter().any(|it| it.on_delete == OnDelete::Cascade && found.contains(it.parent)) {
             found.insert(spec.name);
         }
     }
-    // Everything belongs to users, so there are always some with the main's ids.
+    // All rows belong to users, so the ids of users are always the main's.
     found.remove(catalog::USER);
     found
 }
 
-/// Refuses customization for rows and columns that are left alone.
+/// Refuses a customization of rows and columns that are left alone.
 ///
 /// # Errors
-/// [`Kind::Config`], naming the wish.
+/// [`Kind::Config`], naming the customization.
 pub(super) fn check(customization: &Customization, alone: &BTreeSet<&str>) -> Result<()> {
     let fail = |what: String, hint: &str| Err(Error::new(Kind::Config, what).with_hint(hint));
     if alone.contains(catalog::MONITOR) && customization.exclude.monitors() {
-        let what = "replica.exclude names monitors, while the table \"monitor\" is excluded altogether".to_owned();
-        return fail(what, "take out either of them: the monitors of this host are left alone");
+        let what = "replica.exclude names monitors, while the whole table \"monitor\" is excluded".to_owned();
+        return fail(what, "remove one of the two: with the table excluded, the monitors of this host are left alone");
     }
     for (number, one) in (1..).zip(&customization.overrides) {
         let which = format!("replica.overrides, number {number}: ");
@@ -42,7 +42,7 @@ pub(super) fn check(customization: &Customization, alone: &BTreeSet<&str>) -> Re
             );
         }
         let Some(spec) = catalog::find(&one.table) else { continue };
-        // Once set, such a value would no longer be found.
+        // After the override has set the column, the next cycle would no longer find the row by it.
         if let Some(column) = references::own_columns(spec, alone).find(|column| one.matching.contains_key(*column)) {
             let what = format!("{which}{column} in where has the values of this host, not those of the main");
             return fail(what, "name the rows by other columns");
@@ -51,17 +51,17 @@ pub(super) fn check(customization: &Customization, alone: &BTreeSet<&str>) -> Re
     Ok(())
 }
 
-/// Whether log-ins are this host's own.
+/// Whether the log-ins of this host are kept.
 pub(super) fn own_users(customization: &Customization) -> bool {
-    customization.local_entities.user == Values::Keep || customization.excluded().any(|table| table == catalog::USER)
+    customization.local_entities.keeps(catalog::USER) || customization.excluded().any(|table| table == catalog::USER)
 }
 
-/// Whether the rows of a table have values of this host.
+/// Whether the rows of a table keep the values of this host.
 pub(super) fn own_values(customization: &Customization, table: &str) -> bool {
-    customization.local_entities.values(table) == Values::Keep || (table == catalog::USER && own_users(customization))
+    customization.local_entities.keeps(table) || (table == catalog::USER && own_users(customization))
 }
 
-/// What of the configuration `here` would be overwritten: only a change in it is an edit that matters.
+/// The part of the configuration `here` that an apply overwrites: only a change in it counts as drift.
 pub fn managed(here: Configuration, customization: &Customization) -> Configuration {
     let alone = left_alone(customization);
     let mut managed = here;

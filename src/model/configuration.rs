@@ -11,43 +11,34 @@ pub type Row = Vec<Value>;
 /// The replicated part of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// What is known of the table.
+    /// The entry of the catalog.
     pub spec: &'static TableSpec,
-    /// Names of the columns that travel, sorted.
+    /// Names of the replicated columns, sorted.
     pub columns: Vec<String>,
     /// The rows: entities by id, settings by key, links by content.
     pub rows: Vec<Row>,
 }
 
-/// Two entries of the catalog are the same when their names are: the catalog names each table once.
-impl PartialEq for TableSpec {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for TableSpec {}
-
 /// A file under `upload/` that a row refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UploadedFile {
-    /// Its bare name, checked by [`catalog::safe_upload_name`].
+    /// The name without a directory, checked by [`catalog::safe_upload_name`].
     pub name: String,
-    /// Its content.
+    /// The whole file.
     pub content: Vec<u8>,
 }
 
-/// All that is replicated of one Uptime Kuma.
+/// All replicated rows and files of one Uptime Kuma.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Configuration {
     /// The tables, in catalog order; those that this version of Uptime Kuma lacks are missing.
     pub tables: Vec<Table>,
-    /// The files, by name.
+    /// The files, sorted by name.
     pub files: Vec<UploadedFile>,
 }
 
 impl Table {
-    /// An empty table; `columns` are sorted here.
+    /// An empty table with `columns` in any order.
     pub fn new(spec: &'static TableSpec, mut columns: Vec<String>) -> Self {
         columns.sort_unstable();
         Self { spec, columns, rows: Vec::new() }
@@ -72,12 +63,17 @@ impl Table {
         limited
     }
 
-    /// Where the column stands that says which row it is; links have none.
+    /// The position of the key in each row; links have none.
     pub fn identity(&self) -> Option<usize> {
         self.position(self.spec.identity()?)
     }
 
-    /// Where `column` stands in each row.
+    /// The positions of all columns that identify a row, first the key.
+    pub fn identity_positions(&self) -> Vec<usize> {
+        self.spec.identity_columns.iter().filter_map(|column| self.position(column)).collect()
+    }
+
+    /// The position of `column` in each row.
     pub fn position(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|name| name == column)
     }
@@ -94,7 +90,7 @@ impl Configuration {
         self.tables.iter().find(|table| table.spec.name == name)
     }
 
-    /// The same, to change it.
+    /// The table of that name, mutable.
     pub fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
         self.tables.iter_mut().find(|table| table.spec.name == name)
     }
@@ -104,9 +100,9 @@ impl Configuration {
         self.tables.iter().map(|table| (table.spec.name.to_owned(), table.rows.len() as u64)).collect()
     }
 
-    /// Whether somebody could log in: there is a user that is active and has a name. Without any user at all,
-    /// Uptime Kuma lets the first visitor in; with none of that kind, nobody (`login` in `server/auth.js`). A
-    /// column that this schema does not have says nothing against a user.
+    /// Whether a user could log in: one is active and has a name. Without any user, Uptime Kuma lets the first visitor
+    /// set up an account; without an active one, it lets nobody in (`login` in `server/auth.js`). A column that this
+    /// schema does not have is taken as fulfilled.
     pub fn has_user(&self) -> bool {
         let Some(users) = self.table(catalog::USER) else { return false };
         let fits = |row: &Row, column: &str, good: fn(&Value) -> bool| {
@@ -115,7 +111,7 @@ impl Configuration {
         // SQLite compares numbers of both classes by value.
         let active = |value: &Value| matches!(value, Value::Integer(1)) || *value == Value::Real(1.0);
         let named = |value: &Value| matches!(value, Value::Text(name) if !name.trim_ascii().is_empty());
-        users.rows.iter().any(|row| fits(row, "active", active) && fits(row, "username", named))
+        users.rows.iter().any(|row| fits(row, catalog::ACTIVE, active) && fits(row, catalog::USERNAME, named))
     }
 
     /// Names of the uploaded files that rows refer to, sorted, each once.

@@ -7,38 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::schema::Schema;
-use super::snapshot::MainId;
 
-/// The newest dump format: what a server has is written in it.
-pub const FORMAT: u32 = 2;
+pub use super::place::Place;
 
-/// The dump formats that this version reads.
-pub const READABLE: std::ops::RangeInclusive<u32> = 1..=FORMAT;
-
-/// Where a dump stands: snapshots are ordered by (epoch, sequence), never by time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    /// The main that published it.
-    pub main: MainId,
-    /// Rises by one when another host becomes the main.
-    pub epoch: u64,
-    /// Rises by one at each publish.
-    pub sequence: u64,
-}
-
-impl Place {
-    /// What snapshots are ordered by.
-    pub fn order(&self) -> (u64, u64) {
-        (self.epoch, self.sequence)
-    }
-}
+/// The dump format that this version writes, and the only one that it reads.
+pub const FORMAT: u32 = 1;
 
 /// The first line of a dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The dump format.
+    /// [`FORMAT`].
     pub format: u32,
     /// The version of kuma-replicator that wrote it.
     pub agent: String,

@@ -5,6 +5,7 @@ pub mod configuration;
 pub mod content;
 pub mod digest;
 pub mod dump;
+pub mod ids;
 pub mod limits;
 pub mod manifest;
 pub mod origin;

@@ -1,101 +1,24 @@
 //! A snapshot in the repository as its tags describe it, so that a replica can decide without fetching.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::content::Content;
 use super::digest::Digest;
-use super::manifest::{Place, READABLE};
+use super::manifest::FORMAT;
+use super::place::Place;
 use crate::text::short;
+
+pub use super::ids::{MainId, Malformed, SnapshotId};
 
 /// The tag that marks the snapshots of this program among others in the same repository.
 pub const MARK: &str = "kuma-replicator";
 
 /// The path under which a dump is stored in a snapshot.
 pub const PATH: &str = "/kuma-replicator.jsonl";
-
-/// A text that cannot be the thing it should be.
-#[derive(Debug)]
-pub struct Malformed(pub(crate) String);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Malformed {}
-
-macro_rules! hex_name {
-    ($(#[$doc:meta])* $name:ident, $lengths:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl FromStr for $name {
-            type Err = Malformed;
-
-            fn from_str(text: &str) -> Result<Self, Malformed> {
-                let hex = text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
-                if hex && $lengths.contains(&text.len()) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(Malformed(format!("'{}' is no {}", short(text), stringify!($name))))
-                }
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Malformed;
-
-            fn try_from(text: String) -> Result<Self, Malformed> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-hex_name!(
-    /// The id that the repository gave a snapshot: 64 hexadecimal digits, or at least 8 of them where
-    /// restic reports its short form.
-    SnapshotId,
-    (8..=64)
-);
-
-hex_name!(
-    /// The identity of a main: 32 hexadecimal digits.
-    MainId,
-    (32..=32)
-);
-
-impl SnapshotId {
-    /// The first 8 digits, as restic shows them.
-    pub fn short(&self) -> &str {
-        self.0.get(..8).unwrap_or(&self.0)
-    }
-
-    /// Whether both name the same snapshot, one of them perhaps in short form.
-    pub fn same(&self, other: &SnapshotId) -> bool {
-        self.0.starts_with(&other.0) || other.0.starts_with(&self.0)
-    }
-}
 
 /// A snapshot of this program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -155,12 +78,12 @@ impl Tags {
         let mut values = BTreeMap::new();
         for (key, value) in tags.iter().filter_map(|tag| tag.split_once('=')) {
             if values.insert(key, value).is_some() {
-                return Err(Malformed(format!("tag {}= stands twice", short(key))));
+                return Err(Malformed(format!("tag {}= is given twice", short(key))));
             }
         }
         let value = |key: &str| values.get(key).copied().ok_or_else(|| Malformed(format!("tag {key}= is missing")));
         fn number<N: FromStr>(key: &str, text: &str) -> Result<N, Malformed> {
-            text.parse().map_err(|_| Malformed(format!("tag {key}={} is no number", short(text))))
+            text.parse().map_err(|_| Malformed(format!("tag {key}={} is not a number", short(text))))
         }
         let digest =
             |key: &str, text: &str| text.parse::<Digest>().map_err(|error| Malformed(format!("tag {key}=: {error}")));
@@ -183,7 +106,7 @@ impl Tags {
 
     /// Whether this program can read the dump.
     pub fn readable(&self) -> bool {
-        READABLE.contains(&self.format)
+        self.format == FORMAT
     }
 }
 

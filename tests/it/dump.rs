@@ -4,7 +4,7 @@
 use kuma_replicator::model::catalog::{safe_upload_name, upload_name};
 use kuma_replicator::model::configuration::{Configuration, UploadedFile};
 use kuma_replicator::model::digest::Digest;
-use kuma_replicator::model::dump::{self, Fault};
+use kuma_replicator::model::dump::{self, FORMAT, Fault};
 use kuma_replicator::model::manifest::{Manifest, Place};
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::snapshot::Tags;
@@ -14,29 +14,12 @@ use proptest::prelude::*;
 use crate::support::arbitrary;
 use crate::support::rows::{dump_of, i, manifest, r, raw, t, table};
 
-/// The bytes of each format, as they were when it was released. They are never edited.
-const FORMATS: [&[u8]; 2] = [include_bytes!("../golden/format-1.jsonl"), GOLDEN];
-
-/// Those of the format that is written.
-const GOLDEN: &[u8] = include_bytes!("../golden/format-2.jsonl");
+/// The bytes of format 1. They are never edited once it is released: a change of them is another format. For a new
+/// format, `the_format_is_what_it_was` writes the file that it expects and names it.
+const GOLDEN: &[u8] = include_bytes!("../golden/dump-1.jsonl");
 
 /// The configuration in them.
 fn golden() -> Configuration {
-    let mut configuration = golden_1();
-    let settings = vec![
-        vec![t("trustProxy"), t("general"), t("false")],
-        vec![t("apiKeysEnabled"), Value::Null, t("true")],
-        vec![t("tlsExpiryNotifyDays"), t("general"), t("[7,14,21]")],
-        vec![t("primaryBaseURL"), t("general"), t("\"https://status.example.com\"")],
-        vec![t("steamAPIKey"), raw(b"\xff"), i(7)],
-        vec![t("entryPage"), t("general"), Value::Null],
-    ];
-    configuration.tables.push(table("setting", &["key", "type", "value"], settings));
-    configuration
-}
-
-/// The one in those of format 1, which has no settings.
-fn golden_1() -> Configuration {
     let monitors = vec![
         vec![i(1), t("first"), t("2026-01-01 00:00:00"), i(1), r(48.0), Value::Null, i(4)],
         vec![
@@ -54,6 +37,14 @@ fn golden_1() -> Configuration {
         vec![i(101), Value::Null, Value::Null, Value::Null, r(0.1), raw(b"\x80"), Value::Null],
     ];
     let columns = ["id", "name", "created_date", "active", "timeout", "body", "parent"];
+    let settings = vec![
+        vec![t("trustProxy"), t("general"), t("false")],
+        vec![t("apiKeysEnabled"), Value::Null, t("true")],
+        vec![t("tlsExpiryNotifyDays"), t("general"), t("[7,14,21]")],
+        vec![t("primaryBaseURL"), t("general"), t("\"https://status.example.com\"")],
+        vec![t("steamAPIKey"), raw(b"\xff"), i(7)],
+        vec![t("entryPage"), t("general"), Value::Null],
+    ];
     Configuration {
         tables: vec![
             table("user", &["id", "username", "password"], vec![vec![i(1), t("admin"), t("$2a$10$x")]]),
@@ -84,53 +75,47 @@ fn golden_1() -> Configuration {
                     vec![i(2), i(1), r(f64::MAX)],
                 ],
             ),
+            table("setting", &["key", "type", "value"], settings),
         ],
         files: vec![UploadedFile { name: "logo1.png".to_owned(), content: b"\x89PNG\r\n\x1a\n".to_vec() }],
     }
 }
 
 fn golden_manifest() -> Manifest {
-    manifest_of(&golden(), 2)
-}
-
-fn manifest_of(configuration: &Configuration, format: u32) -> Manifest {
     let place = Place { main: "0123456789abcdef0123456789abcdef".parse().unwrap(), epoch: 1, sequence: 42 };
-    Manifest { format, ..manifest(configuration, Some(place)) }
+    manifest(&golden(), Some(place))
 }
 
 #[test]
-fn formats_are_what_they_were() {
-    for ((format, bytes), configuration) in (1..).zip(FORMATS).zip([golden_1(), golden()]) {
-        let manifest = manifest_of(&configuration, format);
-        let rendered = dump::render(&manifest, &dump::body(&configuration));
-        if rendered != bytes {
-            let path = format!("{}/format-{format}.jsonl", env!("CARGO_TARGET_TMPDIR"));
-            std::fs::write(&path, &rendered).unwrap();
-            panic!("format {format} has changed: compare its file in tests/golden with {path}; a change is a new one");
-        }
-        let dump = dump::parse(bytes).unwrap();
-        assert_eq!(dump.manifest, manifest);
-        assert_eq!(dump.configuration, configuration);
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            serde_json::from_slice::<serde_json::Value>(line).expect("each line is JSON for every other reader");
-        }
+fn the_format_is_what_it_was() {
+    let manifest = golden_manifest();
+    let rendered = dump::render(&manifest, &dump::body(&golden()));
+    if rendered != GOLDEN {
+        let path = format!("{}/dump-{FORMAT}.jsonl", env!("CARGO_TARGET_TMPDIR"));
+        std::fs::write(&path, &rendered).unwrap();
+        panic!("the format has changed: compare the file in tests/golden with {path}; a change is another format");
     }
-    // Settings make no other schema: agents that write either format agree about it.
-    assert_eq!(golden_manifest().fingerprint, manifest_of(&golden_1(), 1).fingerprint);
-    // One has them, the other has not: nothing can be read as both.
-    let dump = |configuration: &Configuration, format| {
-        dump::parse(&dump::render(&manifest_of(configuration, format), &dump::body(configuration)))
-    };
-    for (configuration, format) in [(golden(), 1), (golden_1(), 2)] {
-        let fault = dump(&configuration, format).expect_err("another format").to_string();
-        assert!(fault.contains("table setting"), "{format}: {fault}");
+    let dump = dump::parse(GOLDEN).unwrap();
+    assert_eq!(dump.manifest, manifest);
+    assert_eq!(dump.configuration, golden());
+    for line in GOLDEN.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        serde_json::from_slice::<serde_json::Value>(line).expect("each line is JSON for every other reader");
     }
 }
 
-/// A label says it as well, so that nothing is fetched in vain.
+/// Settings are not part of the schema: a setting that Uptime Kuma adds makes no other schema.
 #[test]
-fn what_can_be_read_is_known_from_the_label() {
-    for (format, readable) in [(0, false), (1, true), (2, true), (3, false)] {
+fn settings_make_no_other_schema() {
+    let mut without = golden();
+    without.tables.retain(|table| table.spec.name != "setting");
+    assert_eq!(golden_manifest().fingerprint, manifest(&without, None).fingerprint);
+    assert_eq!(dump::parse(&dump_of(&without)).unwrap().configuration, without);
+}
+
+/// The tags of a snapshot say its format, so that a dump that cannot be read is not fetched.
+#[test]
+fn tags_say_whether_a_dump_can_be_read() {
+    for (format, readable) in [(0, false), (1, true), (2, false), (3, false)] {
         let Manifest { place, digest, fingerprint: schema, .. } = golden_manifest();
         assert_eq!(Tags { format, place: place.unwrap(), digest, schema }.readable(), readable, "{format}");
     }
@@ -251,9 +236,7 @@ fn with_body(body: &str, counts: &[(&str, u64)], files: u64) -> Vec<u8> {
             manifest.schema.tables.insert(table.to_owned(), columns);
         }
     }
-    if manifest.schema.tables.remove("setting").is_some() {
-        manifest.format = 2;
-    }
+    manifest.schema.tables.remove("setting");
     manifest.fingerprint = manifest.schema.fingerprint();
     manifest.counts = counts.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect();
     manifest.files = files;
@@ -406,18 +389,17 @@ fn a_first_or_last_line_that_does_not_fit_is_refused() {
     let other = Digest::of(b"other").to_string();
     let digest = golden_manifest().digest.to_string();
     let cases = [
-        ("format 3", replaced("\"format\":2", "\"format\":3"), Some(3)),
-        ("format 0", replaced("\"format\":2", "\"format\":0"), Some(0)),
-        ("a format beyond 32 bits", replaced("\"format\":2", "\"format\":4294967297"), Some(4_294_967_297)),
-        ("settings in format 1", replaced("\"format\":2", "\"format\":1"), None),
-        ("a format of no number", replaced("\"format\":2", "\"format\":\"1\""), None),
-        ("no format", replaced("\"format\":2,", ""), None),
-        ("an unknown key", replaced("\"format\":2", "\"format\":2,\"x\":1"), None),
-        ("a key twice", replaced("\"format\":2", "\"format\":2,\"format\":2"), None),
-        ("a space", replaced("\"format\":2", "\"format\": 2"), None),
+        ("format 2", replaced("\"format\":1", "\"format\":2"), Some(2)),
+        ("format 0", replaced("\"format\":1", "\"format\":0"), Some(0)),
+        ("a format beyond 32 bits", replaced("\"format\":1", "\"format\":4294967297"), Some(4_294_967_297)),
+        ("a format that is not a number", replaced("\"format\":1", "\"format\":\"1\""), None),
+        ("no format", replaced("\"format\":1,", ""), None),
+        ("an unknown key", replaced("\"format\":1", "\"format\":1,\"x\":1"), None),
+        ("a key twice", replaced("\"format\":1", "\"format\":1,\"format\":1"), None),
+        ("a space", replaced("\"format\":1", "\"format\": 1"), None),
         (
             "keys in another order",
-            replaced("\"format\":2,\"agent\":\"0.1.0\"", "\"agent\":\"0.1.0\",\"format\":2"),
+            replaced("\"format\":1,\"agent\":\"0.1.0\"", "\"agent\":\"0.1.0\",\"format\":1"),
             None,
         ),
         ("another digest in the first line", replaced(&digest, &other), None),

@@ -10,7 +10,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("model", &["error", "text"]),
     ("error", &["text"]),
-    ("config", &["error", "model"]),
+    ("config", &["error", "model", "text"]),
     ("plan", &["model", "text"]),
     ("localise", &["config", "error", "model"]),
     ("decide", &["config", "error", "model", "text"]),

@@ -65,7 +65,7 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
         let without =
             Configuration { tables: vec![table("setting", &["key", "type", "value"], vec![])], files: Vec::new() };
         for changes in [plan(&with("1"), &with("2")), plan(&without, &with("2")), plan(&with("1"), &without)] {
-            assert_eq!(changes.cached_table(), setting.cached.then_some("setting"), "{}", setting.key);
+            assert_eq!(changes.cached_table(), setting.cached_by_server.then_some("setting"), "{}", setting.key);
         }
     }
 }

@@ -111,7 +111,7 @@ fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
     let expected = with(1, &[("checkBeta", "m"), ("checkUpdate", "h"), ("serverTimezone", "h")]);
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &expected));
     let (newest, bytes) = world.repository.last().unwrap();
-    assert_eq!((newest.tags.place.order(), newest.tags.format), ((2, 2), 2));
+    assert_eq!((newest.tags.place.order(), newest.tags.format), ((2, 2), 1));
     assert_eq!(cycle::verify(bytes, Some(newest)).unwrap().0.configuration, expected);
 }
 

@@ -11,13 +11,13 @@ use crate::support::generations::{fleet, rename, table_of};
 use crate::support::host::{End, Fault, World, at_every_call, eager, main_id};
 
 fn silent() -> Settings {
-    eager("alerts = \"none\"")
+    eager("alerts = \"off\"")
 }
 
 /// A silent standby, up to date.
 fn standby() -> World {
     let mut world = World::new(fleet(0));
-    world.configuration.push_str("[replica]\nmin-restart-interval = \"0s\"\nalerts = \"none\"\n");
+    world.configuration.push_str("[replica]\nmin-restart-interval = \"0s\"\nalerts = \"off\"\n");
     world.offer(&fleet(1), &main_id('b'), 1, 1);
     assert!(world.cycle(&silent()).applied());
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
@@ -40,9 +40,9 @@ fn switch(world: &mut World, before: &Settings, alerts: Alerts) -> End {
 fn alerts_are_switched_without_the_repository_and_stay_so() {
     let mut world = standby();
     let repository = std::mem::take(&mut world.repository);
-    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::On), End::Done(_)));
     assert_eq!((&world.rows, world.did("look"), world.did("fetch")), (&fleet(1), 0, 0));
-    assert!(world.configuration.contains("alerts = \"all\""), "{}", world.configuration);
+    assert!(world.configuration.contains("alerts = \"on\""), "{}", world.configuration);
     world.repository = repository;
     assert!(world.cycle(&eager("")).up_to_date(), "it is what is wished for by now");
     assert_eq!(world.did("report drifted"), 0);
@@ -50,14 +50,14 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     assert!(world.cycle(&eager("")).applied());
     assert_eq!(world.rows, fleet(2));
 
-    assert!(matches!(switch(&mut world, &eager(""), Alerts::None), End::Done(_)));
+    assert!(matches!(switch(&mut world, &eager(""), Alerts::Off), End::Done(_)));
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
     world.offer(&fleet(3), &main_id('b'), 1, 3);
     assert!(world.cycle(&silent()).applied());
     assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
     // Ordered again, there is nothing to do.
     let commits = world.commits;
-    assert!(matches!(switch(&mut world, &silent(), Alerts::None), End::Done(_)));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::Off), End::Done(_)));
     assert_eq!(world.commits, commits);
 }
 
@@ -66,7 +66,7 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
 fn a_failed_switch_leaves_nothing_to_recover() {
     let mut world = standby();
     world.named = vec![("write_live", Fault::ErrorBefore)];
-    assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!(switch(&mut world, &silent(), Alerts::On).kind(), Some(Kind::DatabaseBusy));
     assert_eq!(world.state().intent, None);
     world.running = false;
     world.cycle(&eager(""));
@@ -78,7 +78,7 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     let mut world = standby();
     rename(&mut world.rows, "monitor", 0, "edited");
     world.offer(&fleet(2), &main_id('b'), 1, 2);
-    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::On), End::Done(_)));
     let mut expected = fleet(1);
     rename(&mut expected, "monitor", 0, "edited");
     assert_eq!(world.rows, expected);
@@ -102,7 +102,7 @@ fn a_silent_standby_is_not_promoted_as_it_is() {
     let mut world = standby();
     assert_eq!(promote(&mut world, &silent(), true).kind(), Some(Kind::Usage));
     assert_eq!((world.role, world.repository.len()), (None, 1));
-    assert!(matches!(switch(&mut world, &silent(), Alerts::All), End::Done(_)));
+    assert!(matches!(switch(&mut world, &silent(), Alerts::On), End::Done(_)));
     assert!(matches!(promote(&mut world, &eager(""), true), End::Done(_)));
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
     // Otherwise it takes what the main had, and speaks.
@@ -117,7 +117,7 @@ fn alerts_that_cannot_be_switched_say_so() {
     let mut world = World::new(fleet(0));
     world.configuration.push_str("[replica]\nstrategy = \"default\"\n");
     let file = world.configuration.clone();
-    let end = switch(&mut world, &eager("strategy = \"default\""), Alerts::None);
+    let end = switch(&mut world, &eager("strategy = \"default\""), Alerts::Off);
     assert_eq!((end.kind(), &world.configuration), (Some(Kind::Config), &file));
     // Nothing was applied yet: it counts from then on.
     let mut world = World::new(fleet(0));
@@ -128,7 +128,7 @@ fn alerts_that_cannot_be_switched_say_so() {
         );
         Ok(())
     });
-    assert!(matches!(end, End::Done(_)) && world.configuration.contains("alerts = \"none\""), "{end:?}");
+    assert!(matches!(end, End::Done(_)) && world.configuration.contains("alerts = \"off\""), "{end:?}");
     assert_eq!((&world.rows, world.stops), (&fleet(0), 0));
     // On hold nothing changes.
     let mut world = standby();
@@ -137,19 +137,19 @@ fn alerts_that_cannot_be_switched_say_so() {
     state.hold = Some(kuma_replicator::model::state::Hold { reason, since: world.clock, until: None });
     world.disk = Some(state.render());
     let file = world.configuration.clone();
-    assert_eq!(switch(&mut world, &silent(), Alerts::All).kind(), Some(Kind::OnHold));
+    assert_eq!(switch(&mut world, &silent(), Alerts::On).kind(), Some(Kind::OnHold));
     assert_eq!(world.configuration, file);
 }
 
 /// Whatever happens, the next cycle or the same order ends as ordered.
 #[test]
 fn a_switch_survives_a_fault_at_every_step() {
-    let order = |world: &mut World| switch(world, &silent(), Alerts::All);
+    let order = |world: &mut World| switch(world, &silent(), Alerts::On);
     let tried = at_every_call(standby, order, |mut world, end, fault, context| {
         let file = world.configuration.clone();
         let settings = Settings::parse(&file, Path::new("config.toml")).unwrap();
         if matches!(fault, Fault::KillBefore | Fault::KillAfter) || matches!(end, End::Failed(_)) {
-            let turned = settings.replica.customization.alerts == Alerts::All;
+            let turned = settings.replica.customization.alerts == Alerts::On;
             for _ in 0..3 {
                 let next = world.cycle(&settings);
                 assert!(turned || next.up_to_date() || next.applied(), "{context}: {next:?}");
@@ -160,7 +160,7 @@ fn a_switch_survives_a_fault_at_every_step() {
         }
         assert!(world.running, "{context}");
         let settings = Settings::parse(&world.configuration, Path::new("config.toml")).unwrap();
-        assert!(matches!(switch(&mut world, &settings, Alerts::All), End::Done(_)), "{context}");
+        assert!(matches!(switch(&mut world, &settings, Alerts::On), End::Done(_)), "{context}");
         assert_eq!(world.rows, fleet(1), "{context}");
         assert!(world.cycle(&eager("")).up_to_date(), "{context}");
     });

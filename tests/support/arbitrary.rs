@@ -100,10 +100,10 @@ fn shape(spec: &'static TableSpec) -> BoxedStrategy<Table> {
     if spec.class == Class::Setting {
         return Just(Table::new(spec, ["key", "type", "value"].map(str::to_owned).to_vec())).boxed();
     }
-    let id = spec.identity();
-    let created = (spec.name == catalog::MONITOR).then_some(catalog::CREATED);
     let columns = subsequence(COLUMNS, 1..5);
-    let all = move |columns: Vec<&str>| columns.into_iter().chain(id).chain(created).map(str::to_owned).collect();
+    let all = move |columns: Vec<&str>| {
+        columns.into_iter().chain(spec.identity_columns.iter().copied()).map(str::to_owned).collect()
+    };
     columns.prop_map(move |columns| Table::new(spec, all(columns))).boxed()
 }
 

@@ -377,7 +377,7 @@ fn customization() -> impl Strategy<Value = (String, Customization)> {
     let excluded = subsequence(tables, 1..4).prop_map(|names| format!("tables = {names:?}\n"));
     let replica = (
         select(vec!["", "", "strategy = \"default\"\n", "strategy = \"notifications-insert-merge\"\n"]),
-        prop_oneof![5 => Just(""), 1 => Just("alerts = \"none\"\n")],
+        prop_oneof![5 => Just(""), 1 => Just("alerts = \"off\"\n")],
         select(vec!["", "paused-types = []\n", "paused-types = [\"http\", \"group\"]\n"]),
     );
     let exclude = (
@@ -387,7 +387,7 @@ fn customization() -> impl Strategy<Value = (String, Customization)> {
         rarely("monitor-types", vec!["push", "docker", "group"]),
         rarely("monitor-groups", vec!["all", "web*", "nobody"]),
     );
-    let keep = subsequence(vec!["user", "proxy", "docker_host", "remote_browser"], 0..4);
+    let keep = subsequence(vec!["user", "proxy", "docker-host", "remote-browser"], 0..4);
     let overrides = prop_oneof![1 => Just(Vec::new()), 1 => vec(select(OVERRIDES), 1..4)];
     (replica, exclude, keep, overrides).prop_filter_map("refused", |(replica, exclude, keep, overrides)| {
         let mut text = format!("{}{}{}", replica.0, replica.1, replica.2);

@@ -68,7 +68,7 @@ pub(crate) fn schema(configuration: &Configuration, migrations: &[&str]) -> Sche
 pub(crate) fn manifest(configuration: &Configuration, place: Option<Place>) -> Manifest {
     let schema = schema(configuration, &["2025-01-01-0000-first.js"]);
     Manifest {
-        format: dump::format(configuration),
+        format: dump::FORMAT,
         agent: "0.1.0".to_owned(),
         host: "alpha".to_owned(),
         created: "2026-01-02T03:04:05Z".parse().unwrap(),

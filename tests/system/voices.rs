@@ -156,7 +156,7 @@ fn label() -> Result<()> {
 }
 
 fn standby() -> Result<()> {
-    let config = "[replica]\nmin-restart-interval = \"0s\"\nalerts = \"none\"\n";
+    let config = "[replica]\nmin-restart-interval = \"0s\"\nalerts = \"off\"\n";
     Pair::test(&Setup { replica_unit: Some(TRUST), replica_config: config }, |pair| {
         let (main, replica) = (&pair.main, &pair.replica);
         listen(main)?;

@@ -1,86 +1,86 @@
-//! The rows of the table `setting`, by key: which may travel, and why the others never do.
+//! The rows of the table `setting`, by key: which are replicated, and why the others never are.
 //!
-//! A main publishes all that may travel; a replica takes those that it lists. A key that is added here changes what
-//! is published, and so is a new dump format.
+//! A main publishes all of them, and a replica takes over those that it lists. A key that is added here changes what is
+//! published, and so needs a new dump format.
 
 /// The table of settings.
 pub const SETTING: &str = "setting";
 
-/// The column that says which setting a row is. Its `id` says nothing: rows come into being in any order.
+/// The key of a setting. Its `id` differs between hosts: rows are created in any order.
 pub const KEY: &str = "key";
 
-/// The columns of a setting that travel. Uptime Kuma changes a row on its page only if `type` is the one it expects
-/// (`setSettings` in `server/settings.js`), so that goes with the value.
+/// The columns of a setting that are replicated: Uptime Kuma saves a setting from its page only if `type` is the one it
+/// expects (`setSettings` in `server/settings.js`).
 pub(super) const COLUMNS: [&str; 3] = [KEY, "type", "value"];
 
 /// A setting that a replica can take over.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its key.
+    /// The value of the column [`KEY`].
     pub key: &'static str,
-    /// Whether a running server has it in memory. Of the others it notices a change within two minutes: it keeps
-    /// what it has read for one, and looks once a minute what is older (`server/settings.js`).
-    pub cached: bool,
+    /// Whether a running server never reads it again. It notices a change of the others within two minutes: it caches a
+    /// value for a minute, and removes what is older once a minute (`server/settings.js`).
+    pub cached_by_server: bool,
 }
 
 const fn read(key: &'static str) -> Setting {
-    Setting { key, cached: false }
+    Setting { key, cached_by_server: false }
 }
 
-const fn loaded(key: &'static str) -> Setting {
-    Setting { key, cached: true }
+const fn cached(key: &'static str) -> Setting {
+    Setting { key, cached_by_server: true }
 }
 
-/// All settings that travel, in the order of their keys. None can lock anybody out, open anything, or name anything
-/// that only one host has.
+/// All settings that are replicated, sorted by key. None of them can lock users out, open a host to anybody, or name a
+/// thing that only one host has.
 pub const SETTINGS: &[Setting] = &[
-    // Whether API keys count, which are replicated: without it, `/metrics` asks for a password instead.
+    // Whether API keys, which are replicated, are accepted: otherwise `/metrics` asks for a password.
     read("apiKeysEnabled"),
     read("checkBeta"),
     read("checkUpdate"),
-    // 1.x only; heeded at start.
-    loaded("dnsCache"),
+    // 1.x only; read at start.
+    cached("dnsCache"),
     read("domainExpiryNotifyDays"),
-    // May name a status page, by its slug: that is replicated.
-    loaded("entryPage"),
+    // May name a status page by its slug, which is replicated.
+    cached("entryPage"),
     // Monitors of its type need it.
     read("globalpingApiToken"),
     read("keepDataPeriodDays"),
-    // Stands in alerts, and is the same everywhere if all hosts are reached by one name.
+    // Part of the text of alerts; the same on all hosts if they are reached by one name.
     read("primaryBaseURL"),
     // Whether search engines may list the instance.
     read("searchEngineIndex"),
-    // In which zone maintenances are that have none of their own: with another one here, windows open at another time.
-    loaded("serverTimezone"),
+    // The time zone of maintenance windows that have none: with another one here, they open at another time.
+    cached("serverTimezone"),
     // Monitors of its type need it.
     read("steamAPIKey"),
     read("tlsExpiryNotifyDays"),
-    // Right on all hosts if each of them stands behind a proxy of the same kind.
+    // Correct on all hosts if each of them is behind a proxy of the same kind.
     read("trustProxy"),
 ];
 
-/// Settings that stay with their instance, and why.
+/// Settings that are never replicated, and why.
 const OWN: &[(&str, &str)] = &[
     ("chromeExecutable", "it names a program that is started on that host"),
     ("cloudflaredTunnelToken", "it is a secret of that host: two hosts with it would share one tunnel"),
-    ("databasePatchedFiles", "it says what was done to that database"),
-    ("database_version", "it says what was done to that database"),
-    ("disableAuth", "it opens the host to anybody; that is decided on each host"),
-    ("initServerTimezone", "it says whether somebody has logged in on that host"),
-    ("jwtSecret", "it is a secret of that host: it signs log-ins, which would count on all hosts"),
-    ("migrateAggregateTableState", "it says what was done to that database"),
+    ("databasePatchedFiles", "it records migrations of that database"),
+    ("database_version", "it records migrations of that database"),
+    ("disableAuth", "it opens the host to anybody; each host decides that for itself"),
+    ("initServerTimezone", "it records whether a user has logged in on that host"),
+    ("jwtSecret", "it is a secret of that host: it signs sessions, which would be valid on all hosts"),
+    ("migrateAggregateTableState", "it records migrations of that database"),
     ("nscd", "it starts a service on that host"),
-    ("rdapDnsData", "it is a cache that Uptime Kuma fills itself"),
+    ("rdapDnsData", "it is a cache that Uptime Kuma fills"),
     ("webpushPrivateVapidKey", "it is a secret of that host: it signs what is pushed to browsers"),
     ("webpushPublicVapidKey", "it belongs to the secret of that host that signs what is pushed to browsers"),
 ];
 
-/// The setting of that key, if it travels.
+/// The setting with this key, if it is replicated.
 pub fn setting(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// Why the setting of that key does not travel, if that is known.
+/// Why the setting with this key is never replicated, if that is known.
 pub fn stays(key: &str) -> Option<&'static str> {
     OWN.iter().find(|(own, _)| *own == key).map(|(_, why)| *why)
 }

@@ -152,7 +152,7 @@ fn local_entities_come_and_go_with_the_main_s_and_keep_their_values() {
         };
         let main = with(side("main"), &[(1, "a"), (2, "b"), (3, "c")]);
         let here = with(side("here"), &[(2, "mine"), (4, "gone")]);
-        let kept = want(&main, &here, &format!("[replica.local-entities]\n{name} = \"keep\""));
+        let kept = want(&main, &here, &format!("[replica.local-entities]\n{} = \"keep\"", name.replace('_', "-")));
         assert_eq!(values(&kept, name, column), [t("a"), t("mine"), t("c")], "{name}");
         assert_eq!(values(&kept, "user", "username"), [t("main")], "{name}");
         assert_eq!(want(&main, &here, "").table(name), main.table(name));
@@ -260,7 +260,7 @@ fn each_wish_sees_what_those_before_it_have_made() {
 
 #[test]
 fn a_silent_standby_tells_nobody_and_has_the_notifications_all_the_same() {
-    let wanted = want(&side("main"), &side("here"), "alerts = \"none\"");
+    let wanted = want(&side("main"), &side("here"), "alerts = \"off\"");
     assert_eq!(values(&wanted, "monitor_notification", "by"), []);
     assert_eq!(values(&wanted, "notification", "name"), [t("main")]);
 }
@@ -286,10 +286,10 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
     let cases = [
         (exclude("monitor-names = [\"*\"]"), "leaves none of the 7 monitors"),
         (exclude("tables = [\"monitor\"]\nmonitor-types = [\"push\"]"), "names monitors, while"),
-        (exclude("tables = [\"heartbeat\"]"), "'heartbeat' is not a table that is replicated"),
+        (exclude("tables = [\"heartbeat\"]"), "'heartbeat' is not a replicated table"),
         (one("table = \"monitor\"\nset = { intervall = 5 }"), "monitor has no column intervall"),
         (one("table = \"monitor\"\nwhere = { nme = \"x\" }\nclear = [\"proxy_id\"]"), "monitor has no column nme"),
-        (one("table = \"setting\"\nset = { value = 5 }"), "settings are not overridden"),
+        (one("table = \"setting\"\nset = { value = 5 }"), "settings cannot be overridden"),
         (one("table = \"monitor\"\nset = { proxy_id = 9 }"), "there is no proxy 9 here"),
         (one("table = \"group\"\nset = { status_page_id = 9 }"), "there is no status_page 9 here"),
         (one("table = \"monitor\"\nset = { parent = 3 }"), "monitor row id 3 is a parent of itself"),
@@ -307,9 +307,9 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
             "strategy = \"default\"\n".to_owned() + &one("table = \"notification\"\nset = { active = 0 }"),
             "notification is left alone here",
         ),
-        ("strategy = \"default\"\nalerts = \"none\"".to_owned(), "not the main's"),
-        ("alerts = \"none\"\n".to_owned() + &exclude("tables = [\"notification\"]"), "not the main's"),
-        ("alerts = \"none\"\n".to_owned() + &exclude("tables = [\"monitor\"]"), "not the main's"),
+        ("strategy = \"default\"\nalerts = \"off\"".to_owned(), "has its own notifications"),
+        ("alerts = \"off\"\n".to_owned() + &exclude("tables = [\"notification\"]"), "has its own notifications"),
+        ("alerts = \"off\"\n".to_owned() + &exclude("tables = [\"monitor\"]"), "has its own notifications"),
     ];
     for (text, said) in cases {
         let wanted = parse(&text)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kuma_replicator::config::{Customization, Strategy, Values};
+use kuma_replicator::config::{Customization, Strategy};
 use kuma_replicator::model::configuration::{Configuration, Row, Table};
 use kuma_replicator::model::value::Value;
 
@@ -42,10 +42,9 @@ pub(crate) fn alone(customization: &Customization) -> BTreeSet<&'static str> {
 pub(crate) fn kept(customization: &Customization, table: &str) -> bool {
     match table {
         "user" => {
-            customization.local_entities.user == Values::Keep
-                || customization.exclude.tables.contains(&"user".to_owned())
+            customization.local_entities.keeps("user") || customization.exclude.tables.contains(&"user".to_owned())
         }
-        _ => customization.local_entities.values(table) == Values::Keep,
+        _ => customization.local_entities.keeps(table),
     }
 }
 

@@ -165,7 +165,7 @@ fn excluded_monitors_are_nowhere_and_all_others_are_there() {
                 table.spec.name
             );
         }
-        if fleet.customization.alerts == Alerts::None {
+        if fleet.customization.alerts == Alerts::Off {
             assert_eq!(want.table("monitor_notification").unwrap().rows, Vec::<Row>::new());
         }
     });

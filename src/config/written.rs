@@ -1,0 +1,125 @@
+//! The keys of the configuration file as written, and how they are checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::duration::{WrittenDuration, duration};
+use super::names::{Location, UnitName};
+use super::replica::WrittenReplica;
+use super::settings::{Kuma, Main, Restic, Role, Settings};
+
+/// The keys as written. An unknown one is refused with line and column.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Written {
+    role: Option<Role>,
+    repository: Option<String>,
+    overdue_after: Option<WrittenDuration>,
+    #[serde(default)]
+    restic: WrittenRestic,
+    #[serde(default)]
+    uptime_kuma: WrittenKuma,
+    #[serde(default)]
+    main: WrittenMain,
+    #[serde(default)]
+    replica: WrittenReplica,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenRestic {
+    program: Option<PathBuf>,
+    password_file: Option<PathBuf>,
+    environment_file: Option<PathBuf>,
+    timeout: Option<WrittenDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenKuma {
+    unit: Option<String>,
+    data_directory: Option<PathBuf>,
+    url: Option<String>,
+    start_timeout: Option<WrittenDuration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenMain {
+    look_every: Option<WrittenDuration>,
+    max_shrink: Option<f64>,
+}
+
+impl Written {
+    /// The checked settings.
+    ///
+    /// # Errors
+    /// Which key is wrong and why, for people.
+    pub(super) fn check(self) -> Result<Settings, String> {
+        let role = self.role.ok_or("role is not set: write \"main\" or \"replica\"")?;
+        let repository = self.repository.ok_or("repository is not set: write where restic stores the snapshots")?;
+        if repository.trim().is_empty() || repository.contains(['\n', '\0']) {
+            return Err("repository must be a restic repository, such as \"/srv/kuma\"".to_owned());
+        }
+        Ok(Settings {
+            role,
+            repository: Location(repository),
+            overdue_after: duration("overdue-after", self.overdue_after, Duration::from_secs(1800))?,
+            restic: self.restic.check()?,
+            kuma: self.uptime_kuma.check()?,
+            main: self.main.check()?,
+            replica: self.replica.check()?,
+        })
+    }
+}
+
+impl WrittenRestic {
+    fn check(self) -> Result<Restic, String> {
+        Ok(Restic {
+            program: self.program.unwrap_or_else(|| "restic".into()),
+            password_file: absolute("restic.password-file", self.password_file)?,
+            environment_file: absolute("restic.environment-file", self.environment_file)?,
+            timeout: duration("restic.timeout", self.timeout, Duration::from_secs(300))?,
+        })
+    }
+}
+
+impl WrittenKuma {
+    fn check(self) -> Result<Kuma, String> {
+        let default = Kuma::default();
+        let unit = match self.unit.as_deref().map(UnitName::new) {
+            None => default.unit,
+            Some(unit) => unit.map_err(|reason| format!("uptime-kuma.unit: {reason}"))?,
+        };
+        let url = self.url.map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = url.as_deref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            return Err(format!("uptime-kuma.url is '{url}'; it must start with http:// or https://"));
+        }
+        Ok(Kuma {
+            unit,
+            data_directory: absolute("uptime-kuma.data-directory", self.data_directory)?,
+            url,
+            start_timeout: duration("uptime-kuma.start-timeout", self.start_timeout, default.start_timeout)?,
+        })
+    }
+}
+
+impl WrittenMain {
+    fn check(self) -> Result<Main, String> {
+        let max_shrink = self.max_shrink.unwrap_or(0.5);
+        if !(0.0..=1.0).contains(&max_shrink) {
+            return Err(format!("main.max-shrink is {max_shrink}; it must be between 0 and 1"));
+        }
+        let look_every = duration("main.look-every", self.look_every, Duration::from_secs(86_400))?;
+        Ok(Main { look_every, max_shrink })
+    }
+}
+
+fn absolute(key: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
+    match path {
+        Some(path) if !path.is_absolute() => Err(format!("{key} is '{}'; it must be an absolute path", path.display())),
+        path => Ok(path),
+    }
+}

@@ -1,0 +1,18 @@
+//! What is known of the tables of Uptime Kuma: data, not code paths.
+
+mod instance;
+mod names;
+mod settings;
+mod spec;
+mod tables;
+mod uploads;
+
+pub use instance::{LOCAL, MONITOR_HISTORY, REQUIRED};
+pub use names::{
+    ACTIVE, CREATED, GROUP_TYPE, ID, MONITOR, MONITOR_GROUP, MONITOR_ID, MONITOR_NOTIFICATION, MONITOR_TAG, NAME,
+    NOTIFICATION, PARENT, TAG, TAG_ID, TITLE, TYPE, USER, USER_ID, USERNAME,
+};
+pub use settings::{KEY, SETTING, SETTINGS, Setting, setting, stays as setting_stays};
+pub use spec::{Class, OnDelete, Reference, TableSpec};
+pub use tables::{TABLES, find};
+pub use uploads::{safe_upload_name, upload_name};

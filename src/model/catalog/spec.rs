@@ -1,0 +1,101 @@
+//! What the catalog knows of a table.
+
+use super::names::ID;
+use super::settings;
+
+/// How the rows of a table are replicated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Rows with an id that other rows and clients of Uptime Kuma refer to.
+    Entity,
+    /// Entities that must exist on every host, while a replica may have its own values in them.
+    LocalEntity,
+    /// Rows that only join others. Uptime Kuma re-creates them with new ids at every save, so the content of a row is
+    /// its identity.
+    Link,
+    /// Rows with a key, of which only some are replicated: [`SETTINGS`](super::SETTINGS).
+    Setting,
+}
+
+/// A replicated table.
+///
+/// Columns are discovered in the database at hand, so that a column of a later version is replicated like the rest.
+/// Columns are listed here only where something is known of them.
+#[derive(Debug)]
+pub struct TableSpec {
+    /// The name in the database.
+    pub name: &'static str,
+    /// How the rows are replicated.
+    pub class: Class,
+    /// Columns that identify a row: first the key, by which rows are matched; two rows with the same key and different
+    /// values in another of these columns are different rows. Links have none.
+    pub identity_columns: &'static [&'static str],
+    /// Columns that name a row for people, beside its key.
+    pub title: &'static [&'static str],
+    /// The key in `[replica.local-entities]` with which a replica keeps its own values, if it may.
+    pub local_key: Option<&'static str>,
+    /// Columns that a running Uptime Kuma rewrites: they are neither dumped nor written.
+    pub runtime: &'static [&'static str],
+    /// Columns whose values may be shown to people; every other value is masked.
+    pub shown: &'static [&'static str],
+    /// The column that may refer to an uploaded file as `/upload/NAME`.
+    pub upload: Option<&'static str>,
+    /// Columns with the id of a row of a replicated table, whether the schema declares a foreign key or not.
+    pub references: &'static [Reference],
+    /// Whether a running server has the rows in memory and does not notice a change. For settings,
+    /// [`SETTINGS`](super::SETTINGS) has this by key.
+    pub cached_by_server: bool,
+    /// Columns that it has in memory of a table whose other columns it reads from the database.
+    pub cached_columns: &'static [&'static str],
+}
+
+/// A column that refers to a row of another table by its id.
+#[derive(Debug)]
+pub struct Reference {
+    /// The column.
+    pub column: &'static str,
+    /// The table it refers to.
+    pub parent: &'static str,
+    /// What Uptime Kuma does with a row when the row that it refers to is deleted.
+    pub on_delete: OnDelete,
+}
+
+/// What Uptime Kuma does with a row when the row that it refers to is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDelete {
+    /// `ON DELETE CASCADE`: the row is deleted as well.
+    Cascade,
+    /// `ON DELETE SET NULL`: the row stays and refers to nothing.
+    SetNull,
+}
+
+/// The catalog names each table once, so the name identifies an entry.
+impl PartialEq for TableSpec {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for TableSpec {}
+
+impl TableSpec {
+    /// The key: the column by which rows are matched. Links have none.
+    pub fn identity(&self) -> Option<&'static str> {
+        self.identity_columns.first().copied()
+    }
+
+    /// Whether the values of `column` are replicated.
+    pub fn travels(&self, column: &str) -> bool {
+        match self.class {
+            Class::Entity | Class::LocalEntity => !self.runtime.contains(&column),
+            Class::Link => column != ID && !self.runtime.contains(&column),
+            Class::Setting => settings::COLUMNS.contains(&column),
+        }
+    }
+
+    /// Whether the table is part of the schema that main and replica must share. Settings are not: the columns that
+    /// are replicated are the same in all versions.
+    pub fn in_schema(&self) -> bool {
+        self.class != Class::Setting
+    }
+}

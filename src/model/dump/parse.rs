@@ -1,0 +1,93 @@
+//! Reading a dump: its frame and its manifest. The body is read in `body`.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::fault::{Fault, damaged};
+use super::lines::EndLine;
+use super::{body, render};
+use crate::model::configuration::{Configuration, Table};
+use crate::model::digest::Digest;
+use crate::model::limits::{MAX_DUMP, MAX_MANIFEST};
+use crate::model::manifest::{FORMAT, Manifest};
+
+/// A dump that was read and found to be what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    /// The first line.
+    pub manifest: Manifest,
+    /// The body.
+    pub configuration: Configuration,
+}
+
+/// Reads a dump and proves it: complete, digest right, manifest right, canonical.
+///
+/// # Errors
+/// [`Fault::Format`] for a format of another version, [`Fault::Damaged`] for everything else.
+pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
+    if bytes.len() > MAX_DUMP {
+        return Err(damaged(format!("it has more than {MAX_DUMP} bytes")));
+    }
+    let (first, rest) = split_line(bytes).ok_or_else(|| damaged("it is empty or its first line is cut"))?;
+    if first.len() > MAX_MANIFEST {
+        return Err(damaged(format!("its first line has more than {MAX_MANIFEST} bytes")));
+    }
+    let manifest = manifest(first)?;
+    let unclosed = rest.strip_suffix(b"\n").ok_or_else(|| damaged("it is cut: no closing line"))?;
+    let end = unclosed.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let (body_bytes, last) = (rest.get(..end).unwrap_or_default(), unclosed.get(end..).unwrap_or_default());
+    let end: EndLine = serde_json::from_slice(last).map_err(|_| damaged("it is cut: no closing line"))?;
+    let digest = Digest::of(body_bytes);
+    if !end.end || end.digest != digest || manifest.digest != digest {
+        return Err(damaged(format!("its content has digest {digest}, its manifest says {}", manifest.digest)));
+    }
+    let frame = [first, b"\n", last, b"\n"].concat();
+    if render(&manifest, b"") != frame {
+        return Err(damaged("its first or last line is not in canonical form"));
+    }
+    let configuration = body::parse(body_bytes)?;
+    if !describes(&manifest, &configuration) {
+        return Err(damaged("its manifest does not describe its content"));
+    }
+    Ok(Dump { manifest, configuration })
+}
+
+/// Whether what the manifest says beside the digest is true of `configuration`: the body has all of the
+/// schema's tables, and of each the columns that travel. Settings, which no schema has, have their keys at least.
+fn describes(manifest: &Manifest, configuration: &Configuration) -> bool {
+    let columns = |table: &Table| -> Option<BTreeSet<String>> {
+        let all = manifest.schema.tables.get(table.spec.name)?;
+        Some(all.iter().filter(|column| table.spec.travels(column)).cloned().collect())
+    };
+    let same_columns = |table: &Table| {
+        if table.spec.in_schema() {
+            columns(table).is_some_and(|columns| columns.iter().eq(&table.columns))
+        } else {
+            table.identity().is_some()
+        }
+    };
+    let in_schema = configuration.tables.iter().filter(|table| table.spec.in_schema()).count();
+    manifest.fingerprint == manifest.schema.fingerprint()
+        && manifest.counts == configuration.counts()
+        && manifest.files == configuration.files.len() as u64
+        && manifest.schema.tables.len() == in_schema
+        && configuration.tables.iter().all(same_columns)
+}
+
+pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == b'\n')?;
+    Some((bytes.get(..at)?, bytes.get(at + 1..)?))
+}
+
+fn manifest(line: &[u8]) -> Result<Manifest, Fault> {
+    #[derive(Deserialize)]
+    struct Any {
+        format: u64,
+    }
+    let any: Any = serde_json::from_slice(line).map_err(|_| damaged("its first line is not a manifest"))?;
+    if any.format != u64::from(FORMAT) {
+        return Err(Fault::Format(any.format));
+    }
+    serde_json::from_slice(line).map_err(|error| damaged(format!("its manifest is malformed: {error}")))
+}

@@ -1,0 +1,36 @@
+//! Writing a dump.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::lines::{EndLine, FileLine, TableLine, keys, line, row_line};
+use crate::model::configuration::Configuration;
+use crate::model::digest::Digest;
+use crate::model::manifest::Manifest;
+
+/// The body of a dump: the tables and files of `configuration`, one JSON value a line.
+pub fn body(configuration: &Configuration) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 << 10);
+    for table in &configuration.tables {
+        line(&mut out, &TableLine { table: table.spec.name.to_owned(), columns: table.columns.clone() });
+        let keys = keys(table);
+        for row in &table.rows {
+            row_line(&mut out, &keys, row);
+        }
+    }
+    for file in &configuration.files {
+        let sha256 = Digest::of(&file.content).hex();
+        let content = BASE64.encode(&file.content);
+        line(&mut out, &FileLine { file: file.name.clone(), size: file.content.len() as u64, sha256, content });
+    }
+    out
+}
+
+/// The whole dump: `manifest`, `body` and the closing line. The manifest's digest must be that of `body`.
+pub fn render(manifest: &Manifest, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 16384);
+    line(&mut out, manifest);
+    out.extend_from_slice(body);
+    line(&mut out, &EndLine { end: true, digest: manifest.digest });
+    out
+}
