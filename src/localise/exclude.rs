@@ -20,7 +20,7 @@ pub(super) fn monitors(main: &Configuration, exclude: &Exclude, notes: &mut Vec<
     let mut excluded: BTreeSet<Value> = BTreeSet::new();
     let Some(table) = main.table(catalog::MONITOR).filter(|_| exclude.monitors()) else { return Ok(excluded) };
     let mut add = |what: String, found: BTreeSet<Value>| {
-        notes.push(Note::matched(format!("excluded by {what}"), found.len(), "monitors"));
+        notes.push(Note::monitors(format!("excluded by {what}"), found.len()));
         excluded.extend(found);
     };
     for tag in &exclude.monitor_tags {

@@ -25,7 +25,7 @@ pub(super) fn add(wanted: &mut Configuration, label: &str, clean: bool, notes: &
             count += 1;
         }
     }
-    notes.push(Note::matched(format!("label {label}"), count, "monitors"));
+    notes.push(Note::monitors(format!("label {label}"), count));
 }
 
 fn on_pages(wanted: &Configuration) -> BTreeSet<Value> {

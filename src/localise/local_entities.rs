@@ -43,7 +43,7 @@ pub(super) fn keep(
                 follow(&moved, &table.columns, row);
                 count += 1;
             }
-            notes.push(Note::new(format!("kept: {count} rows of {}", table.spec.name)));
+            notes.push(Note::rows("kept", count, table.spec.name).expecting_none());
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ pub(super) fn set(wanted: &mut Configuration, overrides: &[Override], notes: &mu
             return Err(fail(what).with_hint(hint));
         }
         let rows = set_one(table, one);
-        notes.push(Note::matched(format!("override {number}"), rows, format!("rows of {}", one.table)));
+        notes.push(Note::rows(format!("override {number}"), rows, &one.table));
     }
     Ok(())
 }

@@ -24,6 +24,6 @@ pub(super) fn by_type(wanted: &mut Configuration, types: &[String], notes: &mut 
         }
     }
     if count > 0 {
-        notes.push(Note::new(format!("paused by their type: {count} monitors")));
+        notes.push(Note::monitors("paused by their type", count));
     }
 }

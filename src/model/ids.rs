@@ -1,4 +1,4 @@
-//! Names that this program gives to a main, and restic to a snapshot.
+//! Ids: that of a main, chosen by this program, and that of a snapshot, chosen by restic.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,21 +1,21 @@
-//! How much of everything there may be: room for 50,000 monitors with their tags, and an end to what a hostile
-//! or broken counterpart can make this program hold in memory. `docs/format.md` has the table.
+//! Limits of what is read: large enough for 50,000 monitors with their tags, and small enough that a hostile or broken
+//! repository or database cannot make this program use all memory. `docs/format.md` has the table.
 //!
-//! Limits are checked while something is read, before memory is spent on it. The same ones hold for an export,
-//! so that nothing is published that nobody reads.
+//! A limit is checked while data is read, before memory is allocated for it. The same limits hold for an export, so that
+//! nothing is published that a replica refuses.
 
 use super::value::Value;
 
 /// The largest dump that is written or read, in bytes.
 pub const MAX_DUMP: usize = 256 << 20;
 
-/// The longest first line of a dump, in bytes; that of Uptime Kuma 2.5 has 10,000.
+/// The longest first line of a dump, in bytes; for Uptime Kuma 2.5 it has 10,000.
 pub const MAX_MANIFEST: usize = 1 << 20;
 
 /// Rows of all tables together.
 pub const MAX_ROWS: usize = 1_000_000;
 
-/// Values of all rows together, NULLs included: each takes 24 bytes of memory, also if it takes none in a dump.
+/// Values of all rows together, NULLs included: each takes 24 bytes of memory, even one that a dump leaves out.
 pub const MAX_VALUES: usize = 10_000_000;
 
 /// Columns of one table; the widest of Uptime Kuma 2.5 has 110.
@@ -24,19 +24,19 @@ pub const MAX_COLUMNS: usize = 512;
 /// The longest text or blob in one value, in bytes.
 pub const MAX_VALUE: usize = 16 << 20;
 
-/// The largest uploaded file that travels, in bytes; Uptime Kuma's own limit for an icon is 1 MB.
+/// The largest uploaded file that is replicated, in bytes; Uptime Kuma's own limit for an icon is 1 MB.
 pub const MAX_FILE: usize = 4 << 20;
 
-/// Uploaded files that travel.
+/// Uploaded files that are replicated.
 pub const MAX_FILES: usize = 1000;
 
-/// Uploaded files that travel, in bytes of all together.
+/// The size of all replicated uploaded files together, in bytes.
 pub const MAX_FILES_BYTES: usize = 128 << 20;
 
 /// Snapshots of this program in one repository.
 pub const MAX_SNAPSHOTS: usize = 200_000;
 
-/// Tags, and paths, of one snapshot; this program writes seven and one.
+/// Tags of one snapshot, and paths of one snapshot; this program writes seven tags and one path.
 pub const MAX_TAGS: usize = 64;
 
 /// The longest host name of a snapshot, in bytes, as in DNS.
@@ -45,10 +45,10 @@ pub const MAX_HOST: usize = 255;
 /// The largest `state.json`, in bytes.
 pub const MAX_STATE: usize = 1 << 20;
 
-/// The largest file of settings, in bytes: `config.toml`, environment files, what Uptime Kuma keeps as such.
+/// The largest file of settings, in bytes: `config.toml`, environment files, `.env` and `package.json` of Uptime Kuma.
 pub const MAX_SETTINGS: usize = 1 << 20;
 
-/// What has been read of a configuration so far.
+/// How much of a configuration has been read so far.
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: usize,
@@ -59,10 +59,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one more row of `width` columns.
+    /// Counts a row of `width` columns.
     ///
     /// # Errors
-    /// Which limit it would break, for people.
+    /// Which limit is exceeded, for people.
     pub fn row(&mut self, width: usize) -> Result<(), String> {
         self.rows += 1;
         self.values += width;
@@ -75,7 +75,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Counts the content of one more value.
+    /// Counts the content of a value.
     ///
     /// # Errors
     /// As for [`Tally::row`].
@@ -91,10 +91,10 @@ impl Tally {
         Ok(())
     }
 
-    /// Counts one more uploaded file.
+    /// Counts an uploaded file.
     ///
     /// # Errors
-    /// As for [`Tally::row`]; the file is not counted then.
+    /// As for [`Tally::row`]; the file is then not counted.
     pub fn file(&mut self, size: usize) -> Result<(), String> {
         if size > MAX_FILE {
             return Err(format!("it has more than {MAX_FILE} bytes"));

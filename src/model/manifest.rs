@@ -1,4 +1,4 @@
-//! The first line of a dump: who wrote it, from which schema, where it stands in the order of snapshots.
+//! The first line of a dump: which host wrote it, from which schema, and its place in the order of snapshots.
 
 use std::collections::BTreeMap;
 
@@ -25,13 +25,13 @@ pub struct Manifest {
     pub host: String,
     /// When it was written; informational.
     pub created: Timestamp,
-    /// Where it stands among the snapshots; none for a plain export.
+    /// The place in the order of snapshots; none if it was not published.
     pub place: Option<Place>,
     /// The digest of the body.
     pub digest: Digest,
     /// The fingerprint of `schema`.
     pub fingerprint: Digest,
-    /// The schema it was exported from.
+    /// The schema of the database that it was exported from.
     pub schema: Schema,
     /// Rows by table.
     pub counts: BTreeMap<String, u64>,

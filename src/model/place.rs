@@ -4,20 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::MainId;
 
-/// Where a dump stands: snapshots are ordered by (epoch, sequence), never by time.
+/// The place of a dump in the order of snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The main that published it.
     pub main: MainId,
-    /// Rises by one when another host becomes the main.
+    /// Increases by one when another host becomes the main.
     pub epoch: u64,
-    /// Rises by one at each publish.
+    /// Increases by one at each publish.
     pub sequence: u64,
 }
 
 impl Place {
-    /// What snapshots are ordered by.
+    /// The key by which snapshots are ordered.
     pub fn order(&self) -> (u64, u64) {
         (self.epoch, self.sequence)
     }

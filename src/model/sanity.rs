@@ -1,7 +1,7 @@
-//! Content that a database accepts and Uptime Kuma cannot live with.
+//! Rows that the database accepts and that break Uptime Kuma: with them the server never answers again, or confuses its
+//! entities.
 //!
-//! Nothing here is about SQLite's rules: what breaks those is found by writing it. These are rows with which
-//! the server would never answer again, confuse its entities, or let nobody in.
+//! Rules of the database are not checked here: a rehearsal on a copy finds rows that violate them.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::value::Value;
 /// The largest id: Uptime Kuma's JavaScript cannot tell greater numbers apart (`Number.MAX_SAFE_INTEGER`).
 const MAX_ID: i64 = (1 << 53) - 1;
 
-/// What in `configuration` would harm an Uptime Kuma that has it, by table and row, if anything does.
+/// The first row in `configuration` that would break Uptime Kuma, with its table and the reason.
 pub fn first_problem(configuration: &Configuration) -> Option<String> {
     configuration
         .tables
@@ -21,7 +21,7 @@ pub fn first_problem(configuration: &Configuration) -> Option<String> {
         .or_else(|| configuration.table(catalog::MONITOR).and_then(own_ancestor))
 }
 
-/// An entity whose id is not a number that Uptime Kuma can count with. To it, 0 is no id at all.
+/// An entity with an id that JavaScript cannot represent exactly, or 0, which Uptime Kuma treats as no id.
 fn bad_id(table: &Table) -> Option<String> {
     let at = table.identity().filter(|_| table.spec.identity() == Some(catalog::ID))?;
     let good = |value: &Value| matches!(value, Value::Integer(1..=MAX_ID));
@@ -34,23 +34,23 @@ fn bad_id(table: &Table) -> Option<String> {
     ))
 }
 
-/// A monitor that is a parent of itself, or of one of its parents: asking for the path to it never ends
+/// A monitor that is its own parent, directly or through others: Uptime Kuma follows the parents for ever
 /// (`isParentActive` in `server/model/monitor.js`).
 fn own_ancestor(monitors: &Table) -> Option<String> {
     let (id, parent) = (monitors.position(catalog::ID)?, monitors.position(catalog::PARENT)?);
     let parents: HashMap<&Value, &Value> =
         monitors.rows.iter().filter_map(|row| Some((row.get(id)?, row.get(parent)?))).collect();
-    // In which walk a monitor was met: each is walked over once.
+    // In which walk each monitor was met, so that it is walked over once.
     let mut met: HashMap<&Value, usize> = HashMap::with_capacity(parents.len());
     for (walk, start) in monitors.rows.iter().filter_map(|row| row.get(id)).enumerate() {
         let mut at = start;
         while let Some(next) = parents.get(at).copied() {
             match met.insert(at, walk) {
                 Some(other) if other == walk => {
-                    return Some(format!("monitor row id {at} is a parent of itself, directly or through others"));
+                    return Some(format!("monitor row id {at} is its own parent, directly or through others"));
                 }
                 Some(other) => {
-                    // From here on an earlier walk has found nothing.
+                    // An earlier walk from here on has found no cycle.
                     met.insert(at, other);
                     break;
                 }

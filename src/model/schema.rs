@@ -1,6 +1,6 @@
-//! The schema of an Uptime Kuma database: which columns there are, and which migrations have run.
+//! The schema of an Uptime Kuma database: its columns and the migrations that have run.
 //!
-//! Migrations rewrite configuration data, so rows may only move between databases with the same schema.
+//! Migrations rewrite configuration data, so rows may only be copied between databases with the same schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,24 +19,24 @@ pub struct Schema {
     pub migrations: BTreeSet<String>,
 }
 
-/// How the schema of a snapshot stands to the one of this host.
+/// How the schema of a snapshot relates to the one of this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// They are the same.
+    /// Both are the same.
     Same,
-    /// The main has run all migrations of this host, and more: this host is to be upgraded.
+    /// The main has run all migrations of this host, and more: upgrade this host.
     MainAhead,
-    /// This host has run all migrations of the main, and more: the main is to be upgraded.
+    /// This host has run all migrations of the main, and more: upgrade the main.
     ReplicaAhead {
-        /// Whether it has all columns of the main, too.
+        /// Whether it also has all columns of the main.
         superset: bool,
     },
-    /// Each has something that the other lacks.
+    /// Each has migrations or columns that the other lacks.
     Apart,
 }
 
-/// The releases of Uptime Kuma that came with migrations, newest first, each by one of these. Those of 2.x have
-/// names that knex gives them; 1.x has patches.
+/// Releases of Uptime Kuma that came with migrations, newest first, each with one of its migrations. 2.x has knex
+/// migrations; 1.x has patches.
 const RELEASES: &[(&str, &str)] = &[
     ("2026-08-18-0000-sqlite-only-drop-analytics-type-check.js", "2.5.1 or newer"),
     ("2026-03-27-0000-add-ntp-monitor.js", "2.5.0"),
@@ -61,7 +61,7 @@ impl Schema {
         Digest::of(text.as_bytes())
     }
 
-    /// How `main`, the schema of a snapshot, stands to `self`, the schema here.
+    /// How `main`, the schema of a snapshot, relates to `self`, the schema of this host.
     pub fn relation_to(&self, main: &Schema) -> Relation {
         let (here, there) = (self.parts(), main.parts());
         if here == there {
@@ -77,7 +77,7 @@ impl Schema {
         }
     }
 
-    /// The release that the migrations are those of, if it is known.
+    /// The release of Uptime Kuma that has these migrations, if it is known.
     pub fn release(&self) -> Option<&'static str> {
         let found = RELEASES.iter().find(|(migration, _)| self.migrations.contains(*migration));
         found.map(|(_, release)| *release).or_else(|| self.is_of_1().then_some("1.x"))
@@ -86,7 +86,7 @@ impl Schema {
     /// Whether `later` has run more migrations than this. Columns do not count: a migration may rename one.
     fn precedes(&self, later: &Schema) -> bool {
         let more = self.migrations != later.migrations && self.migrations.is_subset(&later.migrations);
-        // 2.x goes on where the patches of 1.x end, and counts its migrations anew.
+        // 2.x continues after the patches of 1.x, and has its own list of migrations.
         more || (self.is_of_1() && later.is_of_2())
     }
 

@@ -1,4 +1,4 @@
-//! A snapshot in the repository as its tags describe it, so that a replica can decide without fetching.
+//! Snapshots in the repository and their tags, from which a replica decides without fetching a dump.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -25,31 +25,31 @@ pub const PATH: &str = "/kuma-replicator.jsonl";
 pub struct Snapshot {
     /// The id in the repository.
     pub id: SnapshotId,
-    /// When the repository says it was made; informational, never an order.
+    /// When it was stored, by the repository; informational, never used for the order of snapshots.
     pub time: Timestamp,
-    /// The host name that published it; informational.
+    /// The name of the host that published it; informational.
     pub host: String,
-    /// What its tags say of the dump.
+    /// Its tags, which describe the dump.
     #[serde(flatten)]
     pub tags: Tags,
 }
 
-/// What the tags of a snapshot say of the dump in it.
+/// The tags of a snapshot, which describe the dump in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tags {
     /// The dump format.
     pub format: u32,
-    /// Who published it, and where it stands in the order of snapshots.
+    /// The main that published it, and its place in the order of snapshots.
     #[serde(flatten)]
     pub place: Place,
     /// The digest of the dump's body.
     pub digest: Digest,
-    /// The fingerprint of the schema it was exported from.
+    /// The fingerprint of the schema of the main.
     pub schema: Digest,
 }
 
 impl Tags {
-    /// The tags to store a dump under. None contains a comma, which separates tags for restic.
+    /// The tags for restic. None contains a comma, which separates tags there.
     pub fn to_strings(&self) -> Vec<String> {
         let Place { main, epoch, sequence } = &self.place;
         vec![
@@ -63,10 +63,10 @@ impl Tags {
         ]
     }
 
-    /// Reads tags back. `None` if they do not carry the mark of this program.
+    /// Parses tags. `None` if [`MARK`] is not among them: the snapshot is another program's.
     ///
     /// # Errors
-    /// [`Malformed`] if they carry the mark but are not complete, unique and well-formed.
+    /// [`Malformed`] if a tag is missing, given twice or malformed.
     pub fn from_strings(tags: &[String]) -> Option<Result<Self, Malformed>> {
         if !tags.iter().any(|tag| tag == MARK) {
             return None;
@@ -110,17 +110,17 @@ impl Tags {
     }
 }
 
-/// What a look at the repository found.
+/// The result of a look into the repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     /// The snapshots of this program, in no particular order.
     pub snapshots: Vec<Snapshot>,
-    /// Snapshots that carry its mark but no readable tags, with the reason.
+    /// Snapshots with the mark of this program and malformed tags, with the reason.
     pub unreadable: Vec<(SnapshotId, String)>,
 }
 
 impl Listing {
-    /// The newest snapshots by (epoch, sequence): none, one, or several that claim the same place.
+    /// The newest snapshots by (epoch, sequence): none, one, or several with the same place.
     pub fn newest(&self) -> Vec<&Snapshot> {
         let order = |snapshot: &&Snapshot| snapshot.tags.place.order();
         let Some(top) = self.snapshots.iter().map(|snapshot| snapshot.tags.place.order()).max() else {

@@ -1,7 +1,7 @@
 //! One SQLite value with its storage class, and its canonical JSON form.
 //!
 //! The storage class is kept because Uptime Kuma compares strictly: text 'true' in a BOOLEAN column or a
-//! real in an INTEGER column means something else than the number 1 (<https://www.sqlite.org/datatype3.html>).
+//! real in an INTEGER column means something other than the number 1 (<https://www.sqlite.org/datatype3.html>).
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,7 +19,7 @@ pub enum Value {
     Integer(i64),
     /// A 64-bit float; SQLite has no NaN.
     Real(f64),
-    /// Text: its bytes, UTF-8 by convention, but SQLite does not enforce it.
+    /// The bytes of a text. They should be UTF-8, which SQLite does not enforce.
     Text(Vec<u8>),
     /// A blob.
     Blob(Vec<u8>),
@@ -31,7 +31,7 @@ impl Value {
         Self::Text(text.into().into_bytes())
     }
 
-    /// The text in this value, if it is text and UTF-8.
+    /// The text, if this is text in UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -66,7 +66,7 @@ impl Value {
         }
     }
 
-    /// Reads a value that JSON has no form for.
+    /// Reads a value that has no form in plain JSON.
     pub(super) fn from_wrapped(key: &str, text: &str) -> Result<Self, String> {
         let bytes = || BASE64.decode(text).map_err(|error| format!("bad base64: {error}"));
         match (key, text) {
@@ -79,7 +79,7 @@ impl Value {
     }
 }
 
-/// Appends `value` as serde_json writes it: shortest round-trip floats, minimal escapes.
+/// Appends `value` as serde_json writes it: the shortest float that reads back to the same bits, and no unneeded escapes.
 fn json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Writing plain numbers and strings into a Vec cannot fail.
     let _ = serde_json::to_writer(out, value);
@@ -89,8 +89,8 @@ fn wrapped(out: &mut Vec<u8>, key: &str, bytes: &[u8]) {
     out.extend_from_slice(format!(r#"{{"{key}":"{}"}}"#, BASE64.encode(bytes)).as_bytes());
 }
 
-/// Total order: by storage class (NULL, integer, real, text, blob), then by content. It is the order of
-/// rows in a dump, so it is part of the format.
+/// Total order: by storage class (NULL, integer, real, text, blob), then by content. This is the order
+/// of rows in a dump, and so part of the format.
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::catalog::{self, Class, TableSpec};
+use crate::model::catalog::TableSpec;
 use crate::model::configuration::Row;
 use crate::model::value::Value;
 use crate::plan::{Plan, Size, TablePlan, Update};
@@ -117,16 +117,11 @@ fn shown(spec: &TableSpec, column: &str, value: &Value) -> String {
     }
 }
 
-/// A row by its id or key and its name for people, or, of a link, by what it joins.
+/// A row by its key and its title; a link by the rows that it joins.
 fn row_name(table: &TablePlan, row: &Row) -> String {
     let value = |name: &str| table.columns.iter().position(|column| column == name).and_then(|at| row.get(at));
-    let names: &[&str] = match table.spec.class {
-        Class::Entity | Class::LocalEntity => &["id", "name", "title", "slug", "username"],
-        Class::Link => table.spec.shown,
-        Class::Setting => &[catalog::KEY],
-    };
+    let names = table.spec.identity().into_iter().chain(table.spec.title.iter().copied());
     let parts: Vec<String> = names
-        .iter()
         .filter_map(|name| value(name).map(|value| (name, value)))
         .filter(|(_, value)| !matches!(value, Value::Null))
         .map(|(name, value)| {

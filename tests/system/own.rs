@@ -48,9 +48,9 @@ fn exclusions() -> Result<()> {
         wish(replica, customization)?;
         let plan = replica.run(&["kuma-replicator", "plan"])?;
         for line in [
-            "excluded by tag internal: 1 monitors",
-            "excluded by name lab-?: 1 monitors",
-            "excluded by type ping: 1 monitors",
+            "excluded by tag internal: 1 monitor",
+            "excluded by name lab-?: 1 monitor",
+            "excluded by type ping: 1 monitor",
             "excluded by group Branch *: 2 monitors",
             "left alone: status_page",
             "left alone: proxy",

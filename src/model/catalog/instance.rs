@@ -19,7 +19,7 @@ pub const LOCAL: &[&str] = &[
     "sqlite_stat4",
 ];
 
-/// History that hangs on a monitor by `monitor_id`, whether the schema declares a foreign key or not:
+/// Tables of history whose rows belong to a monitor by `monitor_id`, whether the schema declares a foreign key or not:
 /// Uptime Kuma declares none for `notification_sent_history`, nor for `monitor_tls_info` before 1.23.12.
 pub const MONITOR_HISTORY: &[&str] =
     &["heartbeat", "stat_minutely", "stat_hourly", "stat_daily", "monitor_tls_info", "notification_sent_history"];

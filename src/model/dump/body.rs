@@ -1,5 +1,5 @@
-//! Reading the body of a dump, line by line: each line is held against the limits before it is understood, and
-//! against its canonical form right after, so that no line costs much more memory than it has bytes.
+//! Reading the body of a dump, line by line. Each line is checked against the limits before it is parsed, and compared
+//! with its canonical form right after that, so that no line uses much more memory than it has bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,21 +14,21 @@ use crate::model::digest::Digest;
 use crate::model::limits::{MAX_COLUMNS, MAX_FILE, MAX_MANIFEST, Tally};
 use crate::text::short;
 
-/// The longest line of an uploaded file: its content in base64, and room for the rest.
+/// The longest line of an uploaded file, in bytes: its content in base64, and room for the other fields.
 const MAX_FILE_LINE: usize = MAX_FILE / 3 * 4 + 1024;
 
-/// What was read so far.
+/// The lines read so far.
 #[derive(Default)]
 struct Reader {
     configuration: Configuration,
     tally: Tally,
     /// The keys of the rows of the last table, rendered.
     keys: Vec<Vec<u8>>,
-    /// A line as it has to be.
+    /// The canonical form of the current line.
     canonical: Vec<u8>,
 }
 
-/// Reads the body of a dump. Rows, columns, files and their order are as a dump has them, or it is refused.
+/// Reads the body of a dump, in which rows, columns, files and their order must be canonical.
 pub(super) fn parse(bytes: &[u8]) -> Result<Configuration, Fault> {
     let mut reader = Reader::default();
     let mut rest = bytes;
@@ -91,7 +91,7 @@ impl Reader {
 
 fn table(line: TableLine) -> Result<Table, String> {
     let name = &line.table;
-    let spec = catalog::find(name).ok_or_else(|| format!("table {} is not one of the configuration", short(name)))?;
+    let spec = catalog::find(name).ok_or_else(|| format!("table {} is not a replicated table", short(name)))?;
     if line.columns.is_empty() || line.columns.len() > MAX_COLUMNS {
         return Err(format!("table {name} has {} columns; 1 to {MAX_COLUMNS} are possible", line.columns.len()));
     }
@@ -99,23 +99,23 @@ fn table(line: TableLine) -> Result<Table, String> {
         return Err("the columns are not sorted and unique".to_owned());
     }
     if let Some(column) = line.columns.iter().find(|column| !spec.travels(column)) {
-        return Err(format!("column {name}.{} does not travel", short(column)));
+        return Err(format!("column {name}.{} is not replicated", short(column)));
     }
     Ok(Table::new(spec, line.columns))
 }
 
 fn file(line: FileLine) -> Result<UploadedFile, String> {
     if !catalog::safe_upload_name(&line.file) {
-        return Err(format!("'{}' is not a name for an uploaded file", short(&line.file)));
+        return Err(format!("'{}' is not the name of an uploaded file", short(&line.file)));
     }
     let content = BASE64.decode(&line.content).map_err(|error| format!("bad base64: {error}"))?;
     if content.len() as u64 != line.size || Digest::of(&content).hex() != line.sha256 {
-        return Err(format!("file {} is not what its size and sha256 say", line.file));
+        return Err(format!("file {} does not have the size and sha256 that its line says", line.file));
     }
     Ok(UploadedFile { name: line.file, content })
 }
 
-/// Refuses a setting that does not travel.
+/// Refuses a setting that is not replicated.
 fn check_key(table: &Table, row: &Row) -> Result<(), String> {
     if table.spec.class != Class::Setting {
         return Ok(());
@@ -123,11 +123,11 @@ fn check_key(table: &Table, row: &Row) -> Result<(), String> {
     let key = table.value(row, catalog::KEY);
     match key.as_text().and_then(catalog::setting) {
         Some(_) => Ok(()),
-        None => Err(format!("setting {} does not travel", short(&key.to_string()))),
+        None => Err(format!("setting {} is not replicated", short(&key.to_string()))),
     }
 }
 
-/// Tables in catalog order, rows and files in canonical order, identities unique.
+/// Checks that tables are in catalog order, rows and files in canonical order, and keys unique.
 fn check_order(configuration: &Configuration) -> Result<(), Fault> {
     let rank = |table: &Table| catalog::TABLES.iter().position(|spec| spec.name == table.spec.name);
     if !configuration.tables.is_sorted_by(|a, b| rank(a) < rank(b)) {

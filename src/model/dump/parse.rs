@@ -12,19 +12,19 @@ use crate::model::digest::Digest;
 use crate::model::limits::{MAX_DUMP, MAX_MANIFEST};
 use crate::model::manifest::{FORMAT, Manifest};
 
-/// A dump that was read and found to be what it says.
+/// A complete, canonical dump with the right digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dump {
     /// The first line.
     pub manifest: Manifest,
-    /// The body.
+    /// The content of the body.
     pub configuration: Configuration,
 }
 
-/// Reads a dump and proves it: complete, digest right, manifest right, canonical.
+/// Reads a dump and checks that it is complete and canonical, and that digest and manifest describe its body.
 ///
 /// # Errors
-/// [`Fault::Format`] for a format of another version, [`Fault::Damaged`] for everything else.
+/// [`Fault::Format`] for another format, [`Fault::Damaged`] for everything else.
 pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
     if bytes.len() > MAX_DUMP {
         return Err(damaged(format!("it has more than {MAX_DUMP} bytes")));
@@ -53,8 +53,8 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
     Ok(Dump { manifest, configuration })
 }
 
-/// Whether what the manifest says beside the digest is true of `configuration`: the body has all of the
-/// schema's tables, and of each the columns that travel. Settings, which no schema has, have their keys at least.
+/// Whether the manifest describes `configuration`: the body has all tables of the schema, with all replicated columns.
+/// The schema has no settings; their table must have at least the key.
 fn describes(manifest: &Manifest, configuration: &Configuration) -> bool {
     let columns = |table: &Table| -> Option<BTreeSet<String>> {
         let all = manifest.schema.tables.get(table.spec.name)?;

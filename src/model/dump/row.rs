@@ -42,7 +42,7 @@ impl<'de> Visitor<'de> for Columns<'_> {
     }
 }
 
-/// Reads the next key of a row: how many of the columns that are left stand before it.
+/// Reads the next key of a row, as the number of columns that the row leaves out before it.
 struct Key<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
@@ -62,7 +62,7 @@ impl Visitor<'_> for Key<'_> {
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<usize, E> {
         let known = self.0.iter().position(|column| column == name);
-        known.ok_or_else(|| E::custom(format!("column {} is not one of the table, or out of order", short(name))))
+        known.ok_or_else(|| E::custom(format!("column {} is not in the table, or out of order", short(name))))
     }
 }
 
@@ -72,7 +72,7 @@ impl<'de> serde::Deserialize<'de> for Value {
     }
 }
 
-/// Reads the canonical JSON form of a value, and nothing deeper: an array or a nested object ends it at once.
+/// Reads a value in canonical JSON. An array or a nested object is refused at once, so depth costs no memory.
 struct AnyValue;
 
 impl<'de> Visitor<'de> for AnyValue {
@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let Some((key, text)) = map.next_entry::<String, String>()? else {
-            return Err(A::Error::custom("an object that is no value"));
+            return Err(A::Error::custom("an object that is not a value"));
         };
         match map.next_key::<String>()? {
             None => Value::from_wrapped(&key, &text).map_err(A::Error::custom),

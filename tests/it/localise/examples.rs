@@ -249,11 +249,11 @@ fn each_wish_sees_what_those_before_it_have_made() {
     assert_eq!(
         wanted.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "excluded by type push: 1 monitors",
-            "paused by their type: 1 monitors",
-            "override 1: 1 rows of monitor",
+            "excluded by type push: 1 monitor",
+            "paused by their type: 1 monitor",
+            "override 1: 1 row of monitor",
             "override 2: 2 rows of proxy",
-            "kept: 1 rows of proxy",
+            "kept: 1 row of proxy",
         ]
     );
 }
@@ -292,7 +292,7 @@ fn what_cannot_be_had_is_refused_with_a_reason() {
         (one("table = \"setting\"\nset = { value = 5 }"), "settings cannot be overridden"),
         (one("table = \"monitor\"\nset = { proxy_id = 9 }"), "there is no proxy 9 here"),
         (one("table = \"group\"\nset = { status_page_id = 9 }"), "there is no status_page 9 here"),
-        (one("table = \"monitor\"\nset = { parent = 3 }"), "monitor row id 3 is a parent of itself"),
+        (one("table = \"monitor\"\nset = { parent = 3 }"), "monitor row id 3 is its own parent"),
         (one("table = \"user\"\nset = { username = \"\" }"), "no user who could log in"),
         (
             exclude("tables = [\"tag\"]") + &one("table = \"monitor_tag\"\nset = { value = \"\" }"),

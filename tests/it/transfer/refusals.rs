@@ -83,8 +83,8 @@ fn import_refuses_rows_that_break_a_rule() {
         (lawful, "INSERT INTO api_key (id, key, name, user_id) VALUES (9, 'k', 'n', 77)", "missing user"),
         (lawful, "DELETE FROM proxy WHERE id=3", "missing proxy"),
         // What the database takes and Uptime Kuma could not run with.
-        (lawful, "UPDATE monitor SET parent=id WHERE id=2", "monitor row id 2 is a parent of itself"),
-        (lawful, "UPDATE monitor SET parent=1 WHERE id=2", "is a parent of itself"),
+        (lawful, "UPDATE monitor SET parent=id WHERE id=2", "monitor row id 2 is its own parent"),
+        (lawful, "UPDATE monitor SET parent=1 WHERE id=2", "is its own parent"),
         (lawful, "UPDATE tag SET id=0 WHERE id=5", "tag row id 0"),
         (lawful, "UPDATE tag SET id=-5 WHERE id=5", "tag row id -5"),
         (lawful, "UPDATE tag SET id=9007199254740992 WHERE id=5", "tag row id 9007199254740992"),
