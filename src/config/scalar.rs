@@ -38,7 +38,9 @@ impl Serialize for Scalar {
         match self {
             Self::Boolean(boolean) => serializer.serialize_bool(*boolean),
             Self::Integer(number) => serializer.serialize_i64(*number),
-            Self::Real(number) => serializer.serialize_f64(*number),
+            Self::Real(number) if number.is_finite() => serializer.serialize_f64(*number),
+            // JSON has no infinity.
+            Self::Real(_) => serializer.collect_str(&self.value()),
             Self::Text(text) => serializer.serialize_str(text),
         }
     }

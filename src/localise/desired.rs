@@ -57,7 +57,7 @@ impl<'a> Desired<'a> {
     ///
     /// # Errors
     /// [`Kind::Config`](crate::error::Kind::Config) if the customization does not fit the main's configuration,
-    /// [`Kind::NoUser`](crate::error::Kind::NoUser) if nobody could log in,
+    /// [`Kind::NoUser`](crate::error::Kind::NoUser) if no user could log in,
     /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if Uptime Kuma could not run with it,
     /// [`Kind::SchemaDiffers`](crate::error::Kind::SchemaDiffers) if the rows do not fit the tables `here` (the schema
     /// gate rules that out for a snapshot). None for [`Desired::Rollback`].

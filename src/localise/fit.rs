@@ -1,4 +1,4 @@
-//! Whether a host can have a configuration: somebody can log in, Uptime Kuma can run with it, the database has the
+//! Whether a host can have a configuration: a user can log in, Uptime Kuma can run with it, and the database has the
 //! columns.
 
 use crate::error::{Error, Kind, Result};

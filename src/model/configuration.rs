@@ -101,7 +101,7 @@ impl Configuration {
     }
 
     /// Whether a user could log in: one is active and has a name. Without any user, Uptime Kuma lets the first visitor
-    /// set up an account; without an active one, it lets nobody in (`login` in `server/auth.js`). A column that this
+    /// set up an account; without an active one, no user can log in (`login` in `server/auth.js`). A column that this
     /// schema does not have is taken as fulfilled.
     pub fn has_user(&self) -> bool {
         let Some(users) = self.table(catalog::USER) else { return false };

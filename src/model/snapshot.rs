@@ -63,18 +63,16 @@ impl Tags {
         ]
     }
 
-    /// Parses tags. `None` if [`MARK`] is not among them: the snapshot is another program's.
+    /// Whether `tags` are those of a snapshot of this program: [`MARK`] is among them.
+    pub fn are_marked(tags: &[String]) -> bool {
+        tags.iter().any(|tag| tag == MARK)
+    }
+
+    /// Parses the tags of a snapshot of this program.
     ///
     /// # Errors
     /// [`Malformed`] if a tag is missing, given twice or malformed.
-    pub fn from_strings(tags: &[String]) -> Option<Result<Self, Malformed>> {
-        if !tags.iter().any(|tag| tag == MARK) {
-            return None;
-        }
-        Some(Self::parse(tags))
-    }
-
-    fn parse(tags: &[String]) -> Result<Self, Malformed> {
+    pub fn from_strings(tags: &[String]) -> Result<Self, Malformed> {
         let mut values = BTreeMap::new();
         for (key, value) in tags.iter().filter_map(|tag| tag.split_once('=')) {
             if values.insert(key, value).is_some() {

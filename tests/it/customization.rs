@@ -1,4 +1,4 @@
-//! Promise: what a replica's configuration customization for that host is kept: which monitors are paused, how often Uptime
+//! Promise: what the configuration of a replica says about that host holds: which monitors are paused, how often Uptime
 //! Kuma is restarted, what becomes of edits, and into which schemas rows are written.
 
 use std::collections::BTreeSet;
@@ -95,7 +95,7 @@ fn a_promotion_ends_the_pause() {
 fn edits_of_a_busy_main_are_applied_together() {
     let settings = replica("min-restart-interval = \"5m\"");
     let mut world = World::new(generation(0));
-    let (mut applied, mut told) = (0, 0);
+    let (mut applied, mut reported) = (0, 0);
     // The main is edited every minute, for half an hour.
     for minute in 1..=30 {
         world.offer(&generation(minute), &main_id('b'), 1, minute.unsigned_abs());
@@ -107,7 +107,7 @@ fn edits_of_a_busy_main_are_applied_together() {
             End::Done(Conclusion::Deferred(reason)) => assert!(reason.contains("deferred until"), "{reason}"),
             end => panic!("{end:?}"),
         }
-        told += events(&world, "deferred");
+        reported += events(&world, "deferred");
         assert_eq!(world.did("fetch"), 1, "it might have been something that needs no restart");
         if events(&world, "deferred") == 1 {
             world.clock = world.clock.checked_sub(SignedDuration::from_mins(1)).unwrap();
@@ -115,7 +115,7 @@ fn edits_of_a_busy_main_are_applied_together() {
             assert_eq!((world.did("fetch"), events(&world, "deferred")), (0, 1), "what waits is not fetched again");
         }
     }
-    assert_eq!((applied, world.stops, told), (6, 6, 24));
+    assert_eq!((applied, world.stops, reported), (6, 6, 24));
     // A person does not wait; nor is a clock that went back waited for.
     world.offer(&generation(31), &main_id('b'), 1, 31);
     let at_once = Options { at_once: true, ..Options::default() };
@@ -132,7 +132,7 @@ fn edits_of_a_busy_main_are_applied_together() {
 // Edits
 
 #[test]
-fn an_edit_is_told_once_and_overwritten_by_policy() {
+fn an_edit_is_reported_once_and_overwritten_by_policy() {
     let settings = |policy| replica(&format!("min-restart-interval = \"0s\"\non-drift = \"{policy}\""));
     let mut world = World::new(generation(0));
     world.offer(&generation(1), &main_id('b'), 1, 1);
@@ -143,7 +143,7 @@ fn an_edit_is_told_once_and_overwritten_by_policy() {
         assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (told, 1, &generation(2)));
         assert!(world.state().replica.is_drifted());
     }
-    // Another edit is another thing to tell; one that is taken back is none.
+    // Another edit is reported as well; an edit that is reverted is none.
     world.rows = generation(3);
     world.cycle(&settings("report"));
     assert_eq!(events(&world, "drifted"), 1);

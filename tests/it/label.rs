@@ -1,4 +1,4 @@
-//! Promise: with a label, the monitors of a replica say in their names who speaks. It is neither an edit nor part of
+//! Promise: with a label, the names of the monitors of a replica say which host sent an alert. It is neither an edit nor part of
 //! what is published.
 
 use std::path::Path;
@@ -79,7 +79,7 @@ fn pages_stay_clean_if_they_are_to() {
 
 /// Exclusions and overrides go by the names that people know from the main.
 #[test]
-fn other_wishes_mean_the_names_of_the_main() {
+fn other_customization_uses_the_names_of_the_main() {
     let customization = "label = \"fra1\"\n[replica.exclude]\nmonitor-names = [\"d?\"]\n[[replica.overrides]]\n\
         table = \"monitor\"\nwhere = { name = \"web\" }\nset = { name = \"site\" }";
     assert_eq!(names(&wanted(&monitors(&[t("web"), t("db")]), customization)), [t("site (fra1)")]);

@@ -87,7 +87,7 @@ fn cycles_take_over_what_is_listed_and_nothing_else() {
         assert!(matches!(world.cycle(&replica), End::Done(Conclusion::Applied(_))));
         assert_eq!((settings_of(&world), world.stops), (expected.to_owned(), stops + 1));
 
-        // What the last apply replaced is restored, but for settings: they stay.
+        // What the last apply replaced is restored, except for settings, which stay.
         let before = with(1, &[]);
         let end = world.order(async |world, state| {
             let restoration =
@@ -117,7 +117,7 @@ fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
 
 /// A changed schema is what holds a replica; settings are none.
 #[test]
-fn settings_hold_nobody() {
+fn settings_block_no_replica() {
     let mut world = World::new(generation(0));
     world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
     assert!(matches!(world.cycle(&replica(&[])), End::Done(Conclusion::Applied(_))));

@@ -1,8 +1,9 @@
-//! Random fleets: what a main and a replica have, in the columns of a real database, and what the replica customization.
+//! Random fleets: the rows of a main and a replica, in the columns of a real database, and the customization of the
+//! replica.
 //!
 //! The two sides know nothing of each other but use few ids, names and dates, so that they often meet: the same row,
 //! the same id for another row, the same unique name under another id. References resolve; where the schema
-//! declares no foreign key they rarely lead nowhere, as they do in real databases.
+//! declares no foreign key they rarely dangle, as they do in real databases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -45,7 +46,7 @@ impl Server {
         Self { instance, database }
     }
 
-    /// What is there, but for settings: these fleets have none in common.
+    /// The rows on the server without settings, of which these fleets have none in common.
     pub(crate) fn export(&self) -> Configuration {
         let mut configuration = self.database.export().unwrap().configuration;
         configuration.tables.retain(|table| table.spec.name != catalog::SETTING);
@@ -292,14 +293,14 @@ impl Draft {
     }
 }
 
-/// A main, a replica, and what the latter customization.
+/// A main, a replica, and the customization of the latter.
 #[derive(Clone)]
 pub(crate) struct Fleet {
     /// Of both.
     pub(crate) version: Version,
-    /// What the main has: somebody can log in there.
+    /// The rows of the main: a user can log in there.
     pub(crate) main: Configuration,
-    /// What the replica has; there may be nobody who can log in.
+    /// The rows of the replica; perhaps no user can log in.
     pub(crate) here: Configuration,
     /// The customization as written.
     pub(crate) text: String,
@@ -366,7 +367,7 @@ const OVERRIDES: &[&str] = &[
     "table = \"remote_browser\"\nset = { url = \"ws://x\" }",
 ];
 
-/// Random customization, as written and as read. What cannot be wished for does not come.
+/// Random customization, as written and as read, without any that is refused.
 fn customization() -> impl Strategy<Value = (String, Customization)> {
     let rarely = |line: &'static str, names: Vec<&'static str>| {
         let some =

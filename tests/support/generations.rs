@@ -21,7 +21,7 @@ pub(crate) fn generation(generation: i64) -> Configuration {
     }
 }
 
-/// A fleet's configuration: two monitors that tell two people, in words of this `version`.
+/// A fleet's configuration: two monitors that alert two people, in words of this `version`.
 pub(crate) fn fleet(version: i64) -> Configuration {
     let name = |what: &str| t(&format!("{what} {version}"));
     let made = || t("2026-01-01 00:00:00");

@@ -81,7 +81,7 @@ pub(crate) fn manifest(configuration: &Configuration, place: Option<Place>) -> M
     }
 }
 
-/// The digest of all of `configuration` but its settings, of which nobody takes any unless he says which.
+/// The digest of `configuration` without settings, of which a replica takes over only those that it lists.
 pub(crate) fn digest_but_settings(configuration: &Configuration) -> Digest {
     let mut configuration = configuration.clone();
     configuration.tables.retain(|table| table.spec.name != catalog::SETTING);
@@ -135,7 +135,7 @@ pub(crate) fn carry_out(plan: &Plan, here: &Configuration) -> Configuration {
     result
 }
 
-/// `reached` is as `wanted`, but for tables of which nothing is wanted.
+/// `reached` is as `wanted`, except in tables of which nothing is wanted.
 pub(crate) fn assert_reached(reached: &Configuration, wanted: &Configuration) {
     let mut reached = reached.clone();
     reached.tables.retain(|table| wanted.table(table.spec.name).is_some());

@@ -74,11 +74,10 @@ struct Seen {
 impl Seen {
     fn add_to(self, listing: &mut Listing) {
         let Self { id, time, hostname, paths, tags } = self;
-        if !paths.first.iter().any(|path| path == PATH) {
+        if !paths.first.iter().any(|path| path == PATH) || !Tags::are_marked(&tags.first) {
             return;
         }
-        let Some(parsed) = Tags::from_strings(&tags.first) else { return };
-        let parsed = parsed
+        let parsed = Tags::from_strings(&tags.first)
             .map_err(|error| error.to_string())
             .and_then(|parsed| if tags.more { Err(format!("it has more than {MAX_TAGS} tags")) } else { Ok(parsed) });
         let time = time.parse::<Timestamp>().map_err(|error| format!("its time is malformed: {error}"));

@@ -1,4 +1,4 @@
-//! Each wish by example, to be read as documentation.
+//! Each customization by example, to be read as documentation.
 
 use kuma_replicator::error::Kind;
 use kuma_replicator::localise;
@@ -58,7 +58,7 @@ fn side(name: &str) -> Configuration {
     }
 }
 
-/// What a replica with these customization, and what `here` has, wants of `main`.
+/// What a replica with this customization and the rows `here` wants of `main`.
 fn want(main: &Configuration, here: &Configuration, customization: &str) -> Configuration {
     let customization = parse(&format!("paused-types = []\n{customization}"))
         .unwrap_or_else(|error| panic!("{customization}: {}", error.chain()));
@@ -129,7 +129,7 @@ fn a_monitor_that_is_new_here_has_none_of_the_proxies_of_this_host() {
 }
 
 #[test]
-fn what_hangs_on_a_removed_row_goes_where_a_table_is_left_alone() {
+fn rows_of_a_table_that_is_left_alone_go_with_the_rows_that_they_belong_to() {
     let mut main = side("main");
     main.table_mut("tag").unwrap().rows.remove(0);
     main.table_mut("monitor_tag").unwrap().rows.remove(0);
@@ -221,7 +221,7 @@ fn overrides_set_values_in_order() {
         let wanted = want(&side("main"), &side("here"), &format!("[[replica.overrides]]\n{monitors}{one}"));
         assert_eq!(values(&wanted, "monitor", column), result, "{one}");
     }
-    // Each sees what those before it have set.
+    // Each matches the values that those before it have set.
     let steps = [
         "set = { interval = 61 }",
         "where = { interval = 61 }\nset = { timeout = 5 }",
@@ -233,7 +233,7 @@ fn overrides_set_values_in_order() {
 }
 
 #[test]
-fn each_wish_sees_what_those_before_it_have_made() {
+fn each_customization_works_on_the_result_of_those_before_it() {
     // Excluded, then paused, then overridden; what is kept is stronger than that.
     let customization = "[replica.exclude]\nmonitor-types = [\"push\"]
         [replica.local-entities]\nproxy = \"keep\"
@@ -259,7 +259,7 @@ fn each_wish_sees_what_those_before_it_have_made() {
 }
 
 #[test]
-fn a_silent_standby_tells_nobody_and_has_the_notifications_all_the_same() {
+fn a_silent_standby_sends_no_alerts_and_keeps_the_notifications() {
     let wanted = want(&side("main"), &side("here"), "alerts = \"off\"");
     assert_eq!(values(&wanted, "monitor_notification", "by"), []);
     assert_eq!(values(&wanted, "notification", "name"), [t("main")]);
@@ -278,9 +278,9 @@ fn each_strategy_takes_its_part() {
     }
 }
 
-/// Customization that cannot be had, and what is said about them.
+/// Customization that is refused, and the message.
 #[test]
-fn what_cannot_be_had_is_refused_with_a_reason() {
+fn what_cannot_be_customized_is_refused_with_a_reason() {
     let one = |text: &str| format!("[[replica.overrides]]\n{text}");
     let exclude = |text: &str| format!("[replica.exclude]\n{text}\n");
     let cases = [

@@ -1,5 +1,4 @@
-//! What is known of the tables and of customization, written down once more in the plainest way: against it the real code is
-//! held.
+//! The tables and the customization once more, in the plainest code: the real code is compared with it.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +81,7 @@ pub(crate) fn name_of<'a>(configuration: &'a Configuration, id: &Value) -> Optio
     users.rows.iter().find(|row| get(users, row, "id") == id).map(|row| get(users, row, "username"))
 }
 
-/// What leads nowhere: table, column and id. Declared or not is all the same.
+/// References to missing rows: table, column and id, whether a foreign key is declared or not.
 pub(crate) fn dangling(configuration: &Configuration) -> BTreeSet<(&'static str, &'static str, Value)> {
     let mut found = BTreeSet::new();
     for table in &configuration.tables {
@@ -96,7 +95,7 @@ pub(crate) fn dangling(configuration: &Configuration) -> BTreeSet<(&'static str,
     found
 }
 
-/// The monitors that are not wanted: those that the customization name, and all below one of those.
+/// The monitors that are not wanted: those that the customization excludes, and all below one of those.
 pub(crate) fn excluded(main: &Configuration, customization: &Customization) -> BTreeSet<Value> {
     let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
     let (monitors, tags, links) =
@@ -131,7 +130,7 @@ pub(crate) fn excluded(main: &Configuration, customization: &Customization) -> B
     found
 }
 
-/// The plainest thinkable matching of `*` and `?`.
+/// The plainest matching of `*` and `?`.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let mut rest = pattern.chars();
     match rest.next() {

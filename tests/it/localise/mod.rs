@@ -1,6 +1,6 @@
-//! Promise: a replica gets what it customization for, and nothing else. What is wanted can be written into a real database
-//! and is there then; wanted once more, nothing is to do; what is excluded or kept is never written; nothing leads
-//! nowhere; and somebody can log in.
+//! Promise: a replica gets the main's configuration with its own customization, and nothing else. What is wanted can be
+//! written into a real database, and then nothing is left to do; excluded and kept rows are never written; no reference
+//! dangles; and a user can log in.
 
 mod examples;
 mod known;

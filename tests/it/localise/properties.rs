@@ -42,7 +42,7 @@ fn hold_there<S: proptest::strategy::Strategy + Clone>(extra: S, test: impl Fn(&
     });
 }
 
-/// What is wanted; errors may only be the customization' own.
+/// What is wanted; an error may only be the fault of the customization.
 fn wanted(fleet: &Fleet, here: &Configuration) -> Option<Configuration> {
     match localise::wanted(&fleet.main, here, &fleet.customization) {
         Ok(wanted) => Some(wanted.configuration),
@@ -60,7 +60,7 @@ fn rows(configuration: &Configuration) -> Configuration {
 }
 
 #[test]
-fn what_is_wanted_is_written_and_wanted_once_more_there_is_nothing_to_do() {
+fn what_is_wanted_can_be_written_and_then_nothing_is_left_to_do() {
     hold_there(Just(()), |server, fleet, ()| {
         let Some(want) = wanted(fleet, &fleet.here) else { return };
         server.write(&plan(&fleet.here, &want), &want).unwrap_or_else(|error| panic!("{}", error.chain()));
@@ -134,7 +134,7 @@ fn what_is_excluded_or_kept_is_never_written() {
 }
 
 #[test]
-fn nothing_leads_nowhere_that_led_somewhere_where_it_comes_from() {
+fn no_reference_dangles_that_did_not_dangle_before() {
     hold(300, Just(()), |fleet, ()| {
         let Some(want) = wanted(fleet, &fleet.here) else { return };
         let (from_main, from_here) = (dangling(&fleet.main), dangling(&fleet.here));
@@ -154,9 +154,9 @@ fn excluded_monitors_are_nowhere_and_all_others_are_there() {
             return;
         }
         let excluded = excluded(&fleet.main, &fleet.customization);
-        let mut wished = identities(&fleet.main, "monitor");
-        wished.retain(|(id, _)| !excluded.contains(id));
-        assert_eq!(identities(&want, "monitor"), wished);
+        let mut expected = identities(&fleet.main, "monitor");
+        expected.retain(|(id, _)| !excluded.contains(id));
+        assert_eq!(identities(&want, "monitor"), expected);
         let taken = want.tables.iter().filter(|table| !alone(&fleet.customization).contains(table.spec.name));
         for table in taken.filter(|table| table.position("monitor_id").is_some()) {
             assert!(
@@ -172,7 +172,7 @@ fn excluded_monitors_are_nowhere_and_all_others_are_there() {
 }
 
 #[test]
-fn somebody_can_log_in_and_owns_what_the_main_s_users_own() {
+fn a_user_can_log_in_and_owns_what_the_main_s_users_own() {
     hold(300, Just(()), |fleet, ()| {
         let Some(want) = wanted(fleet, &fleet.here) else { return };
         assert!(want.has_user());

@@ -21,11 +21,11 @@ fn import_refuses_and_changes_nothing() {
     };
     let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
         ("nothing", Vec::new(), &["it is empty"]),
-        ("no dump", b"#!/bin/sh\n".to_vec(), &["first line is no manifest"]),
+        ("no dump", b"#!/bin/sh\n".to_vec(), &["first line is not a manifest"]),
         ("cut", good[..good.len() / 2].to_vec(), &["it is cut"]),
         ("cut by one byte", good[..good.len() - 1].to_vec(), &["it is cut"]),
         ("changed", replaced("outer group", "0uter group"), &["its content has digest"]),
-        ("newer format", replaced("\"format\":2", "\"format\":3"), &["format 3", "upgrade kuma-replicator"]),
+        ("another format", replaced("\"format\":1", "\"format\":2"), &["format 2", "upgrade kuma-replicator"]),
         (
             "of 1.x",
             exported(&Instance::rich(Version::One, Order::Fresh)),
