@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text;
+
 /// What one customization has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -52,7 +54,6 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         let Some(Rows { count, noun, of }) = &self.rows else { return Ok(()) };
-        let plural = if *count == 1 { "" } else { "s" };
-        write!(f, ": {count} {noun}{plural}{of}")
+        write!(f, ": {}{of}", text::count(*count as u64, noun))
     }
 }
