@@ -52,7 +52,7 @@ impl<H: Host> Session<'_, H> {
             applied.customization = Some(settings.replica.customization.digest());
         }
         session.host.save(session.state)?;
-        session.host.report(&Event::Alerts { on: alerts == Alerts::All, size });
+        session.host.report(&Event::Alerts { on: alerts == Alerts::On, size });
         Ok(AlertsSwitch::Now)
     }
 
@@ -67,7 +67,7 @@ impl<H: Host> Session<'_, H> {
         let desired = Desired::Customized { main, customization: &settings.replica.customization, part: Part::Alerts };
         let wanted = desired.on(&here.configuration)?.configuration;
         let change =
-            Change::new(Origin::Alerts { on: alerts == Alerts::All }, &here.configuration, &here.schema, wanted);
+            Change::new(Origin::Alerts { on: alerts == Alerts::On }, &here.configuration, &here.schema, wanted);
         let size = change.plan.size();
         if change.plan.is_empty() {
             return Ok(size);

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::dump;
-use crate::model::manifest::{Manifest, Place};
+use crate::model::manifest::{FORMAT, Manifest, Place};
 
 use super::Export;
 
@@ -40,7 +40,7 @@ impl CanonicalExport {
     /// [`Kind::SnapshotDamaged`] if it would be larger than any reader accepts.
     pub fn dump(&self, host: &str, now: Timestamp, place: Option<Place>) -> Result<Vec<u8>> {
         let manifest = Manifest {
-            format: dump::format(&self.export.configuration),
+            format: FORMAT,
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             host: host.to_owned(),
             created: now,

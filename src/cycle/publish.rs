@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::model::content::Content;
 use crate::model::digest::Digest;
-use crate::model::dump;
+use crate::model::manifest::FORMAT;
 use crate::model::snapshot::{Listing, Snapshot, Tags};
 use crate::model::state::{Attempt, Fenced, MainState, Published};
 
@@ -60,7 +60,7 @@ impl<H: Host> Session<'_, H> {
         self.main_state()?.publishing = Some(Attempt { sequence, digest });
         self.host.save(self.state)?;
         let dump = canonical.dump(&self.host.name(), self.host.now(), Some(place.clone()))?;
-        let tags = Tags { format: dump::format(&canonical.export.configuration), place, digest, schema };
+        let tags = Tags { format: FORMAT, place, digest, schema };
         let snapshot = self.host.publish(&dump, &tags).await?;
 
         let (counts, at) = (canonical.export.configuration.counts(), self.host.now());

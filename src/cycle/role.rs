@@ -122,7 +122,7 @@ impl<H: Host> Session<'_, H> {
 
     /// No monitor of a silent standby alerts anybody. Published as it is, it would silence all other hosts.
     fn require_alerts(&self) -> Result<()> {
-        if self.settings.role == Role::Replica && self.settings.replica.customization.alerts == Alerts::None {
+        if self.settings.role == Role::Replica && self.settings.replica.customization.alerts == Alerts::Off {
             let what = "this host is a silent standby: published as it is, it would silence all other hosts";
             return Err(Error::new(Kind::Usage, what).with_hint("run kuma-replicator alerts on first"));
         }

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod manifest;
 pub mod origin;
 pub mod outcome;
+pub mod place;
 pub mod sanity;
 pub mod schema;
 pub mod snapshot;

@@ -271,7 +271,7 @@ impl Replica {
             }
             None => writeln!(f, "applied       nothing yet")?,
         }
-        if self.alerts == Alerts::None {
+        if self.alerts == Alerts::Off {
             writeln!(f, "alerts        off; kuma-replicator alerts on switches them on")?;
         }
         if let Some(since) = &self.drifted_since {

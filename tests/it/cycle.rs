@@ -56,7 +56,9 @@ fn an_apply_takes_its_steps_in_this_order() {
         // What the administrator stopped stays stopped.
         (
             false,
-            format!("{before}, check_intact, check_writable, save, {write}, export, keep_applied, report applied, save"),
+            format!(
+                "{before}, check_intact, check_writable, save, {write}, export, keep_applied, report applied, save"
+            ),
         ),
     ] {
         let (mut world, id) = behind(running);

@@ -111,7 +111,9 @@ fn a_preview_knows_what_a_cycle_knows() {
 
     let (mut world, settings) = before(Outcome::Deferred);
     for fetches in [1, 0] {
-        assert!(matches!(world.foretell(&settings, Options::default()), Ok(ready) if ready.outcome() == Outcome::Deferred));
+        assert!(
+            matches!(world.foretell(&settings, Options::default()), Ok(ready) if ready.outcome() == Outcome::Deferred)
+        );
         world.cycle(&settings);
         assert_eq!(world.did("fetch"), fetches);
     }

@@ -21,7 +21,10 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     (
         "command",
-        &["cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "model", "plan", "report", "text"],
+        &[
+            "cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "model", "plan", "report",
+            "text",
+        ],
     ),
 ];
 

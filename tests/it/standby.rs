@@ -123,7 +123,7 @@ fn alerts_that_cannot_be_switched_say_so() {
     let mut world = World::new(fleet(0));
     let end = world.order(async |world, state| {
         assert_eq!(
-            Session::new(world, &eager(""), state, Options::default()).switch_alerts(Alerts::None).await?,
+            Session::new(world, &eager(""), state, Options::default()).switch_alerts(Alerts::Off).await?,
             AlertsSwitch::WithFirstApply
         );
         Ok(())
