@@ -1,17 +1,28 @@
-//! Uptime Kuma's SQLite database.
+//! Uptime Kuma's SQLite database. No file here knows why rows are read or written. Each imports only files above it:
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | `file` | opening it, claiming it, what its errors mean |
-//! | `read` | reading rows and schema |
-//! | `write` | writing a plan in a transaction |
-//! | `live` | writing while the server runs |
-//! | `history` | what hangs on the rows |
+//! | `sql` | SQL by name, values, what SQLite's errors mean |
+//! | `file` | opening the database |
+//! | `schema` | columns, migrations, unknown tables |
+//! | `read` | reading rows |
+//! | `history` | rows outside the configuration that refer to it |
+//! | `write` | writing a plan in an open transaction |
+//! | `checks` | whether the database is intact and can be written |
+//! | `claim`, `live`, `rehearsal` | the three ways to write: stopped, running, in memory |
 
+mod checks;
+mod claim;
 mod file;
 mod history;
 mod live;
 mod read;
+mod rehearsal;
+mod schema;
+mod sql;
 mod write;
 
-pub use file::{Claim, Database, ROOM, rehearse};
+pub use checks::ROOM;
+pub use claim::Claim;
+pub use file::Database;
+pub use rehearsal::rehearse;

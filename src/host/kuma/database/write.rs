@@ -1,11 +1,10 @@
-//! Writing a plan into a database: the statements between `BEGIN` and `COMMIT`, and the proof before the
-//! latter. Foreign keys are off in here, so nothing cascades: what goes is what the plan names, and what hangs
-//! on it (`history`).
+//! Writing a plan into a database: the statements between `BEGIN` and `COMMIT`, and the proof before the commit. Foreign
+//! keys are off, so nothing cascades: only the rows that the plan names are removed, and the rows that refer to them
+//! (`history`).
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::Connection;
 
 use crate::cycle::History;
 use crate::error::{Error, Kind, Result};
@@ -14,23 +13,11 @@ use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
-use super::file::{Sql, kind};
 use super::history::{Dependent, bring_back, dependents, remove_leftovers};
-use super::read::{quoted, quoted_list, rowids, table_names, tables_like};
+use super::read::{rowids, tables_like};
+use super::sql::{Sql, execute, kind, quoted, quoted_list, table_names};
 
-impl ToSql for Value {
-    fn to_sql(&self) -> Sql<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Value::Null => ValueRef::Null,
-            Value::Integer(number) => ValueRef::Integer(*number),
-            Value::Real(number) => ValueRef::Real(*number),
-            Value::Text(bytes) => ValueRef::Text(bytes),
-            Value::Blob(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
-}
-
-/// Writes `plan` and proves that the tables then are as `wanted`, in the transaction that is open.
+/// Writes `plan` in the open transaction, and proves that the tables are then as `wanted`.
 pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration, history: History) -> Result<()> {
     let dangling_before = dangling(connection).map_err(|error| failed("check references", error))?;
     let dependents = dependents(connection).map_err(|error| failed("read the schema", error))?;
@@ -38,14 +25,14 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
         remove_leftovers(connection, &dependents, None)
             .map_err(|error| failed("remove history that was set aside", error))?;
     }
-    // Children before parents, and before anything claims a unique value that a removed row still holds.
+    // Children before parents, and before other rows take the unique values of removed rows.
     for table in plan.tables.iter().rev() {
         delete(connection, table, &dependents, history)?;
     }
     if history == History::BringBack {
         let monitors = plan.tables.iter().filter(|table| table.spec.name == catalog::MONITOR);
         let ids: Vec<&Value> = monitors.flat_map(|table| table.inserts.iter().map(|row| id_of(table, row))).collect();
-        bring_back(connection, &dependents, &ids).map_err(|error| failed("bring history back", error))?;
+        bring_back(connection, &dependents, &ids).map_err(|error| failed("restore the history of monitors", error))?;
     }
     for table in &plan.tables {
         change(connection, table)?;
@@ -54,29 +41,9 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
     let dangling = dangling(connection).map_err(|error| failed("check references", error))?;
     let before = |reference: &str| dangling_before.get(reference).copied().unwrap_or(0);
     match dangling.iter().find(|(reference, count)| **count > before(reference)) {
-        Some((reference, _)) => {
-            Err(Error::new(Kind::Unwritable, format!("a reference would lead nowhere: {reference}")))
-        }
+        Some((reference, _)) => Err(Error::new(Kind::Unwritable, format!("a reference would dangle: {reference}"))),
         None => Ok(()),
     }
-}
-
-/// The empty tables of the configuration, with all their rules, in memory, and a transaction open on them.
-pub(super) fn empty_copy(live: &Connection) -> Sql<Connection> {
-    let copy = Connection::open_in_memory()?;
-    copy.execute_batch("PRAGMA foreign_keys=OFF")?;
-    let mut statement = live.prepare(
-        "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') ORDER BY type DESC",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (table, sql): (String, String) = (row.get(0)?, row.get(1)?);
-        if catalog::find(&table).is_some() {
-            copy.execute_batch(&sql)?;
-        }
-    }
-    copy.execute_batch("BEGIN")?;
-    Ok(copy)
 }
 
 /// Inserts the rows of `configuration` into empty tables.
@@ -99,7 +66,7 @@ fn row_failed(doing: &str, table: &TablePlan, row: &Row, error: rusqlite::Error)
     failed(&format!("{doing} {}", describe(table.spec.name, &table.columns, row)), error)
 }
 
-/// A row by its table and identity, without any value that may be a secret.
+/// A row as its table and identity, without any value that may be a secret.
 fn describe(table: &str, columns: &[String], row: &Row) -> String {
     let identity = catalog::find(table).and_then(TableSpec::identity);
     let keys = columns.iter().zip(row).filter(|(name, _)| match identity {
@@ -108,10 +75,6 @@ fn describe(table: &str, columns: &[String], row: &Row) -> String {
     });
     let keys: Vec<String> = keys.map(|(name, value)| format!("{name} {value}")).collect();
     format!("{table} row {}", keys.join(", "))
-}
-
-pub(super) fn execute(connection: &Connection, sql: &str, values: &[Value]) -> Sql<usize> {
-    connection.prepare_cached(sql)?.execute(params_from_iter(values))
 }
 
 fn insert_sql(table: &str, columns: &[String]) -> String {
@@ -125,17 +88,17 @@ fn delete(connection: &Connection, table: &TablePlan, dependents: &[Dependent], 
     let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(name), quoted(identity));
     for row in &table.deletes {
         let id = id_of(table, row);
-        let mut hangs = dependents.iter().filter(|dependent| dependent.parent == name);
-        hangs
-            .try_for_each(|dependent| dependent.part_with(connection, id, history))
+        let mut of_this_table = dependents.iter().filter(|dependent| dependent.parent == name);
+        of_this_table
+            .try_for_each(|dependent| dependent.detach(connection, id, history))
             .and_then(|()| expect_one(execute(connection, &sql, std::slice::from_ref(id))?))
             .map_err(|error| row_failed("remove", table, row, error))?;
     }
     Ok(())
 }
 
-/// Links have no identity of their own: of those with the content of a row to remove, as many go as there are such rows.
-/// One pass finds them all; a search for each would go through the table thousands of times.
+/// Removes links, which have no identity: for each row to remove, one row of the same content. One pass finds them all;
+/// a search for each would read the table thousands of times.
 fn delete_links(connection: &Connection, table: &TablePlan) -> Result<()> {
     if table.deletes.is_empty() {
         return Ok(());
@@ -164,13 +127,13 @@ fn expect_one(rows: usize) -> Sql<()> {
     if rows == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(rows)) }
 }
 
-/// What says which row of `table` it is; NULL, which equals nothing, for a link.
+/// The identity of a row of `table`; for a link NULL, which equals nothing.
 fn id_of<'row>(table: &TablePlan, row: &'row Row) -> &'row Value {
     let at = table.spec.identity().and_then(|identity| table.columns.iter().position(|name| name == identity));
     at.and_then(|at| row.get(at)).unwrap_or(&Value::Null)
 }
 
-/// The identity column of `table`, quoted; links, which are never changed in place, have none.
+/// The identity column of `table`, quoted. Links have none and are never changed in place.
 fn identity(table: &TablePlan) -> String {
     quoted(table.spec.identity().unwrap_or(catalog::ID))
 }
@@ -192,15 +155,15 @@ fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
     Ok(())
 }
 
-/// Gives up the unique values that a row is about to change, so that two rows can exchange theirs.
+/// Replaces the unique values that a row is about to change by placeholders, so that two rows can exchange theirs.
 fn park(connection: &Connection, table: &TablePlan, update: &Update, unique: &[String]) -> Sql<()> {
     let id = id_of(table, &update.to);
     for column in update.changed().filter_map(|at| table.columns.get(at)).filter(|column| unique.contains(column)) {
         let sql =
             format!("UPDATE {} SET {} = ? WHERE {} = ?", quoted(table.spec.name), quoted(column), identity(table));
-        // A blob, because no text equals one, whatever the rows say.
-        let parked = Value::Blob(id.to_string().into_bytes());
-        expect_one(execute(connection, &sql, &[parked, id.clone()])?)?;
+        // A blob, because no text equals a blob.
+        let placeholder = Value::Blob(id.to_string().into_bytes());
+        expect_one(execute(connection, &sql, &[placeholder, id.clone()])?)?;
     }
     Ok(())
 }
@@ -214,7 +177,7 @@ fn update_row(connection: &Connection, table: &TablePlan, update: &Update, chang
     expect_one(execute(connection, &sql, &values)?)
 }
 
-/// Columns of `table` that stand in a unique index other than the primary key.
+/// The columns of `table` in unique indexes other than the primary key.
 fn unique_columns(connection: &Connection, table: &str) -> Sql<Vec<String>> {
     connection
         .prepare_cached(
@@ -225,8 +188,8 @@ fn unique_columns(connection: &Connection, table: &str) -> Sql<Vec<String>> {
         .collect()
 }
 
-/// References of configuration rows that lead nowhere, and how many of each there are. They are described
-/// without the rowids of links, which change.
+/// The dangling references of configuration rows, and the number of each. They are described without the rowids of
+/// links, which change.
 fn dangling(connection: &Connection) -> Sql<BTreeMap<String, usize>> {
     let mut found = BTreeMap::new();
     let tables = table_names(connection)?;
@@ -246,6 +209,7 @@ fn dangling(connection: &Connection) -> Sql<BTreeMap<String, usize>> {
     Ok(found)
 }
 
+/// Proves that the tables are as `wanted`.
 fn read_back(connection: &Connection, wanted: &Configuration) -> Result<()> {
     let tables = tables_like(connection, wanted).map_err(|error| failed("read back what was written", error))?;
     if tables == wanted.tables {

@@ -1,0 +1,41 @@
+//! Writing a plan in memory first, so that what the database would refuse is known before Uptime Kuma is stopped.
+
+use rusqlite::Connection;
+
+use super::sql::Sql;
+use super::{Database, write};
+use crate::cycle::History;
+use crate::error::Result;
+use crate::model::catalog;
+use crate::model::configuration::Configuration;
+use crate::plan::Plan;
+
+/// Writes `plan` into a copy of the tables of `database` in memory that holds the rows of `here`.
+///
+/// # Errors
+/// `Unwritable`, naming the row, if a rule of the database would be broken.
+pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+    let live = database.open()?;
+    let copy = empty_copy(&live).map_err(|error| database.failed("copy the tables of", error))?;
+    drop(live);
+    write::fill(&copy, here)?;
+    write::write(&copy, plan, wanted, History::Remove)
+}
+
+/// The empty tables of the configuration with their indexes, in memory, and a transaction open on them.
+fn empty_copy(live: &Connection) -> Sql<Connection> {
+    let copy = Connection::open_in_memory()?;
+    copy.execute_batch("PRAGMA foreign_keys=OFF")?;
+    let mut statement = live.prepare(
+        "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') ORDER BY type DESC",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, sql): (String, String) = (row.get(0)?, row.get(1)?);
+        if catalog::find(&table).is_some() {
+            copy.execute_batch(&sql)?;
+        }
+    }
+    copy.execute_batch("BEGIN")?;
+    Ok(copy)
+}
