@@ -1,9 +1,9 @@
 //! Whether Uptime Kuma answers, and waiting until it does.
 //!
-//! Asks `GET /api/entry-page`, the only request that needs no credentials and tells "ready" from "up, but
-//! migrating" and from "waiting to be set up": `/` answers 200 during a migration too. A healthy answer
-//! says that HTTP and database work, not that all monitors run yet; those start one after another for
-//! minutes. Nothing here starts or stops anything.
+//! Sends `GET /api/entry-page`, the only request that needs no credentials and distinguishes a server that is ready from
+//! one that is migrating or not set up: `/` answers 200 during a migration too. A healthy answer means that HTTP and
+//! database work, not that all monitors run: they start one after another for minutes. Nothing here starts or stops
+//! anything.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use ureq::tls::TlsConfig;
 
 use crate::error::{Error, Kind, Result};
 
-/// How long one answer may take. An idle server needs milliseconds; one with a busy database seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two attempts. A start takes one to three seconds, so a shorter pause gains nothing.
-const PAUSE: Duration = Duration::from_millis(250);
-/// The real answer has less than 100 bytes.
-const LARGEST: u64 = 64 * 1024;
+/// How long one answer may take. An idle server needs milliseconds, one with a busy database seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two requests. A start takes one to three seconds, so a shorter one gains nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The longest answer that is read, in bytes. A real one has less than 100.
+const MAX_ANSWER: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
 struct EntryPage {
@@ -28,26 +28,25 @@ struct EntryPage {
     kind: String,
 }
 
-/// Asks once.
+/// Sends one request.
 ///
 /// # Errors
-/// Why the answer is not the one of a server that is ready, for people.
+/// Why the answer is not that of a server that is ready, for people.
 pub async fn answer(url: &str) -> Result<(), String> {
-    ask(agent(), url).await
+    request(agent(), url).await
 }
 
-/// Asks until the answer is healthy, at most for `within`. `still_running` is asked before each attempt and
-/// after the healthy answer, as the answer might come from another program that took the port; `false`
-/// ends the wait, as a server that has ended will not answer any more.
+/// Sends requests until an answer is healthy, at most for `within`. `still_running` is called after each answer, even
+/// a healthy one, which another program on the port may have sent. If it returns `false`, the wait ends.
 ///
 /// # Errors
-/// [`Kind::Unhealthy`] with the reason that was given last; the errors of `still_running`.
+/// [`Kind::Unhealthy`] with the last reason; the errors of `still_running`.
 pub async fn wait(url: &str, within: Duration, still_running: impl AsyncFn() -> Result<bool>) -> Result<()> {
     let agent = agent();
     let deadline = Instant::now() + within;
-    let mut last = "it was not asked yet".to_owned();
+    let mut last = "no request was sent".to_owned();
     loop {
-        let healthy = match ask(agent.clone(), url).await {
+        let healthy = match request(agent.clone(), url).await {
             Ok(()) => true,
             Err(reason) => {
                 last = reason;
@@ -61,20 +60,20 @@ pub async fn wait(url: &str, within: Duration, still_running: impl AsyncFn() -> 
         if healthy {
             return Ok(());
         }
-        if Instant::now() + PAUSE >= deadline {
+        if Instant::now() + POLL_INTERVAL >= deadline {
             let what = format!("Uptime Kuma gave no healthy answer on {url} within {} s", within.as_secs());
             return Err(Error::new(Kind::Unhealthy, what).because(last));
         }
-        sleep(PAUSE).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// A client for this host: no proxy of the environment comes between, redirects are answers, and the
-/// certificate is not looked at. It is the server's public one and names no loopback address; that the
-/// answer comes from this host is known from the address, and nothing secret is sent.
+/// A client for this host. It uses no proxy of the environment, takes a redirect for an answer, and does not verify the
+/// certificate: that names the server's public address, not loopback. The address alone proves that the answer comes
+/// from this host, and the request contains no secret.
 fn agent() -> Agent {
     Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(ANSWER_TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -85,33 +84,33 @@ fn agent() -> Agent {
         .new_agent()
 }
 
-async fn ask(agent: Agent, url: &str) -> Result<(), String> {
+async fn request(agent: Agent, url: &str) -> Result<(), String> {
     let address = format!("{url}/api/entry-page");
-    spawn_blocking(move || ask_blocking(&agent, &address))
+    spawn_blocking(move || request_blocking(&agent, &address))
         .await
-        .unwrap_or_else(|error| Err(format!("the request was given up: {error}")))
+        .unwrap_or_else(|error| Err(format!("the request was aborted: {error}")))
 }
 
-fn ask_blocking(agent: &Agent, address: &str) -> Result<(), String> {
+fn request_blocking(agent: &Agent, address: &str) -> Result<(), String> {
     let mut response = agent.get(address).call().map_err(|error| match error {
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "nobody listens there (connection refused)".to_owned()
+            "no process listens there (connection refused)".to_owned()
         }
         error => error.to_string(),
     })?;
     match response.status().as_u16() {
         200 => {}
-        // The page it shows while it migrates knows no other path.
+        // While it migrates, it serves only the page that says so.
         404 => return Err("it answers with status 404, as it does while it migrates its database".to_owned()),
         status => return Err(format!("it answers with status {status}")),
     }
-    let body = response.body_mut().with_config().limit(LARGEST).read_to_vec();
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
     let body = body.map_err(|error| format!("reading its answer: {error}"))?;
     let page: EntryPage =
         serde_json::from_slice(&body).map_err(|_| "its answer is not the JSON of Uptime Kuma".to_owned())?;
     match page.kind.as_str() {
         "entryPage" | "statusPageMatchedDomain" => Ok(()),
-        "setup-database" => Err("it waits for somebody to choose a database on its page".to_owned()),
+        "setup-database" => Err("it is not set up yet: open its page and choose a database".to_owned()),
         other => Err(format!("it answers with an entry page of type '{other}'")),
     }
 }
@@ -152,7 +151,7 @@ mod tests {
     const READY: &str = r#"{"type":"entryPage","entryPage":"dashboard"}"#;
 
     #[test]
-    fn answers_are_told_apart() {
+    fn answers_are_distinguished() {
         let table = [
             (http("200 OK", READY), None),
             (http("200 OK", r#"{"type":"entryPage","entryPage":null}"#), None),
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_port_is_named() {
+    fn a_closed_port_is_reported() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);

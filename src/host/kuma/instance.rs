@@ -1,5 +1,5 @@
-//! The Uptime Kuma of this host: its unit, where its data lies, where it answers. Bus and unit are asked
-//! only when they are needed, and once.
+//! The Uptime Kuma of this host: its unit, its data directory, its URL. It connects to the bus and reads the unit only
+//! when they are needed, and once.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::system::files;
 use crate::model::limits::MAX_SETTINGS;
 
-/// The Uptime Kuma of this host and the system bus, asked lazily.
+/// The Uptime Kuma of this host, with a connection to the system bus once it is needed.
 #[derive(Debug)]
 pub struct Instance {
     settings: Kuma,
@@ -26,7 +26,7 @@ impl Instance {
         Self { settings, systemd: None, layout: None }
     }
 
-    /// The unit.
+    /// The name of its unit.
     pub fn unit(&self) -> &UnitName {
         &self.settings.unit
     }
@@ -39,7 +39,7 @@ impl Instance {
         if self.systemd.is_none() {
             self.systemd = Some(Systemd::connect().await?);
         }
-        self.systemd.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the bus was connected and is not there"))
+        self.systemd.as_ref().ok_or_else(|| Error::new(Kind::Bug, "the bus was connected and is missing"))
     }
 
     /// Whether it runs.
@@ -51,7 +51,7 @@ impl Instance {
         self.systemd().await?.activity(&unit).await
     }
 
-    /// Starts it, and then `dependents`. Returns which of those systemd would not start, for people.
+    /// Starts it, and then `dependents`. Returns the failures of the dependents, for people.
     ///
     /// # Errors
     /// As for [`Systemd::start`].
@@ -75,10 +75,10 @@ impl Instance {
         self.systemd().await?.check_rights(&unit).await
     }
 
-    /// Where its data lies and where it answers: as configured, else as the unit says.
+    /// Its data directory and URL: as configured, else from the unit.
     ///
     /// # Errors
-    /// If the unit must be asked and cannot.
+    /// If the unit is needed and cannot be read.
     pub async fn layout(&mut self) -> Result<Layout> {
         if self.layout.is_none() {
             let configured = match (&self.settings.data_directory, &self.settings.url) {
@@ -92,10 +92,10 @@ impl Instance {
                 None => self.discover().await?,
             });
         }
-        self.layout.clone().ok_or_else(|| Error::new(Kind::Bug, "the layout was found and is not there"))
+        self.layout.clone().ok_or_else(|| Error::new(Kind::Bug, "the layout was found and is missing"))
     }
 
-    /// The version of the program, from its `package.json`, if that can be found.
+    /// The version of Uptime Kuma, if its `package.json` can be found.
     pub async fn version(&mut self) -> Option<String> {
         let application = self.layout().await.ok()?.application?;
         let text = files::read_small(&application.join("package.json"), MAX_SETTINGS).ok()?;
@@ -120,15 +120,14 @@ impl Instance {
     }
 }
 
-/// Uptime Kuma 2 can keep its data in MariaDB and then leaves an old `kuma.db` behind; reading that would be
-/// reading the past.
+/// Fails if `db-config.json` names MariaDB: Uptime Kuma 2 leaves an outdated `kuma.db` behind when it changes to it.
 fn refuse_other_databases(path: &Path) -> Result<()> {
     let Ok(text) = files::read_small(path, MAX_SETTINGS) else { return Ok(()) };
     let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
     match json.get("type").and_then(serde_json::Value::as_str) {
         None | Some("sqlite") => Ok(()),
         Some(other) => {
-            let what = format!("{} says that this Uptime Kuma keeps its data in {other}", path.display());
+            let what = format!("this Uptime Kuma keeps its data in {other}, according to {}", path.display());
             Err(Error::new(Kind::SchemaUnknown, what).with_hint("only SQLite is supported"))
         }
     }

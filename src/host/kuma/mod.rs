@@ -1,4 +1,4 @@
-//! Uptime Kuma on this host: its database and uploaded files, its unit, where it lies, whether it answers.
+//! Uptime Kuma on this host: its database, its uploaded files, its unit and its answers.
 
 pub mod database;
 pub mod discovery;

@@ -1,8 +1,8 @@
-//! The files under `upload/` beside the database. Only plain names directly inside it are ever touched: no
-//! separators, no dot files, no links.
+//! The files under `upload/` beside the database. Only plain names directly inside it are used: no separators, no dot
+//! files, no links.
 //!
-//! The directory belongs to Uptime Kuma's user, who may exchange what is in it while root works there.
-//! So it is opened once, not through a link, and everything happens relative to that descriptor.
+//! The directory belongs to Uptime Kuma's user, who may replace anything in it while root works there. So it is opened
+//! once, not through a link, and every operation is relative to that descriptor.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -21,7 +21,7 @@ use crate::model::limits::{MAX_FILE, Tally};
 /// The mode of an uploaded file, as Uptime Kuma makes it.
 const FILE_MODE: u32 = 0o644;
 
-/// How temporary names begin; no upload has a name like that.
+/// The beginning of temporary names; no upload has such a name.
 const TEMPORARY: &str = ".kuma-replicator.";
 
 /// The upload directory of one Uptime Kuma.
@@ -30,14 +30,30 @@ pub struct Uploads {
     path: PathBuf,
 }
 
-/// Files that lie ready under temporary names; dropped without being put in place, they are removed.
+/// Files that are written under temporary names. They are removed if this is dropped before
+/// [`Staged::put_in_place`].
 #[derive(Debug)]
 #[must_use]
 pub struct Staged {
     path: PathBuf,
     directory: Option<File>,
-    /// Temporary names and the names they are to get.
+    /// Temporary names with the final names.
     names: Vec<(String, String)>,
+}
+
+/// The upload directory on disk.
+enum Directory {
+    Open(File),
+    Missing,
+    /// Something else has its name; the text says what.
+    Unusable(String),
+}
+
+/// An uploaded file on disk.
+enum Upload {
+    Content(Vec<u8>),
+    /// It cannot be exported; the text says why.
+    LeftOut(String),
 }
 
 impl Uploads {
@@ -46,29 +62,36 @@ impl Uploads {
         Self { path: database.parent().unwrap_or(Path::new(".")).join("upload") }
     }
 
-    /// Reads the files of these names; what is missing or cannot travel becomes a warning.
+    /// Reads the files of these names. Adds a warning for each file that is missing or cannot be exported.
     ///
     /// # Errors
-    /// If the directory or a file that is there cannot be read.
+    /// If the directory or an existing file cannot be read.
     pub fn read(&self, names: &[String], warnings: &mut Vec<String>) -> Result<Vec<UploadedFile>> {
         let mut found = Vec::new();
         if names.is_empty() {
             return Ok(found);
         }
         let directory = match self.open()? {
-            Ok(directory) => directory,
-            // A link could lead root anywhere; that is no reason to publish nothing at all.
-            Err(reason) => {
+            Directory::Open(directory) => Some(directory),
+            Directory::Missing => None,
+            // Root does not follow a link of another user. The rest of the configuration is published all the same.
+            Directory::Unusable(reason) => {
                 warnings.push(format!("uploaded files are left out: {reason}"));
                 return Ok(found);
             }
         };
         let mut tally = Tally::default();
         for name in names.iter().filter(|name| catalog::safe_upload_name(name)) {
-            let read =
-                directory.as_ref().map_or(Ok(Err("it is missing".to_owned())), |directory| read(directory, name));
-            let read = read.map_err(|error| Error::io(format!("read {}", self.path.join(name).display()), error))?;
-            match read.and_then(|content| tally.file(content.len()).map(|()| content)) {
+            let upload = match &directory {
+                Some(directory) => read(directory, name)
+                    .map_err(|error| Error::io(format!("read {}", self.path.join(name).display()), error))?,
+                None => missing(),
+            };
+            let content = match upload {
+                Upload::Content(content) => tally.file(content.len()).map(|()| content),
+                Upload::LeftOut(reason) => Err(reason),
+            };
+            match content {
                 Ok(content) => found.push(UploadedFile { name: name.clone(), content }),
                 Err(reason) => warnings.push(format!("uploaded file {name} is left out: {reason}")),
             }
@@ -76,10 +99,10 @@ impl Uploads {
         Ok(found)
     }
 
-    /// Writes `files` under temporary names, owned like the directory, which is made if it is missing.
+    /// Writes `files` under temporary names, with the owner of the directory, which is made if it is missing.
     ///
     /// # Errors
-    /// If one cannot be written; none is left behind then.
+    /// If one cannot be written; then none of them remains.
     pub fn stage(&self, files: &[UploadedFile]) -> Result<Staged> {
         let mut staged = Staged { path: self.path.clone(), directory: None, names: Vec::new() };
         if files.is_empty() {
@@ -100,17 +123,17 @@ impl Uploads {
         Ok(staged)
     }
 
-    /// Removes the files that a process which was killed left under temporary names.
+    /// Removes the files that a killed process left under temporary names.
     ///
     /// # Errors
-    /// If there is a directory in which that cannot be done; what is no directory has none of them.
+    /// If one cannot be removed. A missing or unusable directory has none of them.
     pub fn remove_leftovers(&self) -> Result<()> {
-        let Ok(Some(directory)) = self.open()? else { return Ok(()) };
+        let Directory::Open(directory) = self.open()? else { return Ok(()) };
         remove_leftovers(&directory)
             .map_err(|error| Error::io(format!("remove unfinished files from {}", self.path.display()), error.into()))
     }
 
-    /// Fails if the directory is there and files cannot be staged in it.
+    /// Proves that files can be written into the directory, if it exists.
     ///
     /// # Errors
     /// [`Kind::NotPermitted`], also for a link.
@@ -120,21 +143,26 @@ impl Uploads {
             .map_err(|error| Error::io(format!("write into {}", self.path.display()), error.into()))
     }
 
-    /// The directory, if there is one; or why what is there cannot be used.
-    fn open(&self) -> Result<Result<Option<File>, String>> {
+    fn open(&self) -> Result<Directory> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::open(&self.path, flags, Mode::empty()) {
-            Ok(directory) => Ok(Ok(Some(File::from(directory)))),
-            Err(Errno::NOENT) => Ok(Ok(None)),
-            Err(Errno::NOTDIR | Errno::LOOP) => Ok(Err(format!("{} is a link, or no directory", self.path.display()))),
+            Ok(directory) => Ok(Directory::Open(File::from(directory))),
+            Err(Errno::NOENT) => Ok(Directory::Missing),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                Ok(Directory::Unusable(format!("{} is a link or not a directory", self.path.display())))
+            }
             Err(error) => Err(Error::io(format!("open directory {}", self.path.display()), error.into())),
         }
     }
 
-    /// The directory for writing, if there is one.
+    /// The directory for writing; `None` if it is missing.
     fn open_for_writing(&self) -> Result<Option<File>> {
-        let hint = "make it a directory of Uptime Kuma's user";
-        self.open()?.map_err(|reason| Error::new(Kind::NotPermitted, reason).with_hint(hint))
+        match self.open()? {
+            Directory::Open(directory) => Ok(Some(directory)),
+            Directory::Missing => Ok(None),
+            Directory::Unusable(reason) => Err(Error::new(Kind::NotPermitted, reason)
+                .with_hint("replace it by a directory that belongs to Uptime Kuma's user")),
+        }
     }
 
     fn make(&self) -> Result<File> {
@@ -148,21 +176,24 @@ impl Uploads {
     }
 }
 
-/// The content of a file, or why it cannot travel.
-fn read(directory: &File, name: &str) -> io::Result<Result<Vec<u8>, String>> {
+fn read(directory: &File, name: &str) -> io::Result<Upload> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(Err("it is missing".to_owned())),
-        Err(Errno::LOOP) => return Ok(Err("it is a symbolic link".to_owned())),
+        Err(Errno::NOENT) => return Ok(missing()),
+        Err(Errno::LOOP) => return Ok(Upload::LeftOut("it is a symbolic link".to_owned())),
         Err(error) => return Err(error.into()),
     };
     if !file.metadata()?.is_file() {
-        return Ok(Err("it is no regular file".to_owned()));
+        return Ok(Upload::LeftOut("it is not a regular file".to_owned()));
     }
     let mut content = Vec::new();
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut content)?;
-    Ok(Ok(content))
+    Ok(Upload::Content(content))
+}
+
+fn missing() -> Upload {
+    Upload::LeftOut("it is missing".to_owned())
 }
 
 fn remove_leftovers(directory: &File) -> rustix::io::Result<()> {
@@ -180,13 +211,13 @@ fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
     let mut file = File::from(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(FILE_MODE))?);
     file.write_all(content)?;
     users::give(&file, &directory.metadata()?)?;
-    // Said again: the mask of this process may have taken rights away.
+    // The umask of this process may have removed bits at the creation.
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.sync_all()
 }
 
 impl Staged {
-    /// Gives the files their names; when this returns, that is on disk.
+    /// Gives the files their final names; when it returns, these are on disk.
     ///
     /// # Errors
     /// If a rename fails; the files not yet renamed are removed.
@@ -205,7 +236,7 @@ impl Drop for Staged {
     fn drop(&mut self) {
         let Some(directory) = &self.directory else { return };
         for (temporary, _) in &self.names {
-            // What cannot be removed is a hidden file that the next write replaces.
+            // The next write removes what remains.
             let _ = rustix::fs::unlinkat(directory, temporary, AtFlags::empty());
         }
     }

@@ -11,7 +11,7 @@ use super::Database;
 use super::sql::{Sql, columns, execute, quoted, table_names};
 use crate::cycle::History;
 use crate::error::Result;
-use crate::model::catalog;
+use crate::model::catalog::{self, OnDelete};
 use crate::model::value::Value;
 
 /// How many rows one statement removes, while Uptime Kuma waits for its database.
@@ -23,13 +23,6 @@ pub(super) struct Dependent {
     column: String,
     pub(super) parent: String,
     on_delete: OnDelete,
-}
-
-/// What the removal of the row does to the rows that refer to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnDelete {
-    Cascade,
-    SetNull,
 }
 
 impl Database {

@@ -1,8 +1,12 @@
-//! From what systemd says about Uptime Kuma's unit to where its data lies and which URL it answers on.
+//! From the unit of Uptime Kuma to its data directory and its URL. Nothing here makes a request to systemd.
 
+mod files;
 mod layout;
-
-pub use layout::{Files, Layout, ServiceProperties, layout, read_files};
-
+mod properties;
 #[cfg(test)]
 mod tests;
+mod variables;
+
+pub use files::{Files, read_files};
+pub use layout::{Layout, layout};
+pub use properties::ServiceProperties;

@@ -1,4 +1,4 @@
-//! Units as they are found in the wild, and what is discovered from them.
+//! Units in the wild, and the layouts that are discovered from them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,4 @@
-//! The connection to systemd's manager, its objects and their properties, and what its errors mean.
-//!
-//! Only how to ask. What to ask for, and in which order, is the parent's.
+//! The connection to systemd's manager: calls, properties of its objects, and what its errors mean.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,12 +21,12 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const JOB: &str = "org.freedesktop.systemd1.Job";
 
-/// What to do where systemd refuses: it never refuses root.
-const RULE: &str = "a polkit rule has to let this user start and stop the unit: 50-kuma-replicator.rules, see \
-    Security in /usr/share/doc/kuma-replicator/operating.md";
+/// The hint if systemd refuses access, which it never does to root.
+const POLKIT_HINT: &str = "a polkit rule has to let this user start and stop the unit: 50-kuma-replicator.rules, see \
+    /usr/share/doc/kuma-replicator/unprivileged.md";
 
 /// How long the bus may take for one answer. systemd answers at once unless the system hangs.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection to the systemd of this host.
 #[derive(Debug)]
@@ -44,13 +42,13 @@ impl Systemd {
     /// [`Kind::BusUnavailable`].
     pub async fn connect() -> Result<Self> {
         let unavailable =
-            |error: zbus::Error| Error::new(Kind::BusUnavailable, "connecting to the system bus").because(error);
-        // Without the outer limit a bus that takes the connection and says nothing would hold us for ever.
-        let connecting = async { zbus::connection::Builder::system()?.method_timeout(ANSWER).build().await };
-        let connection = match timeout(ANSWER, connecting).await {
+            |error: zbus::Error| Error::new(Kind::BusUnavailable, "connect to the system bus").because(error);
+        // Without the outer limit, a bus that accepts the connection and never answers would block us for ever.
+        let connecting = async { zbus::connection::Builder::system()?.method_timeout(ANSWER_TIMEOUT).build().await };
+        let connection = match timeout(ANSWER_TIMEOUT, connecting).await {
             Ok(connection) => connection.map_err(unavailable)?,
             Err(late) => {
-                return Err(Error::new(Kind::BusUnavailable, "connecting to the system bus").because(late));
+                return Err(Error::new(Kind::BusUnavailable, "connect to the system bus").because(late));
             }
         };
         let manager = proxy(&connection, MANAGER_PATH, MANAGER).await.map_err(unavailable)?;
@@ -69,7 +67,7 @@ impl Systemd {
         self.manager.call_method(method, arguments).await?.body().deserialize()
     }
 
-    /// Has systemd send signals at all: it sends none while nobody is subscribed.
+    /// Subscribes to signals: systemd sends none while it has no subscriber.
     pub(super) async fn subscribe(&self) -> zbus::Result<()> {
         match self.call("Subscribe", &()).await {
             Err(error) if error_name(&error) == Some("org.freedesktop.systemd1.AlreadySubscribed") => Ok(()),
@@ -85,10 +83,10 @@ impl Systemd {
         self.manager
             .get_property(property)
             .await
-            .map_err(|error| failure(Kind::BusUnavailable, format!("asking systemd for its {property}"), error))
+            .map_err(|error| failure(Kind::BusUnavailable, format!("read {property} of systemd"), error))
     }
 
-    /// Loads the unit and reads its state. systemd loads a unit without a file as well, as `not-found`.
+    /// Loads the unit and reads its state. systemd also loads a unit that has no file, as `not-found`.
     pub(super) async fn unit(&self, name: &UnitName) -> Result<Unit> {
         let (path, mut all) = self.load(name.as_ref()).await?;
         let load: String = all.take("LoadState")?;
@@ -106,9 +104,9 @@ impl Systemd {
         })
     }
 
-    /// Loads the unit and reads all there is about it as a unit, whatever its type.
+    /// Loads a unit of any type and reads the properties that all units have.
     pub(super) async fn load(&self, name: &str) -> Result<(OwnedObjectPath, Properties)> {
-        let failed = |error| failure(Kind::BusUnavailable, format!("asking systemd for the state of {name}"), error);
+        let failed = |error| failure(Kind::BusUnavailable, format!("read the state of {name} from systemd"), error);
         let path: OwnedObjectPath = self.call("LoadUnit", &(name,)).await.map_err(failed)?;
         let all = self.properties_of(&path, UNIT).await?;
         Ok((path, all))
@@ -118,18 +116,18 @@ impl Systemd {
         self.properties_of(&unit.path, SERVICE).await
     }
 
-    /// The type of the job that waits or runs for `unit`, if any.
+    /// The type of the job that is queued or running for `unit`, if any.
     pub(super) async fn pending_job(&self, unit: &Unit) -> Result<Option<String>> {
         let (id, path) = &unit.job;
         if *id == 0 {
             return Ok(None);
         }
-        let what = || format!("asking systemd for the job of {}", unit.id);
+        let what = || format!("read the job of {} from systemd", unit.id);
         let failed = |error| failure(Kind::BusUnavailable, what(), error);
         let job = proxy(&self.connection, path.as_str(), JOB).await.map_err(failed)?;
         match job.get_property("JobType").await {
             Ok(kind) => Ok(Some(kind)),
-            // It ended in the meantime.
+            // The job has ended in the meantime.
             Err(error) if error_name(&error) == Some("org.freedesktop.DBus.Error.UnknownObject") => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -146,12 +144,12 @@ impl Systemd {
                 .await?;
             Ok(proxy.get_all(name).await?)
         };
-        let what = || format!("asking systemd for the properties of {path}");
+        let what = || format!("read the properties of {path} from systemd");
         all.await.map(Properties).map_err(|error| failure(Kind::BusUnavailable, what(), error))
     }
 }
 
-/// A proxy that asks each time: a cached state would be yesterday's.
+/// A proxy without a cache: a cached state would be outdated.
 async fn proxy(connection: &Connection, path: &str, interface: &'static str) -> zbus::Result<Proxy<'static>> {
     zbus::proxy::Builder::new(connection)
         .destination(SYSTEMD)?
@@ -162,27 +160,27 @@ async fn proxy(connection: &Connection, path: &str, interface: &'static str) -> 
         .await
 }
 
-/// The properties of one object, as they were at one moment.
+/// The properties of one object at one moment.
 pub(super) struct Properties(HashMap<String, OwnedValue>);
 
 impl Properties {
-    /// Takes the property `name` out.
+    /// Removes and returns the property `name`.
     pub(super) fn take<T>(&mut self, name: &str) -> Result<T>
     where
         T: TryFrom<OwnedValue>,
         T::Error: std::fmt::Display,
     {
-        let unusable = || format!("systemd has no usable property {name} of this unit; is it a service?");
+        let unusable = || format!("systemd has no usable property {name} for this unit; is it a service?");
         let value = self.0.remove(name).ok_or_else(|| Error::new(Kind::ServiceMissing, unusable()))?;
         T::try_from(value).map_err(|error| Error::new(Kind::ServiceMissing, unusable()).because(error.to_string()))
     }
 }
 
-/// A unit and its state, as they were at one moment.
+/// A unit and its state at one moment.
 #[derive(Debug)]
 pub(super) struct Unit {
     pub(super) path: OwnedObjectPath,
-    /// The name systemd uses in signals; differs from the name asked for if that is an alias.
+    /// The name in systemd's signals. It differs from the configured name if that is an alias.
     pub(super) id: String,
     pub(super) load: String,
     pub(super) active: String,
@@ -192,12 +190,12 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// Why a start would be refused, if it would.
+    /// The reason why systemd would refuse a start, if it would.
     pub(super) fn cannot_start(&self) -> Option<&'static str> {
         match self.load.as_str() {
             "loaded" if self.can_start => None,
-            "loaded" => Some("refuses to be started by hand (RefuseManualStart=)"),
-            "masked" => Some("is masked (systemctl unmask it first)"),
+            "loaded" => Some("does not allow a manual start (RefuseManualStart=)"),
+            "masked" => Some("is masked (unmask it first: systemctl unmask)"),
             _ => Some("has a unit file that systemd cannot load"),
         }
     }
@@ -205,11 +203,11 @@ impl Unit {
     /// Fails with [`Kind::StopFailed`] if it could not be started again after a stop.
     pub(super) fn check_can_start(&self) -> Result<()> {
         let Some(reason) = self.cannot_start() else { return Ok(()) };
-        let what = format!("{} is left alone, because it could not be started again: it {reason}", self.id);
+        let what = format!("{} is not stopped, because it could not be started again: it {reason}", self.id);
         Err(Error::new(Kind::StopFailed, what).with_hint(format!("see systemctl status {}", self.id)))
     }
 
-    pub(super) fn at_rest(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed")
     }
 
@@ -218,12 +216,12 @@ impl Unit {
     }
 }
 
-/// Whether a unit with this `ActiveState` runs or is about to.
+/// Whether a unit with this `ActiveState` runs or is starting.
 pub(super) fn runs(active: &str) -> bool {
     matches!(active, "active" | "activating" | "reloading" | "refreshing")
 }
 
-/// The D-Bus name of an error that came as an answer.
+/// The D-Bus name of an error that is an answer.
 fn error_name(error: &zbus::Error) -> Option<&str> {
     match error {
         zbus::Error::MethodError(name, _, _) => Some(name.as_str()),
@@ -237,8 +235,7 @@ fn error_name(error: &zbus::Error) -> Option<&str> {
     }
 }
 
-/// `error` as a failure of `what`: refused access and a broken connection keep their own kinds, everything
-/// else is of `kind`.
+/// `error` as a failure of `what`, of `kind` unless access was refused or the connection broke.
 pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -> Error {
     let kind = match (error_name(&error), &error) {
         (
@@ -262,7 +259,7 @@ pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -
     };
     let error = Error::new(kind, what).because(error);
     match kind {
-        Kind::NotPermitted => error.with_hint(RULE),
+        Kind::NotPermitted => error.with_hint(POLKIT_HINT),
         _ => error,
     }
 }

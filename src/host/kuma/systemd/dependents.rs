@@ -1,4 +1,4 @@
-//! Units that a stop of Uptime Kuma stops with it, and that no start of it brings back.
+//! Units that systemd stops together with Uptime Kuma and does not start again with it.
 
 use zbus::zvariant::OwnedObjectPath;
 
@@ -7,8 +7,8 @@ use crate::config::UnitName;
 use crate::error::{Kind, Result};
 
 impl Systemd {
-    /// The units that run and that a stop of `name` stops with it: those that require it (`Requires=`,
-    /// `BindsTo=`, `PartOf=` there), and those that require these.
+    /// The running units that systemd stops together with `name`: those that require it by `Requires=`, `Requisite=`,
+    /// `BindsTo=` or `PartOf=`, and those that require these.
     ///
     /// # Errors
     /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
@@ -26,7 +26,7 @@ impl Systemd {
         Ok(found.split_off(1))
     }
 
-    /// Has `unit` started, and does not wait for it.
+    /// Queues the start of `unit` without waiting for it.
     ///
     /// # Errors
     /// [`Kind::StartFailed`], [`Kind::NotPermitted`], [`Kind::BusUnavailable`].
@@ -35,7 +35,7 @@ impl Systemd {
         started.map(drop).map_err(|error| failure(Kind::StartFailed, format!("start {unit} again"), error))
     }
 
-    /// The units that a stop of `name` stops with it.
+    /// The units that require `name` directly.
     async fn required_by(&self, name: &str) -> Result<Vec<String>> {
         let (_, mut all) = self.load(name).await?;
         let mut found = Vec::new();
@@ -45,7 +45,7 @@ impl Systemd {
         Ok(found)
     }
 
-    /// Whether `name`, of whatever type, runs or is about to.
+    /// Whether `name`, a unit of any type, runs or is starting.
     async fn is_active(&self, name: &str) -> Result<bool> {
         let (_, mut all) = self.load(name).await?;
         Ok(runs(&all.take::<String>("ActiveState")?))

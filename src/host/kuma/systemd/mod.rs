@@ -1,7 +1,8 @@
-//! systemd over the system bus.
+//! Uptime Kuma's unit, through systemd on the system bus.
 
 mod bus;
 mod dependents;
+mod job;
 mod service;
 
 pub use bus::Systemd;
