@@ -8,7 +8,7 @@ use std::path::Path;
 use kuma_replicator::config::Settings;
 use kuma_replicator::decide;
 use kuma_replicator::error::{Exit, Kind};
-use kuma_replicator::host::restic::{Restic, answer};
+use kuma_replicator::host::restic::{Restic, answers};
 use kuma_replicator::host::system::interrupt::Interrupt;
 use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
@@ -51,9 +51,9 @@ fn seen(sequence: u64) -> serde_json::Value {
 
 fn listings(budget: Budget) {
     let good = serde_json::to_vec(&(1..=4).map(seen).collect::<Vec<_>>()).unwrap();
-    assert_eq!(answer::listing(&good).unwrap().snapshots.len(), 4);
+    assert_eq!(answers::listing(&good).unwrap().snapshots.len(), 4);
     budget.check(400, &mutated(good), |bytes| {
-        let (found, most) = peak(|| answer::listing(&bytes));
+        let (found, most) = peak(|| answers::listing(&bytes));
         prop_assert!(most < 8 * bytes.len() + (64 << 10), "{} bytes of memory for {}", most, bytes.len());
         let Ok(listing) = found else { return Ok(()) };
         for snapshot in &listing.snapshots {
@@ -89,7 +89,7 @@ fn long_listings(_: Budget) {
         ("deep", format!("[{{\"id\":{}", "[".repeat(1 << 20)), false),
     ];
     for (name, text, good) in cases {
-        let (found, most) = peak(|| answer::listing(text.as_bytes()));
+        let (found, most) = peak(|| answers::listing(text.as_bytes()));
         assert_eq!(found.is_ok(), good, "{name}");
         assert!(most < 6 * text.len(), "{name}: {most} bytes of memory for {}", text.len());
     }

@@ -1,26 +1,26 @@
-//! What restic is given by its environment: repository, password, credentials, cache.
+//! The environment of restic: repository, password, credentials, cache.
 //!
-//! Nothing of it ever stands in an argument, where every user of the host could read it. The password's
-//! file is only handed on; it is read here for nothing but to keep its content out of messages.
+//! None of it is passed as an argument, which every user of the host can read. restic reads the password file itself;
+//! here it is read only to keep the password out of messages.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::messages::Secrets;
+use super::secrets::Secrets;
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
 use crate::host::system::{environment, files};
 use crate::model::limits::MAX_SETTINGS;
 
-/// Where the files are that need no mention in the configuration.
+/// The directory of the files that the configuration need not name.
 const ETC: &str = "/etc/kuma-replicator";
 
-/// The three ways to tell restic a password. It refuses more than one of the last two.
-const PASSWORD: [&str; 3] = ["RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"];
+/// The three variables for a password. restic refuses the last two together.
+const PASSWORD_VARIABLES: [&str; 3] = ["RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"];
 
-/// What restic must not inherit: the agent's own line to the service manager, and what would change
-/// which repository is meant or which snapshots are seen (RESTIC_HOST filters them since 0.18).
+/// Variables that restic must not inherit: the connection of this process to the service manager, and those that would
+/// choose another repository or hide snapshots (RESTIC_HOST filters them since 0.18).
 const WITHHELD: [&str; 9] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -33,19 +33,19 @@ const WITHHELD: [&str; 9] = [
     "RESTIC_KEY_HINT",
 ];
 
-/// Pieces of the names of variables whose inherited values are secrets.
-const TELLING: [&str; 5] = ["PASSWORD", "SECRET", "TOKEN", "KEY", "CREDENTIAL"];
+/// Parts of the names of variables whose inherited values are secrets.
+const SECRET_NAMES: [&str; 5] = ["PASSWORD", "SECRET", "TOKEN", "KEY", "CREDENTIAL"];
 
-type Environment = BTreeMap<OsString, OsString>;
+type Variables = BTreeMap<OsString, OsString>;
 
-/// The environment for restic, and what of it must not be shown.
-pub(super) struct Access {
-    environment: Environment,
+/// The environment of restic, and the secrets in it.
+pub(super) struct Credentials {
+    variables: Variables,
     secrets: Secrets,
 }
 
-impl Access {
-    /// Finds password and credentials, in the order that `docs/operating.md` promises.
+impl Credentials {
+    /// Finds password and credentials, in the order that `docs/repositories.md` promises.
     pub(super) fn find(settings: &config::Restic, repository: &Location, cache: &Path) -> Result<Self> {
         Self::find_in(settings, repository, cache, std::env::vars_os().collect(), Path::new(ETC))
     }
@@ -54,23 +54,23 @@ impl Access {
         settings: &config::Restic,
         repository: &Location,
         cache: &Path,
-        inherited: Environment,
+        inherited: Variables,
         etc: &Path,
     ) -> Result<Self> {
-        let handed = inherited.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from);
+        let passed = inherited.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from);
         let credential =
-            |name: &str| handed.as_ref().map(|directory| directory.join(name)).filter(|file| file.exists());
+            |name: &str| passed.as_ref().map(|directory| directory.join(name)).filter(|file| file.exists());
         let beside_config = |name: &str| Some(etc.join(name)).filter(|file| file.exists());
-        let is_telling = |name: &OsStr| TELLING.iter().any(|piece| name.to_string_lossy().contains(piece));
+        let is_secret = |name: &OsStr| SECRET_NAMES.iter().any(|piece| name.to_string_lossy().contains(piece));
 
-        let mut access = Self { environment: inherited, secrets: Secrets::default() };
-        access.environment.retain(|name, _| !WITHHELD.iter().any(|withheld| name == withheld));
-        for (name, value) in &access.environment {
-            if is_telling(name) && !name.to_string_lossy().ends_with("_FILE") {
-                access.secrets.add(&value.to_string_lossy());
+        let mut credentials = Self { variables: inherited, secrets: Secrets::default() };
+        credentials.variables.retain(|name, _| !WITHHELD.iter().any(|withheld| name == withheld));
+        for (name, value) in &credentials.variables {
+            if is_secret(name) && !name.to_string_lossy().ends_with("_FILE") {
+                credentials.secrets.add(&value.to_string_lossy());
             }
         }
-        access.secrets.add_from_url(repository.secret());
+        credentials.secrets.add_from_url(repository.secret());
 
         let file = settings
             .environment_file
@@ -78,16 +78,16 @@ impl Access {
             .or_else(|| credential("restic-environment"))
             .or_else(|| beside_config("environment"));
         if let Some(file) = file {
-            access.add_file(&file)?;
+            credentials.add_file(&file)?;
         }
 
         if let Some(file) = settings.password_file.clone().or_else(|| credential("restic-password")) {
-            access.set_password_file(&file)?;
-        } else if !access.has_password() {
+            credentials.set_password_file(&file)?;
+        } else if !credentials.has_password() {
             let file = beside_config("restic-password").ok_or_else(|| {
                 Error::new(Kind::PasswordMissing, format!("no password is set for repository {repository}"))
             })?;
-            access.set_password_file(&file)?;
+            credentials.set_password_file(&file)?;
         }
 
         let fixed: [(&str, &OsStr); 3] = [
@@ -96,33 +96,35 @@ impl Access {
             ("LC_ALL", "C".as_ref()),
         ];
         for (name, value) in fixed {
-            access.environment.insert(name.into(), value.to_owned());
+            credentials.variables.insert(name.into(), value.to_owned());
         }
-        Ok(access)
+        Ok(credentials)
     }
 
-    /// What restic's environment consists of; nothing else is inherited.
+    /// The whole environment of restic.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
-        self.environment.iter()
+        self.variables.iter()
     }
 
-    /// What must not be shown.
+    /// The texts that no message may contain.
     pub(super) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
     fn has_password(&self) -> bool {
-        PASSWORD.iter().any(|name| self.environment.get(OsStr::new(name)).is_some_and(|value| !value.is_empty()))
+        PASSWORD_VARIABLES
+            .iter()
+            .any(|name| self.variables.get(OsStr::new(name)).is_some_and(|value| !value.is_empty()))
     }
 
-    /// Adds the lines of an environment file; they win over what is inherited.
+    /// Adds the lines of an environment file. They win over inherited variables.
     fn add_file(&mut self, file: &Path) -> Result<()> {
         let what = || format!("cannot use environment file {}", file.display());
         let text = files::read_small_text(file, MAX_SETTINGS)
             .map_err(|error| Error::new(Kind::Config, what()).because(error))?;
         let pairs = environment::parse(&text).map_err(|reason| Error::new(Kind::Config, what()).because(reason))?;
-        if pairs.iter().any(|(name, _)| PASSWORD.contains(&name.as_str())) {
-            self.forget_password();
+        if pairs.iter().any(|(name, _)| PASSWORD_VARIABLES.contains(&name.as_str())) {
+            self.remove_password();
         }
         for (name, value) in pairs {
             if WITHHELD.contains(&name.as_str()) {
@@ -131,19 +133,19 @@ impl Access {
             if !name.ends_with("_FILE") {
                 self.secrets.add(&value);
             }
-            self.environment.insert(name.into(), value.into());
+            self.variables.insert(name.into(), value.into());
         }
         Ok(())
     }
 
-    fn forget_password(&mut self) {
-        for name in PASSWORD {
-            self.environment.remove(OsStr::new(name));
+    fn remove_password(&mut self) {
+        for name in PASSWORD_VARIABLES {
+            self.variables.remove(OsStr::new(name));
         }
     }
 
-    /// Makes `file` the only source of the password. restic would read an empty one's password from its
-    /// standard input, so that is refused here.
+    /// Makes `file` the only source of the password. If it were empty, restic would read a password from its standard
+    /// input, so an empty file is refused.
     fn set_password_file(&mut self, file: &Path) -> Result<()> {
         let what = || format!("cannot use password file {}", file.display());
         let bytes = files::read_small(file, MAX_SETTINGS)
@@ -153,8 +155,8 @@ impl Access {
             return Err(Error::new(Kind::PasswordMissing, what()).because("it is empty"));
         }
         self.secrets.add(&password);
-        self.forget_password();
-        self.environment.insert("RESTIC_PASSWORD_FILE".into(), file.into());
+        self.remove_password();
+        self.variables.insert("RESTIC_PASSWORD_FILE".into(), file.into());
         Ok(())
     }
 }
@@ -165,7 +167,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
-    use super::Access;
+    use super::Credentials;
     use crate::config::{Restic, Settings};
     use crate::error::Kind;
 
@@ -199,16 +201,16 @@ mod tests {
             self.root.path().join(name)
         }
 
-        fn find(&self) -> crate::error::Result<Access> {
+        fn find(&self) -> crate::error::Result<Credentials> {
             let text = "role = \"main\"\nrepository = \"rest:http://user:urlsecret@host/\"\n";
             let repository = Settings::parse(text, Path::new("config.toml")).expect("settings").repository;
             let inherited = self.inherited.iter().map(|(name, value)| (name.into(), value.into())).collect();
-            Access::find_in(&self.settings, &repository, Path::new("/cache"), inherited, &self.path("etc"))
+            Credentials::find_in(&self.settings, &repository, Path::new("/cache"), inherited, &self.path("etc"))
         }
     }
 
-    fn value<'a>(access: &'a Access, name: &str) -> Option<&'a str> {
-        access.environment.get(OsStr::new(name)).and_then(|value| value.to_str())
+    fn value<'a>(credentials: &'a Credentials, name: &str) -> Option<&'a str> {
+        credentials.variables.get(OsStr::new(name)).and_then(|value| value.to_str())
     }
 
     const ETC: (&str, &str) = ("etc/restic-password", "etcsecret\n");
@@ -241,21 +243,21 @@ mod tests {
         for (files, inherited, own_file, name, wanted) in cases {
             let mut world = World::new(files, inherited);
             world.settings.password_file = own_file.then(|| world.path("own"));
-            let access = world.find().expect("access");
+            let credentials = world.find().expect("credentials");
             let wanted = if *name == "RESTIC_PASSWORD_FILE" {
                 world.path(wanted).display().to_string()
             } else {
                 (*wanted).to_owned()
             };
-            for password in super::PASSWORD {
-                let found = value(&access, password).filter(|value| !value.is_empty());
+            for password in super::PASSWORD_VARIABLES {
+                let found = value(&credentials, password).filter(|value| !value.is_empty());
                 assert_eq!(found, (password == *name).then_some(wanted.as_str()), "{password} of {inherited:?}");
             }
         }
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn what_is_missing_is_reported() {
         let kind = |world: &World| world.find().err().expect("an error").kind();
         assert_eq!(kind(&World::new(&[], &[])), Kind::PasswordMissing);
         assert_eq!(kind(&World::new(&[("etc/restic-password", " \n")], &[])), Kind::PasswordMissing);
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_ours() {
+    fn restic_inherits_no_other_repository_and_no_filter() {
         let lines = "AWS_ACCESS_KEY_ID=AKIAFILE\nRESTIC_HOST=other\nRESTIC_REPOSITORY=/other\nREGION=eu\n";
         let inherited = [
             ("PATH", "/bin"),
@@ -285,8 +287,8 @@ mod tests {
             ("RESTIC_PACK_SIZE", "4"),
         ];
         let world = World::new(&[ETC, ("etc/environment", lines)], &inherited);
-        let access = world.find().expect("access");
-        let names: Vec<&str> = access.variables().map(|(name, _)| name.to_str().expect("text")).collect();
+        let credentials = world.find().expect("credentials");
+        let names: Vec<&str> = credentials.variables().map(|(name, _)| name.to_str().expect("text")).collect();
         assert_eq!(
             names,
             [
@@ -301,10 +303,10 @@ mod tests {
                 "RESTIC_REPOSITORY",
             ]
         );
-        assert_eq!(value(&access, "RESTIC_REPOSITORY"), Some("rest:http://user:urlsecret@host/"));
-        assert_eq!(value(&access, "RESTIC_CACHE_DIR"), Some("/cache"));
-        assert_eq!(value(&access, "LC_ALL"), Some("C"));
-        let masked = access.secrets().mask("urlsecret AKIAFILE processsecret etcsecret eu 4 /bin");
+        assert_eq!(value(&credentials, "RESTIC_REPOSITORY"), Some("rest:http://user:urlsecret@host/"));
+        assert_eq!(value(&credentials, "RESTIC_CACHE_DIR"), Some("/cache"));
+        assert_eq!(value(&credentials, "LC_ALL"), Some("C"));
+        let masked = credentials.secrets().mask("urlsecret AKIAFILE processsecret etcsecret eu 4 /bin");
         assert_eq!(masked, "*** *** *** *** eu 4 /bin");
     }
 }

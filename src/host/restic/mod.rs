@@ -1,6 +1,17 @@
 //! The repository, through the restic program.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `repository` | what can be done with the repository |
+//! | `locks` | removing stale locks |
+//! | `run` | one run of restic: its command, and whether it succeeded |
+//! | `process` | the process: starting it, reading its outputs, ending it |
+//! | `credentials`, `secrets` | its environment, and keeping secrets out of messages |
+//! | `messages`, `failure` | what it writes on standard error, and what that means |
+//! | `answers` | what it answers in JSON |
+//! | `cache` | its cache |
 
-pub mod answer;
+pub mod answers;
 mod cache;
 mod credentials;
 mod failure;
@@ -8,5 +19,7 @@ mod locks;
 mod messages;
 mod process;
 mod repository;
+mod run;
+mod secrets;
 
 pub use repository::Restic;

@@ -1,5 +1,5 @@
-//! The state directory: the lock, the state, the dumps that are kept. Everything in it is written atomically and
-//! readable by its owner only.
+//! The state directory: the lock, the state, the kept dumps. Everything in it is written atomically, and only its owner
+//! can read it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -20,7 +20,10 @@ const PREVIOUS: &str = "previous.dump";
 const APPLIED: &str = "applied.dump";
 const LOCK: &str = "lock";
 
-/// The state directory, held by this process alone. Only its owner can write the state.
+/// How often the lock is tried while another process has it.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The locked state directory. Only the process that holds this can write the state.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
@@ -36,8 +39,8 @@ impl Store {
         make_private_directory(directory)?;
         let path = directory.join(LOCK);
         let what = || format!("lock {}", path.display());
-        // The directory may belong to another user, who must not have root follow a link, or give away what was
-        // there before.
+        // The directory may belong to another user. Root must not follow a link of that user, or give away a file that
+        // existed before.
         let open = |new| {
             let flags = OFlags::NOFOLLOW.bits().cast_signed();
             OpenOptions::new().write(true).create_new(new).mode(PRIVATE).custom_flags(flags).open(&path)
@@ -57,23 +60,23 @@ impl Store {
         }
     }
 
-    /// Takes the lock as [`Store::lock`] does, and waits up to `patience` for a cycle that is at work.
+    /// Takes the lock as [`Store::lock`] does, and waits up to `timeout` for a running cycle to release it.
     ///
     /// # Errors
-    /// [`Kind::AlreadyRunning`] if the other still has it then.
-    pub async fn wait(directory: &Path, patience: Duration) -> Result<Self> {
-        let deadline = Instant::now() + patience;
+    /// [`Kind::AlreadyRunning`] if the other process still has it then.
+    pub async fn wait(directory: &Path, timeout: Duration) -> Result<Self> {
+        let deadline = Instant::now() + timeout;
         loop {
             match Self::lock(directory) {
                 Err(error) if error.kind() == Kind::AlreadyRunning && Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 result => return result,
             }
         }
     }
 
-    /// The state as it was last saved; a new one if there is none.
+    /// The state that was last saved; a new one if there is none.
     ///
     /// # Errors
     /// As for [`read_state`].
@@ -81,8 +84,8 @@ impl Store {
         Ok(read_state(&self.directory)?.unwrap_or_default())
     }
 
-    /// Whether the state says that Uptime Kuma was stopped and is to run again, even if no more of it can be
-    /// understood.
+    /// Whether the state records that Uptime Kuma was stopped and has to run again, even if the rest of it cannot be
+    /// read.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -91,15 +94,15 @@ impl Store {
         Ok(bytes.is_some_and(|bytes| State::requires_start(&bytes)))
     }
 
-    /// Saves the state; when this returns, it is on disk.
+    /// Saves the state; when it returns, the state is on disk.
     ///
     /// # Errors
-    /// If it cannot be written; the old one is then untouched.
+    /// If it cannot be written; the old one then stays.
     pub fn save(&self, state: &State) -> Result<()> {
         self.replace(STATE, &state.render())
     }
 
-    /// Keeps `dump` as the way back.
+    /// Keeps `dump` as the configuration for a rollback or for `restore previous`.
     ///
     /// # Errors
     /// As for [`Store::save`].
@@ -107,20 +110,20 @@ impl Store {
         self.replace(PREVIOUS, dump)
     }
 
-    /// What root writes by hand belongs to whom the directory belongs to: the user that the unit runs as.
+    /// A file that root writes by hand gets the owner of the directory: the user that the unit runs as.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         replace_as(&self.directory.join(name), bytes, |file| users::give(file, &std::fs::metadata(&self.directory)?))
     }
 
-    /// The way back, if one is kept.
+    /// The dump that [`Store::keep_previous`] kept, if any.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn previous(&self) -> Result<Option<Vec<u8>>> {
         self.read(PREVIOUS, MAX_DUMP)
     }
 
-    /// Keeps `dump` as that of the snapshot in force.
+    /// Keeps `dump`, that of the snapshot in force.
     ///
     /// # Errors
     /// As for [`Store::save`].
@@ -128,28 +131,28 @@ impl Store {
         self.replace(APPLIED, dump)
     }
 
-    /// The dump of the snapshot in force, if one is kept.
+    /// The dump that [`Store::keep_applied`] kept, if any.
     ///
     /// # Errors
-    /// If it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn applied(&self) -> Result<Option<Vec<u8>>> {
         read_applied(&self.directory)
     }
 
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        read_if_there(&self.directory.join(name), limit)
+        read_if_exists(&self.directory.join(name), limit)
     }
 }
 
 /// The dump of the snapshot in force in `directory`, without a lock, if one is kept.
 ///
 /// # Errors
-/// If it is there and cannot be read.
+/// If it exists and cannot be read.
 pub fn read_applied(directory: &Path) -> Result<Option<Vec<u8>>> {
-    read_if_there(&directory.join(APPLIED), MAX_DUMP)
+    read_if_exists(&directory.join(APPLIED), MAX_DUMP)
 }
 
-fn read_if_there(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     match read_small(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -157,7 +160,7 @@ fn read_if_there(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The files in the state directory that tell something, whether they are there or not.
+/// The files in the state directory that contain data, whether they exist or not.
 pub fn written(directory: &Path) -> [PathBuf; 3] {
     [STATE, PREVIOUS, APPLIED].map(|name| directory.join(name))
 }
@@ -165,7 +168,7 @@ pub fn written(directory: &Path) -> [PathBuf; 3] {
 /// Reads the state in `directory` without a lock: `None` if there is none.
 ///
 /// # Errors
-/// [`Kind::StateDamaged`] if it cannot be understood; the file is kept as it is.
+/// [`Kind::StateDamaged`] if it cannot be understood; the file then stays as it is.
 pub fn read_state(directory: &Path) -> Result<Option<State>> {
     let path = directory.join(STATE);
     let damaged = || Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display()));

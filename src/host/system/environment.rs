@@ -1,32 +1,31 @@
 //! `NAME=value` lines in the syntax of systemd's `EnvironmentFile=`, as systemd.exec(5) describes it.
 //!
-//! Pure: text in, pairs out. An error names the line, never what stands in it, because these files carry
-//! secrets. It is stricter than systemd, which skips lines that it cannot read: a credential that is
-//! silently not there is harder to find than an error. `export NAME=value`, common in `.env` files, is
-//! understood too.
+//! Pure. An error names the line but not its content, because these files contain secrets. It is stricter than systemd,
+//! which skips lines that it cannot read: a missing credential is harder to find than an error. It also accepts
+//! `export NAME=value`, common in `.env` files.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Reads the lines of `text` in their order; of a name that stands twice both values are returned.
+/// The names and values in `text`, in their order; a name that occurs twice is returned twice.
 ///
 /// # Errors
-/// The line that cannot be read and what is wrong with it, without its content.
+/// The number of the first wrong line and what is wrong with it, without its content.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable(), line: 1 };
+    let mut parser = Parser { rest: text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable(), line: 1 };
     let mut pairs = Vec::new();
-    while let Some(pair) = reader.pair()? {
+    while let Some(pair) = parser.pair()? {
         pairs.push(pair);
     }
     Ok(pairs)
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
     line: usize,
 }
 
-impl Reader<'_> {
+impl Parser<'_> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.next();
         if c == Some('\n') {
@@ -75,7 +74,7 @@ impl Reader<'_> {
         Ok(name.to_owned())
     }
 
-    /// Quotes have a meaning at the beginning of a value and right after another quoted part only.
+    /// Quotes count only at the beginning of a value and right after another quoted part.
     fn value(&mut self) -> Result<String, &'static str> {
         let mut value = String::new();
         loop {
@@ -116,7 +115,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The rest of a line that is not quoted, from `first` on; white space at its end is not part of it.
+    /// The unquoted rest of a line, which begins with `first`, without white space at its end.
     fn plain(&mut self, first: char, value: &mut String) {
         let mut kept = value.len();
         let mut next = Some(first);

@@ -1,4 +1,4 @@
-//! Reading and writing small files: bounded reads that no pipe or device can hang, atomic private writes.
+//! Reading and writing small files: reads with a limit, which no pipe or device can block, and atomic private writes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -12,15 +12,15 @@ use crate::error::{Error, Kind, Result};
 /// The mode of a private file.
 pub(in crate::host) const PRIVATE: u32 = 0o600;
 
-/// The content of a regular file of at most `limit` bytes. A pipe is not waited for, a device not read.
+/// The content of a regular file of at most `limit` bytes. It does not wait for a pipe or read from a device.
 ///
 /// # Errors
-/// Why it cannot be read; [`is_unfit`] tells whether it is not such a file.
+/// If it cannot be read, is not a regular file or is too large; see [`is_unfit`].
 pub fn read_small(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
@@ -33,27 +33,26 @@ pub fn read_small(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
 /// The text of a file that [`read_small`] reads.
 ///
 /// # Errors
-/// As for [`read_small`]; bytes that are no UTF-8 are unfit too.
+/// As for [`read_small`], and if it is not UTF-8; see [`is_unfit`].
 pub fn read_small_text(path: &Path, limit: usize) -> std::io::Result<String> {
     String::from_utf8(read_small(path, limit)?)
         .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Whether a file was read and is not what it should be.
+/// Whether a file was read and its content cannot be used: it is too large, or not text.
 pub fn is_unfit(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::InvalidData
 }
 
-/// Fails with [`Kind::DiskFull`] if the file system of `directory` has less room than `bytes` for users other
-/// than root.
+/// Proves that the file system of `directory` has `bytes` of free space for users other than root.
 ///
 /// # Errors
-/// If it cannot be asked, or if that is so.
+/// [`Kind::DiskFull`] if it has less; else if the free space cannot be read.
 pub fn check_room(directory: &Path, bytes: u64) -> Result<()> {
-    let what = || format!("look for room in {}", directory.display());
+    let what = || format!("read the free space of {}", directory.display());
     let found = rustix::fs::statvfs(directory).map_err(|error| Error::io(what(), error.into()))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
-    // Some file systems do not count at all.
+    // Some file systems do not count their blocks.
     if found.f_blocks == 0 || free >= bytes {
         return Ok(());
     }
@@ -61,10 +60,10 @@ pub fn check_room(directory: &Path, bytes: u64) -> Result<()> {
     Err(Error::new(Kind::DiskFull, what))
 }
 
-/// Makes `directory`, and its parents, readable by their owner only.
+/// Makes `directory` and its parents, private to their owner, unless they exist.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If one cannot be made.
 pub fn make_private_directory(directory: &Path) -> Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -73,10 +72,10 @@ pub fn make_private_directory(directory: &Path) -> Result<()> {
         .map_err(|error| Error::io(format!("make directory {}", directory.display()), error))
 }
 
-/// Writes a file of somebody else's anew, with the owner and the mode it has; through links, not over them.
+/// Replaces the content of an existing file, which keeps its owner and mode. Follows links.
 ///
 /// # Errors
-/// If it is not there or cannot be written; the old file is then untouched.
+/// If it is missing or cannot be written; the old file then stays.
 pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
     let what = || format!("write {}", path.display());
     let path = path.canonicalize().map_err(|error| Error::io(what(), error))?;
@@ -87,15 +86,15 @@ pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-/// Writes a private file in place of the one before: wholly the old or wholly the new, also after a
-/// power cut.
+/// Replaces a private file atomically: even after a power cut it is either the old or the new one.
 ///
 /// # Errors
-/// If it cannot be written; the old file is then untouched.
+/// If it cannot be written; the old file then stays.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_as(path, bytes, |_| Ok(()))
 }
 
+/// As [`replace`]; calls `prepare` on the new file before it gets the name of the old one.
 pub(in crate::host) fn replace_as(
     path: &Path,
     bytes: &[u8],
@@ -111,10 +110,10 @@ pub(in crate::host) fn replace_as(
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| Error::io(what(), error))
 }
 
-/// Writes a new file, in place of anything of that name, prepares it, and waits until it is on disk.
+/// Writes a new file in place of any file of that name, calls `prepare` on it, and waits until it is on disk.
 ///
 /// # Errors
-/// If it cannot be written; what was written of it is removed.
+/// If it cannot be written; then it is removed.
 fn write_new(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> std::io::Result<()>) -> Result<()> {
     let write = move || {
         match std::fs::remove_file(path) {
@@ -123,7 +122,7 @@ fn write_new(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> std::io::
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
         prepare(&file).and_then(|()| file.write_all(bytes)).and_then(|()| file.sync_all()).inspect_err(|_| {
-            // The error that matters is the one that is returned.
+            // The returned error is the one that matters.
             let _ = std::fs::remove_file(path);
         })
     };

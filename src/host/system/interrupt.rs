@@ -1,7 +1,7 @@
-//! Being told to stop: SIGTERM from the service manager, SIGINT from a terminal, SIGHUP when it goes away.
+//! Signals to stop: SIGTERM from the service manager, SIGINT from a terminal, SIGHUP when the terminal is closed.
 //!
-//! It only says so. Nothing is ended from here: whoever waits for something decides where it is safe to
-//! leave. A second signal changes nothing.
+//! It only records the first signal and ends nothing: the code that waits for something decides where it is safe to
+//! stop. A second signal changes nothing.
 
 use std::thread;
 
@@ -11,29 +11,29 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
 
-/// Whether this process was told to stop.
+/// Whether this process received a signal to stop.
 #[derive(Debug, Clone)]
 pub struct Interrupt(Option<watch::Receiver<bool>>);
 
 impl Interrupt {
-    /// Takes SIGTERM, SIGINT and SIGHUP over for the rest of this process.
+    /// Handles SIGTERM, SIGINT and SIGHUP for the rest of this process.
     ///
-    /// A thread of its own listens, so that [`Interrupt::happened`] is right in the middle of work that
-    /// never awaits, such as a transaction.
+    /// A separate thread listens, so that [`Interrupt::happened`] is up to date even in work that never awaits, such as a
+    /// transaction.
     ///
     /// # Errors
-    /// [`Kind::Bug`] if the signals cannot be taken over.
+    /// [`Kind::Bug`] if the handlers cannot be installed.
     pub fn install() -> Result<Self> {
         let failed = || Error::new(Kind::Bug, "cannot listen for SIGTERM, SIGINT and SIGHUP");
         let runtime =
             runtime::Builder::new_current_thread().enable_io().build().map_err(|error| failed().because(error))?;
-        // The handlers are in place when this function returns, not when the thread gets its turn.
+        // The handlers are in place when this function returns, not only when the thread runs.
         let (mut terminate, mut interrupt, mut hang_up) = {
             let _inside = runtime.enter();
             let listen = |kind| signal(kind).map_err(|error| failed().because(error));
             (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?)
         };
-        let (tell, told) = watch::channel(false);
+        let (sender, receiver) = watch::channel(false);
         let listener = move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -41,29 +41,29 @@ impl Interrupt {
                     _ = interrupt.recv() => {}
                     _ = hang_up.recv() => {}
                 }
-                tell.send_replace(true);
-                // The flag stays readable for as long as anybody holds a receiver.
-                tell.closed().await;
+                sender.send_replace(true);
+                // Keeps the sender until the last receiver is dropped.
+                sender.closed().await;
             });
         };
         thread::Builder::new().name("signals".to_owned()).spawn(listener).map_err(|error| failed().because(error))?;
-        Ok(Self(Some(told)))
+        Ok(Self(Some(receiver)))
     }
 
-    /// One that never happens, for callers that may be ended anywhere.
+    /// One that never happens, for callers that can be killed at any point.
     pub fn never() -> Self {
         Self(None)
     }
 
-    /// Whether this process was told to stop.
+    /// Whether this process received a signal.
     pub fn happened(&self) -> bool {
-        self.0.as_ref().is_some_and(|told| *told.borrow())
+        self.0.as_ref().is_some_and(|receiver| *receiver.borrow())
     }
 
-    /// Waits until this process is told to stop; returns at once if it was already.
+    /// Waits until this process receives a signal; returns at once if it has received one.
     pub async fn wait(&self) {
-        if let Some(mut told) = self.0.clone()
-            && told.wait_for(|told| *told).await.is_ok()
+        if let Some(mut receiver) = self.0.clone()
+            && receiver.wait_for(|happened| *happened).await.is_ok()
         {
             return;
         }

@@ -1,7 +1,7 @@
-//! What the service manager that started us is told: what we are doing, and that it takes longer.
+//! Notifications to the service manager that started this program: its status, and that a step takes longer.
 //!
-//! All of it is a courtesy. Without `NOTIFY_SOCKET`, or if the manager does not listen, nothing happens and
-//! nothing fails; no decision may depend on it. See sd_notify(3).
+//! Without `NOTIFY_SOCKET`, or if the manager does not listen, nothing is sent and nothing fails, so no decision may
+//! depend on them. See sd_notify(3).
 
 use std::time::Duration;
 
@@ -9,23 +9,21 @@ use sd_notify::NotifyState;
 
 use crate::text;
 
-/// What `systemctl status` shows under "Status".
+/// Sets the text that `systemctl status` shows under "Status".
 pub fn status(text: &str) {
     // A line break would start another assignment.
     send(&[NotifyState::Status(&text::line(text))]);
 }
 
-/// Asks for at least `time` from now before the start or stop time-out strikes (`EXTEND_TIMEOUT_USEC`).
-///
-/// systemd takes it for whichever of the two is under way, and never shortens one by it.
+/// Extends the running start or stop time-out to at least `time` from now (`EXTEND_TIMEOUT_USEC`). systemd never shortens
+/// one by it.
 pub fn extend(time: Duration) {
-    // The crate carries 32 bits of microseconds: a good hour.
+    // The crate has 32 bits for the microseconds, which is more than an hour.
     let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     send(&[NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
-/// The variable stays set; the children of this program (restic, ssh) are not from the main process, so
-/// `NotifyAccess=main` keeps them from being heard.
+/// Does not unset the variable: with `NotifyAccess=main` systemd ignores the children of this program (restic, ssh).
 fn send(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(false, states);
 }

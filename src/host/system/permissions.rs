@@ -1,22 +1,21 @@
-//! Whether files that hold secrets, or decide what is done, are open to somebody else than root and the user
-//! that the service runs as.
+//! Whether users other than root and that of the service can read or write files that contain secrets or settings.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::users;
 
-/// A path that is open to somebody it should not be open to.
+/// A path that users can access who should not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
-    /// What is wrong with which path.
+    /// The path and who can access it.
     pub what: String,
-    /// The command that closes it.
+    /// The command that ends it.
     pub hint: String,
 }
 
-/// Looks at those of `paths` that exist. `state` is the state directory: it belongs to the user that the
-/// service runs as, whose own group may share what root owns.
+/// The exposures among those of `paths` that exist. The state directory `state` belongs to the user of the service, whose
+/// own group may access what root owns.
 pub fn exposures<'a>(state: &Path, paths: impl IntoIterator<Item = &'a Path>) -> Vec<Exposure> {
     let service = users::owner(state).map_or(0, |user| user.uid);
     let mut paths: Vec<PathBuf> = paths.into_iter().map(Path::to_owned).collect();
@@ -27,11 +26,11 @@ pub fn exposures<'a>(state: &Path, paths: impl IntoIterator<Item = &'a Path>) ->
 
 fn exposure(path: &Path, service: u32) -> Option<Exposure> {
     let metadata = std::fs::metadata(path).ok()?;
-    judge(&path.display().to_string(), (metadata.uid(), metadata.gid()), metadata.mode(), service)
+    exposure_by_mode(&path.display().to_string(), (metadata.uid(), metadata.gid()), metadata.mode(), service)
 }
 
-/// Whether a path with this owner, group and mode is open to somebody else than root and the user `service`.
-fn judge(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option<Exposure> {
+/// The exposure of a path with this owner, group and mode, if users other than root and `service` can access it.
+fn exposure_by_mode(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option<Exposure> {
     if uid != 0 && uid != service {
         let (what, hint) =
             (format!("{shown} belongs to user {}", users::user_name(uid)), format!("chown root {shown}"));
@@ -54,11 +53,11 @@ fn judge(shown: &str, (uid, gid): (u32, u32), mode: u32, service: u32) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::{Exposure, judge};
+    use super::{Exposure, exposure_by_mode};
 
     #[test]
-    fn what_others_can_read_or_write_is_named_with_its_remedy() {
-        // These stand in /etc/passwd of every Debian. The last one has no group of its own.
+    fn what_others_can_read_or_write_is_named_with_a_hint() {
+        // These users exist on every Debian. The last one has no own group.
         let (root, daemon, sync) = ((0, 0), (1, 1), (4, 65534));
         for (service, owner, mode, expected) in [
             (root, root, 0o600, None),
@@ -81,7 +80,11 @@ mod tests {
             (sync, (4, 1), 0o640, Some(("F can be read by group daemon", "chmod g= F"))),
         ] {
             let expected = expected.map(|(what, hint)| Exposure { what: what.to_owned(), hint: hint.to_owned() });
-            assert_eq!(judge("F", owner, mode, service.0), expected, "service {service:?}, file {owner:?} {mode:o}");
+            assert_eq!(
+                exposure_by_mode("F", owner, mode, service.0),
+                expected,
+                "service {service:?}, file {owner:?} {mode:o}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The users of this host, as `/etc/passwd` and `/etc/group` have them, and whom what we write belongs to.
+//! The users of this host in `/etc/passwd` and `/etc/group`, and the owner of the files that this program writes.
 //!
-//! The service may run as another user than root, and an administrator types as root beside it. What root
-//! then writes, or has restic write, has to stay the service's, or it would be locked out.
+//! The service may run as another user than root, while an administrator runs commands as root. The files that root then
+//! writes, or restic for it, must belong to the user of the service, or it could not use them.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -11,18 +11,16 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};
 
-/// A user.
+/// A local user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its number.
     pub uid: u32,
-    /// The number of its own group.
+    /// The id of its own group.
     pub gid: u32,
-    /// Its home.
     pub home: PathBuf,
 }
 
-/// The local user of this name or number.
+/// The local user with this name or id.
 pub fn find(user: &str) -> Option<User> {
     let line = entry("/etc/passwd", user)?;
     match line.split(':').collect::<Vec<_>>().as_slice() {
@@ -33,12 +31,12 @@ pub fn find(user: &str) -> Option<User> {
     }
 }
 
-/// The name of a user for people; else the number.
+/// The name of a user for people, or its id if it is unknown.
 pub fn user_name(uid: u32) -> String {
     name("/etc/passwd", uid)
 }
 
-/// The name of a group for people; else the number.
+/// The name of a group for people, or its id if it is unknown.
 pub fn group_name(gid: u32) -> String {
     name("/etc/group", gid)
 }
@@ -49,7 +47,7 @@ fn name(file: &str, id: u32) -> String {
     name.unwrap_or(id)
 }
 
-/// The line of this name or number: the first and the third field of it in both files.
+/// The line with this name or id: the first and the third field in both files.
 fn entry(file: &str, wanted: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let is_wanted = |line: &&str| {
@@ -59,18 +57,18 @@ fn entry(file: &str, wanted: &str) -> Option<String> {
     text.lines().find(is_wanted).map(str::to_owned)
 }
 
-/// The owner of `directory`. One that is not in `/etc/passwd` has the directory's group.
+/// The owner of `directory`. If it is not in `/etc/passwd`, it gets the directory's group.
 ///
 /// # Errors
-/// If the directory cannot be looked at.
+/// If the metadata of the directory cannot be read.
 pub fn owner(directory: &Path) -> io::Result<User> {
     let metadata = fs::metadata(directory)?;
     let (uid, gid) = (metadata.uid(), metadata.gid());
     Ok(find(&uid.to_string()).unwrap_or_else(|| User { uid, gid, home: "/".into() }))
 }
 
-/// The owner of `directory`, if that is another user than this process is, and one that it may become. In
-/// its sandbox the service may not, even as root.
+/// The owner of `directory`, if this process runs as another user and may become the owner. In its sandbox the service
+/// may not, even as root.
 ///
 /// # Errors
 /// As for [`owner`].
@@ -83,11 +81,11 @@ pub fn to_become(directory: &Path) -> io::Result<Option<User>> {
     Ok((owner.uid != geteuid().as_raw() && able()).then_some(owner))
 }
 
-/// Gives `file`, which was just made, to whom `directory`, in which it lies, belongs to. Only root can; what
-/// another user makes is its own.
+/// Gives `file`, which was just made, to the owner of the `directory` that contains it, if this process runs as root. A
+/// file that another user makes stays its own.
 ///
 /// # Errors
-/// If root may not.
+/// If root may not change the owner.
 pub fn give(file: &File, directory: &Metadata) -> io::Result<()> {
     let now = file.metadata()?;
     if geteuid().is_root() && (now.uid(), now.gid()) != (directory.uid(), directory.gid()) {
@@ -103,7 +101,7 @@ mod tests {
     use super::{User, find, group_name, to_become, user_name};
 
     #[test]
-    fn local_users_are_found_by_name_and_by_number() {
+    fn local_users_are_found_by_name_and_by_id() {
         let root = User { uid: 0, gid: 0, home: "/root".into() };
         assert_eq!(find("root").as_ref(), Some(&root));
         assert_eq!(find("0").as_ref(), Some(&root));
@@ -113,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_becomes_who_they_are() {
+    fn no_user_becomes_itself() {
         let directory = tempfile::tempdir().expect("a directory");
         assert_eq!(to_become(directory.path()).expect("an owner"), None);
         assert!(to_become(Path::new("/nowhere")).is_err());

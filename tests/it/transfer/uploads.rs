@@ -75,7 +75,7 @@ fn uploads_never_follow_links() {
         }
         let export = library_export(&source);
         assert!(export.configuration.files.is_empty());
-        assert!(export.warnings.iter().any(|text| text.contains("no regular file")), "{:?}", export.warnings);
+        assert!(export.warnings.iter().any(|text| text.contains("not a regular file")), "{:?}", export.warnings);
     }
     for name in ["../kuma.db", "..", ".hidden", "a/b.png", "%2e%2e", "x\0y", ""] {
         let connection = source.open();

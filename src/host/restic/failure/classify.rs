@@ -1,16 +1,15 @@
 //! What restic means when it fails.
 //!
-//! Pure. Exit codes have a meaning since restic 0.17 (10, 11) and 0.17.1 (12), see "Exit codes" in its
-//! manual under scripting; before that, nearly everything is 1 and only the text tells. The text for a
-//! repository that is missing, unreachable or refused is the same but for its middle, hence the order of
-//! [`SIGNS`].
+//! Pure. Exit codes have a meaning since restic 0.17 (10, 11) and 0.17.1 (12), see "Exit codes" in its manual under
+//! scripting. Earlier versions exit with 1 in nearly all cases, and only the text differs. For a missing, an
+//! unreachable and a refused repository the text differs only in the middle, hence the order of [`SIGNS`].
 //!
-//! 0.14 gives up at once where it finds no repository, and tries for up to 15 minutes to load what is not
-//! there; 0.18 does it the other way round.
+//! 0.14 gives up at once if it finds no repository, and retries for up to 15 minutes to load a missing file; 0.18 does
+//! the opposite.
 
 use crate::error::Kind;
 
-/// Lower-case pieces of restic's text by what they mean; the first one found counts.
+/// Parts of restic's text in lower case and what they mean; the first one that is found counts.
 const SIGNS: &[(Kind, &[&str])] = &[
     (Kind::WrongPassword, &["wrong password or no key found"]),
     (
@@ -49,7 +48,7 @@ const SIGNS: &[(Kind, &[&str])] = &[
             "tls: ",
             "x509: ",
             "host key verification failed",
-            // An access error by number only.
+            // S3 answers with the status of a refused access.
             SKEWED[0],
             SKEWED[1],
             "slow down",
@@ -102,7 +101,7 @@ const SIGNS: &[(Kind, &[&str])] = &[
         ],
     ),
     (
-        // Where a helper program died or hung up and nobody said why.
+        // A helper program died or closed the connection and gave no reason.
         Kind::RepositoryUnreachable,
         &["unable to start the sftp session", "error talking http to rclone", "unexpected eof"],
     ),
@@ -121,14 +120,14 @@ const SIGNS: &[(Kind, &[&str])] = &[
     ),
 ];
 
-/// How S3 says that the clock here is wrong.
+/// S3's messages for a wrong clock on this host.
 const SKEWED: &[&str; 2] = &["request time and the server's time", "requesttimetooskewed"];
 
-/// How the back ends say that something is not there.
+/// The back ends' messages for something missing.
 const ABSENT: &[&str] =
     &["does not exist", "doesn't exist", "no such file", "no such key", "nosuchkey", "not found", "notfound", "(404)"];
 
-/// How a failure of a restic with this exit code (none: ended by a signal) and this text is to be told.
+/// The kind of the failure of a restic with this exit code (`None`: killed by a signal) and this text.
 pub(in crate::host::restic) fn classify(exit: Option<i32>, stderr: &str) -> Kind {
     match exit {
         Some(10) => return Kind::RepositoryMissing,
@@ -136,7 +135,7 @@ pub(in crate::host::restic) fn classify(exit: Option<i32>, stderr: &str) -> Kind
         Some(12) => return Kind::WrongPassword,
         _ => {}
     }
-    // What it gave up on counts, and only then what it retried on the way there.
+    // The last error counts first, and then the errors that it retried.
     let (retries, last): (Vec<&str>, Vec<&str>) =
         stderr.lines().filter(|line| !is_warning(line)).partition(|line| is_retry(line));
     let last = last.join("\n");
@@ -146,7 +145,7 @@ pub(in crate::host::restic) fn classify(exit: Option<i32>, stderr: &str) -> Kind
     sign(&last).or_else(|| sign(&retries.join("\n"))).unwrap_or(Kind::ResticFailed)
 }
 
-/// Whether the snapshot that was asked for by its id is not in the repository.
+/// Whether the requested snapshot is not in the repository.
 pub(in crate::host::restic) fn is_gone(stderr: &str) -> bool {
     stderr.lines().map(str::to_lowercase).any(|line| {
         line.contains("no matching id found")
@@ -154,8 +153,7 @@ pub(in crate::host::restic) fn is_gone(stderr: &str) -> bool {
     })
 }
 
-/// What to do about a failure whose kind alone does not say it: a clock that is wrong looks like a network that is
-/// down.
+/// A hint for a failure whose kind says too little: a wrong clock looks like an unreachable network.
 pub(in crate::host::restic) fn hint(stderr: &str) -> Option<&'static str> {
     let text = stderr.to_lowercase();
     let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
@@ -174,8 +172,8 @@ pub(in crate::host::restic) fn hint(stderr: &str) -> Option<&'static str> {
     }
 }
 
-/// The line with which a restic that lists snapshots, and ends well, says that it left one out because it could not
-/// read it, and what that means. One that was removed in the meantime is rightly left out.
+/// The line in which a restic that lists snapshots and exits with 0 reports that it left one out because it could not
+/// read it, and the kind of that failure. A snapshot that was removed in the meantime does not count.
 pub(in crate::host::restic) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
     let is_about_one =
         |line: &&str| line.contains("could not load snapshot") || line.contains("failed to load snapshot");
@@ -183,14 +181,14 @@ pub(in crate::host::restic) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
     Some((sign(line).unwrap_or(Kind::SnapshotDamaged), line))
 }
 
-/// Whether restic says that it was told to stop. 0.14 ends with a code or a signal of its own then, 0.18
-/// with exit code 1.
-pub(in crate::host::restic) fn is_stop(stderr: &str) -> bool {
+/// Whether restic reports that it received a signal. 0.14 then exits with a code of its own or by the signal, 0.18 with
+/// exit code 1.
+pub(in crate::host::restic) fn is_interrupted(stderr: &str) -> bool {
     stderr.lines().any(|line| line.starts_with("signal ") && line.ends_with(" received, cleaning up"))
 }
 
-/// What a line means with which restic announces one more attempt (it makes them for up to 15 minutes)
-/// if no attempt will ever succeed, or if nothing is begun yet: the next cycle is the next attempt then.
+/// The kind of the failure in a line that announces a retry, if no retry will succeed, or if restic has not begun yet
+/// and the next cycle can retry as well. restic itself retries for up to 15 minutes.
 pub(in crate::host::restic) fn hopeless(line: &str) -> Option<Kind> {
     if !is_retry(line) {
         return None;
@@ -199,7 +197,7 @@ pub(in crate::host::restic) fn hopeless(line: &str) -> Option<Kind> {
     match sign(&line) {
         kind if line.starts_with("stat(<config/>)") => Some(kind.unwrap_or(Kind::ResticFailed)),
         Some(kind @ (Kind::RepositoryDenied | Kind::DiskFull | Kind::SnapshotDamaged)) => Some(kind),
-        // A lock or an index that somebody else has just removed, say.
+        // Such as a lock or an index that another host has just removed.
         None if line.starts_with("load(") && is_absent(&line) => Some(Kind::ResticFailed),
         _ => None,
     }
@@ -220,8 +218,8 @@ fn sign(text: &str) -> Option<Kind> {
     })
 }
 
-/// Whether restic gave up on data that always end too early. One transfer that is cut says the same, but restic
-/// asks again ten times before it gives up.
+/// Whether restic gave up on data that are too short. A broken transfer gives the same message, but restic retries ten
+/// times before it gives up.
 fn is_cut_short(stderr: &str) -> bool {
     let text = stderr.to_lowercase();
     text.lines().any(|line| {
@@ -237,7 +235,7 @@ fn is_retry(line: &str) -> bool {
     line.contains("returned error, retrying after")
 }
 
-/// Warnings about the local cache, without which restic goes on.
+/// Warnings about the local cache, which restic can do without.
 fn is_warning(line: &str) -> bool {
     line.starts_with("unable to open cache") || line.starts_with("unable to create temporary directory for cache")
 }

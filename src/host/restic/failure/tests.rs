@@ -1,14 +1,14 @@
-//! What restic says, word for word, and the kind it is told as.
+//! restic's messages, word for word, and the kinds of error that they become.
 
-use super::{classify, hint, hopeless, is_gone, is_stop, left_out};
+use super::{classify, hint, hopeless, is_gone, is_interrupted, left_out};
 use crate::error::Kind;
 
 /// `text` in the place where restic 0.14 puts the cause of not being able to open a repository.
-fn exposure(text: &str, location: &str) -> String {
+fn opening_error(text: &str, location: &str) -> String {
     format!("Fatal: unable to open config file: {text}\nIs there a repository at the following location?\n{location}")
 }
 
-/// Said by restic 0.14.0 of Debian 12 in real runs.
+/// From real runs of restic 0.14.0 of Debian 12.
 #[test]
 fn knows_the_words_of_restic_0_14() {
     let s3 = "s3:http://127.0.0.1:5055/bucket/path";
@@ -37,7 +37,7 @@ fn knows_the_words_of_restic_0_14() {
         (Kind::RepositoryDenied, "unexpected HTTP response (403): 403 Forbidden", rest),
     ];
     for (kind, text, location) in at_opening {
-        assert_eq!(classify(Some(1), &exposure(text, location)), kind, "{text}");
+        assert_eq!(classify(Some(1), &opening_error(text, location)), kind, "{text}");
     }
     let cases = [
         (Kind::WrongPassword, "Fatal: wrong password or no key found"),
@@ -97,15 +97,15 @@ fn knows_the_words_of_restic_0_14() {
     }
 }
 
-/// Said by restic 0.18.0 of Debian 13 in real runs.
+/// From real runs of restic 0.18.0 of Debian 13.
 #[test]
 fn knows_the_words_of_restic_0_18() {
-    let stat = |text: &str| format!("Stat(<config/>) failed: {text}\n{}", exposure(text, "/srv/repo"));
+    let stat = |text: &str| format!("Stat(<config/>) failed: {text}\n{}", opening_error(text, "/srv/repo"));
     let cases = [
         (
             Some(10),
             Kind::RepositoryMissing,
-            exposure("<config/> does not exist", "/srv/repo")
+            opening_error("<config/> does not exist", "/srv/repo")
                 .replace("Fatal: ", "Fatal: repository does not exist: "),
         ),
         (Some(1), Kind::RepositoryDenied, stat("unexpected HTTP response (401): 401 Unauthorized")),
@@ -194,7 +194,7 @@ fn the_end_counts_more_than_what_was_retried_on_the_way() {
 }
 
 #[test]
-fn tells_a_snapshot_that_is_gone() {
+fn recognises_a_missing_snapshot() {
     let gone = [
         "invalid id \"deadbeef\": no matching ID found for prefix \"deadbeef\"",
         "Fatal: failed to find snapshot: no matching ID found for prefix \"deadbeef\"",
@@ -216,7 +216,7 @@ fn tells_a_snapshot_that_is_gone() {
 }
 
 #[test]
-fn a_clock_or_a_certificate_that_is_wrong_is_named() {
+fn a_wrong_clock_or_certificate_is_named() {
     let cases = [
         (
             Some("clock of this host is wrong"),
@@ -241,7 +241,7 @@ fn a_clock_or_a_certificate_that_is_wrong_is_named() {
 }
 
 #[test]
-fn a_listing_that_lacks_a_snapshot_is_told() {
+fn an_incomplete_listing_is_reported() {
     let cases = [
         (
             Some(Kind::SnapshotDamaged),
@@ -269,16 +269,16 @@ fn a_listing_that_lacks_a_snapshot_is_told() {
 }
 
 #[test]
-fn tells_a_restic_that_was_told_to_stop() {
+fn recognises_an_interrupted_restic() {
     let text = "signal terminated received, cleaning up\nFatal: unable to open config file: context canceled";
-    assert!(is_stop(text));
-    assert!(!is_stop("Fatal: unable to open config file: context canceled"));
+    assert!(is_interrupted(text));
+    assert!(!is_interrupted("Fatal: unable to open config file: context canceled"));
 }
 
 #[test]
 fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
     let retry = |cause: &str| format!("Save(<lock/476a4fe22f>) returned error, retrying after 552.330144ms: {cause}");
-    let exposure = |cause: &str| format!("Stat(<config/>) returned error, retrying after 1.438847492s: {cause}");
+    let at_opening = |cause: &str| format!("Stat(<config/>) returned error, retrying after 1.438847492s: {cause}");
     let cases = [
         (Some(Kind::RepositoryDenied), retry("open /srv/repo/locks/476a-tmp-2667415129: permission denied")),
         (Some(Kind::RepositoryDenied), retry("client.PutObject: Access Denied.")),
@@ -291,11 +291,11 @@ fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
             Some(Kind::ResticFailed),
             "Load(<lock/476a4fe22f>, 0, 0) returned error, retrying after 552ms: <lock/476a4fe22f> does not exist".to_owned(),
         ),
-        (Some(Kind::RepositoryUnreachable), exposure("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
-        (Some(Kind::RepositoryUnreachable), exposure("unexpected HTTP response (500): 500 Internal Server Error")),
-        (Some(Kind::RepositoryDenied), exposure("Stat: 401 Unauthorized")),
-        (Some(Kind::RepositoryMissing), exposure("Stat: The specified bucket does not exist.")),
-        (Some(Kind::ResticFailed), exposure("unexpected HTTP response (418): 418 I'm a Teapot")),
+        (Some(Kind::RepositoryUnreachable), at_opening("dial tcp: lookup dead.invalid on 192.0.2.53:53: no such host")),
+        (Some(Kind::RepositoryUnreachable), at_opening("unexpected HTTP response (500): 500 Internal Server Error")),
+        (Some(Kind::RepositoryDenied), at_opening("Stat: 401 Unauthorized")),
+        (Some(Kind::RepositoryMissing), at_opening("Stat: The specified bucket does not exist.")),
+        (Some(Kind::ResticFailed), at_opening("unexpected HTTP response (418): 418 I'm a Teapot")),
         (None, retry("dial tcp 192.0.2.1:443: connect: connection refused")),
         (None, retry("503 Service Unavailable")),
         (None, retry("something new")),

@@ -1,7 +1,7 @@
-//! What restic answers in JSON, understood.
+//! restic's answers in JSON.
 //!
-//! Pure. Other snapshots in the same repository, and whoever may write there, decide what stands in a listing: a
-//! snapshot that makes no sense is told as such, and none costs more memory than the text it comes in.
+//! Pure. Everyone who can write to the repository decides what is in a listing. A snapshot that cannot be understood is
+//! returned as unreadable, and none takes more memory than its text.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::model::snapshot::{Listing, PATH, Snapshot, SnapshotId, Tags};
 /// Reads the answer of `restic snapshots --json`.
 ///
 /// # Errors
-/// Why it is no listing, or that it has more than [`MAX_SNAPSHOTS`].
+/// If it is not a listing, or has more than [`MAX_SNAPSHOTS`].
 pub fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
     struct Answer(Listing);
 
@@ -28,7 +28,7 @@ pub fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
     serde_json::from_slice(output).map(|Answer(listing)| listing)
 }
 
-/// Reads the list of snapshots, or the null that stands for an empty one.
+/// Reads a list of snapshots, or `null`, which is an empty one.
 struct Snapshots;
 
 impl<'de> Visitor<'de> for Snapshots {
@@ -46,10 +46,10 @@ impl<'de> Visitor<'de> for Snapshots {
         deserializer.deserialize_seq(self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seen: A) -> Result<Listing, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Listing, A::Error> {
         let mut listing = Listing::default();
-        while let Some(seen) = seen.next_element::<Seen>()? {
-            seen.add_to(&mut listing);
+        while let Some(entry) = entries.next_element::<Entry>()? {
+            entry.add_to(&mut listing);
             if listing.snapshots.len() + listing.unreadable.len() > MAX_SNAPSHOTS {
                 let what = format!("it has more than {MAX_SNAPSHOTS} snapshots; remove some with restic forget");
                 return Err(serde::de::Error::custom(what));
@@ -60,18 +60,18 @@ impl<'de> Visitor<'de> for Snapshots {
 }
 
 #[derive(Deserialize)]
-struct Seen {
+struct Entry {
     id: SnapshotId,
     time: String,
     #[serde(default)]
     hostname: String,
     #[serde(default)]
-    paths: Few,
+    paths: Strings,
     #[serde(default)]
-    tags: Few,
+    tags: Strings,
 }
 
-impl Seen {
+impl Entry {
     fn add_to(self, listing: &mut Listing) {
         let Self { id, time, hostname, paths, tags } = self;
         if !paths.first.iter().any(|path| path == PATH) || !Tags::are_marked(&tags.first) {
@@ -91,54 +91,54 @@ impl Seen {
     }
 }
 
-/// The first [`MAX_TAGS`] of a list of strings, and whether there are more.
+/// The first [`MAX_TAGS`] of a list of strings, and whether it is longer.
 #[derive(Default)]
-struct Few {
+struct Strings {
     first: Vec<String>,
     more: bool,
 }
 
-impl<'de> Deserialize<'de> for Few {
+impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Strings;
+        struct FirstStrings;
 
-        impl<'de> Visitor<'de> for Strings {
-            type Value = Few;
+        impl<'de> Visitor<'de> for FirstStrings {
+            type Value = Strings;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of strings")
             }
 
-            fn visit_none<E>(self) -> Result<Few, E> {
-                Ok(Few::default())
+            fn visit_none<E>(self) -> Result<Strings, E> {
+                Ok(Strings::default())
             }
 
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Few, D::Error> {
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Strings, D::Error> {
                 deserializer.deserialize_seq(self)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seen: A) -> Result<Few, A::Error> {
-                let mut few = Few::default();
-                while few.first.len() < MAX_TAGS
-                    && let Some(text) = seen.next_element()?
+            fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Strings, A::Error> {
+                let mut strings = Strings::default();
+                while strings.first.len() < MAX_TAGS
+                    && let Some(text) = texts.next_element()?
                 {
-                    few.first.push(text);
+                    strings.first.push(text);
                 }
-                while seen.next_element::<IgnoredAny>()?.is_some() {
-                    few.more = true;
+                while texts.next_element::<IgnoredAny>()?.is_some() {
+                    strings.more = true;
                 }
-                Ok(few)
+                Ok(strings)
             }
         }
 
-        deserializer.deserialize_option(Strings)
+        deserializer.deserialize_option(FirstStrings)
     }
 }
 
-/// Reads the id of the new snapshot out of the answer of `restic backup --json`.
+/// The id of the new snapshot in the answer of `restic backup --json`.
 ///
 /// # Errors
-/// If there is none in it.
+/// If it contains none.
 pub fn published(output: &[u8]) -> Result<SnapshotId, String> {
     #[derive(Deserialize)]
     struct Message {
@@ -149,7 +149,7 @@ pub fn published(output: &[u8]) -> Result<SnapshotId, String> {
     messages
         .filter(|message| message.message_type == "summary")
         .find_map(|message| message.snapshot_id)
-        .ok_or_else(|| "restic reported success but no snapshot".to_owned())
+        .ok_or_else(|| "restic reported success, but no snapshot id".to_owned())
 }
 
 #[cfg(test)]
@@ -166,14 +166,14 @@ mod tests {
         "schema=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     ];
 
-    fn seen(path: &str, time: &str, tags: &str) -> String {
+    fn entry(path: &str, time: &str, tags: &str) -> String {
         format!(
             r#"{{"time":"{time}","tree":"756f","paths":["{path}"],"hostname":"h","username":"root","tags":{tags},"id":"a4912d36b55740ba134d97546b2cbb5399ea7d830541a84564e1992d71957559","short_id":"a4912d36"}}"#
         )
     }
 
     #[test]
-    fn lists_only_what_is_ours() {
+    fn lists_only_snapshots_of_this_program() {
         let time = "2026-11-23T08:00:22.669506791+01:00";
         let good = serde_json::to_string(&TAGS).expect("tags");
         let path = "/kuma-replicator.jsonl";
@@ -181,15 +181,15 @@ mod tests {
         let cases = [
             ("[]".to_owned(), 0, 0),
             ("null".to_owned(), 0, 0),
-            (format!("[{}]", seen(path, time, &good)), 1, 0),
-            (format!("[{},{}]", seen(path, time, &good), seen(path, time, &good)), 2, 0),
-            (format!("[{}]", seen("/etc", time, &good)), 0, 0),
-            (format!("[{}]", seen(path, time, "[]")), 0, 0),
-            (format!("[{}]", seen(path, time, r#"["format=1"]"#)), 0, 0),
-            (format!("[{}]", seen(path, time, r#"["kuma-replicator"]"#)), 0, 1),
-            (format!("[{}]", seen(path, time, &good.replace("epoch=1", "epoch=x"))), 0, 1),
-            (format!("[{}]", seen(path, time, &good.replace("epoch=1\"", "epoch=1\",\"epoch=2\""))), 0, 1),
-            (format!("[{}]", seen(path, "yesterday", &good)), 0, 1),
+            (format!("[{}]", entry(path, time, &good)), 1, 0),
+            (format!("[{},{}]", entry(path, time, &good), entry(path, time, &good)), 2, 0),
+            (format!("[{}]", entry("/etc", time, &good)), 0, 0),
+            (format!("[{}]", entry(path, time, "[]")), 0, 0),
+            (format!("[{}]", entry(path, time, r#"["format=1"]"#)), 0, 0),
+            (format!("[{}]", entry(path, time, r#"["kuma-replicator"]"#)), 0, 1),
+            (format!("[{}]", entry(path, time, &good.replace("epoch=1", "epoch=x"))), 0, 1),
+            (format!("[{}]", entry(path, time, &good.replace("epoch=1\"", "epoch=1\",\"epoch=2\""))), 0, 1),
+            (format!("[{}]", entry(path, "yesterday", &good)), 0, 1),
         ];
         for (answer, readable, unreadable) in cases {
             let found = listing(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"));
@@ -197,13 +197,13 @@ mod tests {
         }
         let many = |count: usize| serde_json::to_string(&[&TAGS[..], &vec!["x"; count - 7]].concat()).expect("tags");
         for (count, found) in [(64, (1, 0)), (65, (0, 1)), (5000, (0, 1))] {
-            let listing = listing(format!("[{}]", seen(path, time, &many(count))).as_bytes()).expect("listing");
+            let listing = listing(format!("[{}]", entry(path, time, &many(count))).as_bytes()).expect("listing");
             assert_eq!((listing.snapshots.len(), listing.unreadable.len()), found, "{count} tags");
         }
         let host =
-            seen(path, time, &good).replace("\"hostname\":\"h\"", &format!("\"hostname\":\"{}\"", "h".repeat(256)));
+            entry(path, time, &good).replace("\"hostname\":\"h\"", &format!("\"hostname\":\"{}\"", "h".repeat(256)));
         assert_eq!(listing(format!("[{host}]").as_bytes()).expect("listing").unreadable.len(), 1, "a long host name");
-        let one = listing(format!("[{}]", seen(path, time, &good)).as_bytes()).expect("listing");
+        let one = listing(format!("[{}]", entry(path, time, &good)).as_bytes()).expect("listing");
         let snapshot = one.snapshots.first().expect("snapshot");
         assert_eq!((snapshot.id.short(), snapshot.host.as_str()), ("a4912d36", "h"));
         assert_eq!(snapshot.tags.place.sequence, 7);

@@ -1,0 +1,172 @@
+//! One run of restic: its command, and whether it succeeded.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+
+use super::process::{End, Finished, Process};
+use super::repository::Restic;
+use super::{cache, failure, process};
+use crate::error::{Error, Kind, Result};
+use crate::host::system::users::User;
+use crate::model::dump::MAX_DUMP;
+
+/// What restic writes on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// A dump.
+    Dump,
+    /// A listing, in which a snapshot takes about 600 bytes.
+    Listing,
+    /// Any other answer. A backup reports its progress many times a second.
+    Answer,
+}
+
+impl Output {
+    /// The longest output that is read, in bytes.
+    fn limit(self) -> usize {
+        match self {
+            Self::Dump => MAX_DUMP,
+            Self::Listing => 128 << 20,
+            Self::Answer => 16 << 20,
+        }
+    }
+
+    /// What it means if the output is longer.
+    fn too_long(self) -> Kind {
+        match self {
+            Self::Dump => Kind::SnapshotDamaged,
+            Self::Listing | Self::Answer => Kind::ResticFailed,
+        }
+    }
+}
+
+impl Restic {
+    /// Runs a restic that only reads.
+    ///
+    /// The damage may be in the cache of this host only: 0.14 keeps what a broken transfer brought, and does not load it
+    /// again. So damage counts only if it is still found without a cache.
+    pub(super) async fn read<const N: usize>(
+        &self,
+        what: &str,
+        arguments: [&str; N],
+        output: Output,
+    ) -> Result<Vec<u8>> {
+        let mut finished = self.finish(what, arguments, None, output).await?;
+        let damaged = matches!(
+            self.check(what, &finished, output),
+            Err(error) if error.kind() == Kind::SnapshotDamaged
+        );
+        if damaged && !matches!(finished.end, End::TooLong) && cache::clear(&self.cache) {
+            finished = self.finish(what, arguments, None, output).await?;
+        }
+        self.check(what, &finished, output).map(|()| finished.output)
+    }
+
+    /// Runs restic and returns its output. `what` is the message if it fails.
+    pub(super) async fn run<const N: usize>(
+        &self,
+        what: &str,
+        arguments: [&str; N],
+        input: Option<OwnedFd>,
+        output: Output,
+    ) -> Result<Vec<u8>> {
+        let finished = self.finish(what, arguments, input, output).await?;
+        self.check(what, &finished, output).map(|()| finished.output)
+    }
+
+    /// Runs restic to its end, whatever that is.
+    async fn finish<const N: usize>(
+        &self,
+        what: &str,
+        arguments: [&str; N],
+        input: Option<OwnedFd>,
+        output: Output,
+    ) -> Result<Finished> {
+        if self.interrupt.happened() {
+            return Err(interrupted(what));
+        }
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env_clear().envs(self.credentials.variables());
+        if let Some(User { uid, gid, home }) = &self.user {
+            command.uid(*uid).gid(*gid).env("HOME", home);
+        }
+        let process = Process { command, input, limit: output.limit(), timeout: self.timeout };
+        process.run(&self.interrupt).await.map_err(|error| self.not_run(what, error))
+    }
+
+    /// Fails unless restic succeeded.
+    fn check(&self, what: &str, finished: &Finished, output: Output) -> Result<()> {
+        if !matches!(finished.end, End::Exited(status) if status.success()) {
+            return Err(self.failed(what, finished, output));
+        }
+        // restic leaves snapshots that it cannot read out of a listing, and exits with 0. One may be the newest.
+        let text = finished.messages.text();
+        let Some((kind, line)) = failure::left_out(&text) else { return Ok(()) };
+        let error = Error::new(kind, what).because(self.credentials.secrets().mask(line));
+        Err(match kind {
+            Kind::SnapshotDamaged => error.with_hint("if it happens again, restic check shows the damage"),
+            _ => error,
+        })
+    }
+
+    fn not_run(&self, what: &str, error: std::io::Error) -> Error {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        let cause = format!("cannot run {}: {error}", self.program.display());
+        let missing = matches!(error.kind(), NotFound | PermissionDenied);
+        Error::new(if missing { Kind::ResticMissing } else { Kind::ResticFailed }, what).because(cause)
+    }
+
+    fn failed(&self, what: &str, finished: &Finished, output: Output) -> Error {
+        let text = finished.messages.text();
+        let (kind, cause) = match finished.end {
+            End::Interrupted => return interrupted(what),
+            End::Exited(status) if was_interrupted(status) || failure::is_interrupted(&text) => {
+                return interrupted(what);
+            }
+            End::TooLong => (output.too_long(), format!("restic wrote more than {} bytes", output.limit())),
+            End::Hopeless(kind) => (kind, "restic was ended, because its retries were hopeless".to_owned()),
+            End::Deadline => {
+                (at_deadline(&text), format!("restic did not end within {} s", self.timeout.as_secs_f32()))
+            }
+            End::Exited(status) => (failure::classify(status.code(), &text), process::describe(status)),
+        };
+        let (kind, cause) = if failure::is_gone(&text) && !matches!(finished.end, End::Deadline) {
+            (Kind::SnapshotGone, "the snapshot is no longer in the repository".to_owned())
+        } else {
+            (kind, cause)
+        };
+        let messages = finished.messages.summary(self.credentials.secrets());
+        let cause = if messages.is_empty() { cause } else { format!("{cause}: {messages}") };
+        let error = Error::new(kind, what).because(cause);
+        if kind == Kind::RepositoryDenied && self.repository.secret().starts_with('/') {
+            return error.with_hint(format!("check owner and mode of {} and of the files in it", self.repository));
+        }
+        match failure::hint(&text) {
+            Some(hint) if kind == Kind::RepositoryUnreachable => error.with_hint(hint),
+            _ => error,
+        }
+    }
+}
+
+fn interrupted(what: &str) -> Error {
+    Error::new(Kind::Interrupted, what).because("received a signal to stop")
+}
+
+/// Whether restic received a signal to stop as well: at a shutdown the service manager sends one to every process of
+/// the unit, and restic may end before this process reads its own.
+fn was_interrupted(status: ExitStatus) -> bool {
+    const SIGINT: i32 = 2;
+    const SIGTERM: i32 = 15;
+    /// What a shell, and restic, exits with after a SIGINT.
+    const INTERRUPTED: i32 = 130;
+    matches!(status.signal(), Some(SIGINT | SIGTERM)) || status.code() == Some(INTERRUPTED)
+}
+
+/// The kind of the failure of a restic that still retried at its deadline.
+fn at_deadline(text: &str) -> Kind {
+    match failure::classify(None, text) {
+        Kind::ResticFailed => Kind::RepositoryUnreachable,
+        kind => kind,
+    }
+}
