@@ -31,7 +31,7 @@ impl Repository for System {
         notify::extend(within + STEP_TIMEOUT);
         let name = self.name();
         // One restic for each lock, but not more time than for one: this is no more than tidying up.
-        tokio::time::timeout(within, self.restic()?.remove_left_locks(&name)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(within, self.restic()?.remove_stale_locks(&name)).await.unwrap_or_else(|_| {
             Err(Error::new(Kind::RepositoryUnreachable, "cannot see to the locks in the repository in time"))
         })
     }
