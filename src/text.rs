@@ -46,7 +46,7 @@ pub fn short(text: &str) -> Cow<'_, str> {
 
 /// A time for people, in `zone`: `2026-11-26 07:15:00 CET`. JSON has times in RFC 3339 instead.
 pub fn time(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%F %T %Z").to_string()
+    at.to_zoned_datetime(zone.clone()).strftime("%F %T %Z").to_string()
 }
 
 /// `count` things: `1 row`, `3 rows`. The plural of `thing` ends in s.

@@ -25,5 +25,5 @@ pub fn extend(time: Duration) {
 
 /// Does not unset the variable: with `NotifyAccess=main` systemd ignores the children of this program (restic, ssh).
 fn send(states: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(false, states);
+    let _ = sd_notify::notify(states);
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use zbus::fdo::PropertiesProxy;
-use zbus::names::InterfaceName;
+use zbus::names::{ErrorName, InterfaceName};
 use zbus::proxy::CacheProperties;
-use zbus::zvariant::{DynamicType, OwnedObjectPath, OwnedValue, Type};
-use zbus::{Connection, Proxy};
+use zbus::{Connection, DBusError as _, DynamicType, OwnedObjectPath, OwnedVariant, Proxy, Type};
 
 use crate::config::UnitName;
 use crate::error::{Error, Kind, Result};
@@ -44,7 +43,7 @@ impl Systemd {
         let unavailable =
             |error: zbus::Error| Error::new(Kind::BusUnavailable, "connect to the system bus").because(error);
         // Without the outer limit, a bus that accepts the connection and never answers would block us for ever.
-        let connecting = async { zbus::connection::Builder::system()?.method_timeout(ANSWER_TIMEOUT).build().await };
+        let connecting = async { zbus::connection::Builder::system().method_timeout(ANSWER_TIMEOUT).build().await };
         let connection = match timeout(ANSWER_TIMEOUT, connecting).await {
             Ok(connection) => connection.map_err(unavailable)?,
             Err(late) => {
@@ -70,15 +69,14 @@ impl Systemd {
     /// Subscribes to signals: systemd sends none while it has no subscriber.
     pub(super) async fn subscribe(&self) -> zbus::Result<()> {
         match self.call("Subscribe", &()).await {
-            Err(error) if error_name(&error) == Some("org.freedesktop.systemd1.AlreadySubscribed") => Ok(()),
+            Err(error) if error_name(&error).as_deref() == Some("org.freedesktop.systemd1.AlreadySubscribed") => Ok(()),
             result => result,
         }
     }
 
     pub(super) async fn manager_property<T>(&self, property: &str) -> Result<T>
     where
-        T: TryFrom<OwnedValue>,
-        T::Error: Into<zbus::Error>,
+        T: DeserializeOwned + Type,
     {
         self.manager
             .get_property(property)
@@ -128,7 +126,7 @@ impl Systemd {
         match job.get_property("JobType").await {
             Ok(kind) => Ok(Some(kind)),
             // The job has ended in the meantime.
-            Err(error) if error_name(&error) == Some("org.freedesktop.DBus.Error.UnknownObject") => Ok(None),
+            Err(error) if error_name(&error).as_deref() == Some("org.freedesktop.DBus.Error.UnknownObject") => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
@@ -137,8 +135,8 @@ impl Systemd {
         let all = async {
             let name = InterfaceName::from_static_str(interface)?;
             let proxy = PropertiesProxy::builder(&self.connection)
-                .destination(SYSTEMD)?
-                .path(path.as_str())?
+                .destination(SYSTEMD)
+                .path(path.as_str())
                 .cache_properties(CacheProperties::No)
                 .build()
                 .await?;
@@ -152,22 +150,22 @@ impl Systemd {
 /// A proxy without a cache: a cached state would be outdated.
 async fn proxy(connection: &Connection, path: &str, interface: &'static str) -> zbus::Result<Proxy<'static>> {
     zbus::proxy::Builder::new(connection)
-        .destination(SYSTEMD)?
-        .path(path.to_owned())?
-        .interface(interface)?
+        .destination(SYSTEMD)
+        .path(path.to_owned())
+        .interface(interface)
         .cache_properties(CacheProperties::No)
         .build()
         .await
 }
 
 /// The properties of one object at one moment.
-pub(super) struct Properties(HashMap<String, OwnedValue>);
+pub(super) struct Properties(HashMap<String, OwnedVariant>);
 
 impl Properties {
     /// Removes and returns the property `name`.
     pub(super) fn take<T>(&mut self, name: &str) -> Result<T>
     where
-        T: TryFrom<OwnedValue>,
+        T: TryFrom<OwnedVariant>,
         T::Error: std::fmt::Display,
     {
         let unusable = || format!("systemd has no usable property {name} for this unit; is it a service?");
@@ -222,14 +220,12 @@ pub(super) fn runs(active: &str) -> bool {
 }
 
 /// The D-Bus name of an error that is an answer.
-fn error_name(error: &zbus::Error) -> Option<&str> {
+fn error_name(error: &zbus::Error) -> Option<ErrorName<'_>> {
     match error {
-        zbus::Error::MethodError(name, _, _) => Some(name.as_str()),
+        zbus::Error::MethodError(name, _, _) => Some(name.as_ref()),
         zbus::Error::FDO(error) => match error.as_ref() {
-            zbus::fdo::Error::AccessDenied(_) => Some("org.freedesktop.DBus.Error.AccessDenied"),
-            zbus::fdo::Error::UnknownObject(_) => Some("org.freedesktop.DBus.Error.UnknownObject"),
             zbus::fdo::Error::ZBus(error) => error_name(error),
-            _ => None,
+            error => Some(error.name()),
         },
         _ => None,
     }
@@ -237,7 +233,7 @@ fn error_name(error: &zbus::Error) -> Option<&str> {
 
 /// `error` as a failure of `what`, of `kind` unless access was refused or the connection broke.
 pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -> Error {
-    let kind = match (error_name(&error), &error) {
+    let kind = match (error_name(&error).as_deref(), &error) {
         (
             Some(
                 "org.freedesktop.DBus.Error.AccessDenied"

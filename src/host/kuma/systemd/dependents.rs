@@ -1,6 +1,6 @@
 //! Units that systemd stops together with Uptime Kuma and does not start again with it.
 
-use zbus::zvariant::OwnedObjectPath;
+use zbus::OwnedObjectPath;
 
 use super::bus::{Systemd, failure, runs};
 use crate::config::UnitName;
