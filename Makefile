@@ -10,7 +10,7 @@ TEST ?=
 # How long each of the tests with random rounds goes on, in minutes.
 SOAK_MINUTES ?= 30
 
-.PHONY: bench build check clean deb demo deps help soak system-test test testbed
+.PHONY: advisories bench build check clean deb demo deps help soak system-test test testbed
 
 help:
 	@echo 'make demo         two real hosts with real Uptime Kuma replicate; shows their journals'
@@ -22,6 +22,10 @@ help:
 	@echo 'make build        the release binary'
 	@echo 'make deb          the Debian package, checked by lintian'
 	@echo 'make clean        removes what was built'
+
+# tests/advisories.tsv from a checkout of the RustSec advisory database (docs/decisions/0016-dependency-policy.md).
+advisories:
+	KUMA_REPLICATOR_ADVISORIES=$(realpath $(DATABASE)) cargo test --locked --test it -- no_crate_has_a_known_advisory
 
 build: deps
 	cargo build --release --locked

@@ -1,4 +1,6 @@
 //! Every verb and flag with its help. Only types: what they do is in `command`.
+//!
+//! The manual pages and the shell completions are made from these types: see `packaging/manual/main.rs`.
 
 use std::path::PathBuf;
 
@@ -6,14 +8,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::config::DEFAULT_PATH;
+use crate::error::Exit;
 
-/// Replicates the configuration of Uptime Kuma between hosts through a restic repository.
+/// Keep the configuration of Uptime Kuma in sync between hosts through a restic repository
 ///
-/// The main publishes its monitors, notifications, status pages and the like whenever they changed; every
-/// replica takes them over and goes on monitoring by itself, with its own history. A systemd timer runs
-/// the cycles: systemctl enable --now kuma-replicator.timer.
+/// The main publishes its monitors, notifications, status pages and the like whenever they change. Every replica takes
+/// them over and keeps monitoring on its own, with its own history.
+///
+/// A systemd timer runs the cycles: systemctl enable --now kuma-replicator.timer.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = exit_codes(),
+    subcommand_help_heading = "Verbs",
+    subcommand_value_name = "VERB"
+)]
 pub struct Cli {
     /// The configuration file
     #[arg(long, short, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
@@ -24,41 +34,51 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 ended as designed, also when held; 1 a bug; 2 usage; 3 an apply failed, the previous configuration is in \
-force; 4 a person has to decide; 65 data or schema refused; 75 try again later; 77 not permitted; 78 configuration. \
-/usr/share/doc/kuma-replicator/errors.md explains every kind of failure.";
+/// The exit codes as the end of `--help`.
+fn exit_codes() -> String {
+    let mut text = "Exit codes:\n".to_owned();
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {:>2}  {}\n", exit.code(), exit.meaning()));
+    }
+    text + "\n/usr/share/doc/kuma-replicator/errors.md explains every kind of failure."
+}
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run one cycle: publish on a main, apply on a replica. This is what the timer calls
+    /// Run one cycle: publish on a main, apply on a replica. The timer calls this
     Run {
-        /// Publish even though more rows vanished than max-shrink allows, or all monitors did; on a replica, apply a
-        /// first snapshot without monitors. Holds for this one cycle
+        /// Publish even if more rows vanished than max-shrink allows, or if all monitors did. On a replica, apply a
+        /// first snapshot without monitors. Counts for this one cycle
         #[arg(long)]
         confirm_shrink: bool,
-        /// Try the newest snapshot again now, although it was refused or is postponed. Only on a replica
+        /// Try the newest snapshot again now, although it was rejected or is in backoff. Only on a replica
         #[arg(long)]
         retry: bool,
     },
     /// Show what run would do now, row by row, with secrets masked. Changes nothing
+    ///
+    /// Also names rows that would break a rule of the database on this host.
     Plan(Printing),
-    /// Show the role, the last cycle and what is in force here; fails if the last cycle failed or is overdue.
-    /// Asks no network
+    /// Show the role, the last cycle and the configuration in force on this host
+    ///
+    /// Ends with the exit code of the last cycle if that failed, and with 4 if no cycle has ended well for longer than
+    /// overdue-after. Makes no network requests.
     Status(Printing),
     /// List the snapshots of all mains in the repository, newest first
     Snapshots(Printing),
-    /// Check configuration, rights, service, database and repository, and say what to do
+    /// Check configuration, permissions, service, database and repository, and say what to do
     Check(Printing),
     /// Create the repository if there is none. Needed once, on the main
     Init,
-    /// Write the configuration of this Uptime Kuma as a dump. Needs no repository, disturbs nothing
+    /// Write the configuration of this Uptime Kuma to a dump. Needs no repository
+    ///
+    /// Does not disturb the service. A dump contains secrets: a new file gets mode 0600, and a symbolic link is refused.
     Export {
         /// The database; by default that of the configured unit
         #[arg(long, value_name = "PATH")]
         database: Option<PathBuf>,
-        /// Where to; - is standard output. A file is made readable by its owner only: dumps hold secrets
+        /// The file, device or pipe to write to; - is standard output
         #[arg(value_name = "FILE", default_value = "-")]
         file: PathBuf,
     },
@@ -74,29 +94,36 @@ pub enum Verb {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Put an earlier configuration back, all or nothing, after showing the changes, and hold the cycles here
+    /// Put an earlier configuration back, all or nothing, after showing the changes, and hold this host
+    ///
+    /// Stops and starts Uptime Kuma as a cycle does. The host stays on hold until release.
     Restore {
         /// Only show the changes
         #[arg(long)]
         dry_run: bool,
-        /// A snapshot's id, as snapshots shows it, or "previous": what was replaced here last
+        /// A snapshot id from snapshots, or "previous": the configuration before the last apply, restore or import
         #[arg(value_name = "SNAPSHOT|previous")]
         source: String,
     },
-    /// Change nothing on this host, as during an upgrade of Uptime Kuma, until released or until the time is over
+    /// Change nothing on this host, as during an upgrade of Uptime Kuma, until release or until the time is over
     Hold {
-        /// For how long, such as 2h or 30m; without it until release
+        /// How long, such as 2h or 30m; by default until release
         #[arg(long = "for", value_name = "DURATION")]
         duration: Option<SignedDuration>,
-        /// Why, for those who find it so
-        #[arg(long, default_value = "no reason was given")]
+        /// The reason, shown by status
+        #[arg(long, value_name = "TEXT", default_value = "no reason was given")]
         reason: String,
     },
     /// End a hold: the next cycle goes on
+    ///
+    /// A main then publishes its configuration. A replica takes the newest snapshot, also in place of a restored
+    /// configuration.
     Release,
     /// Make this replica the main: take the newest snapshot, raise the epoch, publish. Fences the former main
+    ///
+    /// Also writes the role into the configuration file.
     Promote {
-        /// Publish what is here, without taking over the newest snapshot first
+        /// Publish the configuration of this host, without taking over the newest snapshot first
         #[arg(long)]
         as_is: bool,
         /// With --as-is: also if more rows of the newest snapshot are missing here than max-shrink allows
@@ -104,14 +131,19 @@ pub enum Verb {
         confirm_shrink: bool,
     },
     /// Make this main a replica: publish what changed, then follow the host that is promoted
+    ///
+    /// Also writes the role into the configuration file.
     Demote {
         /// Do not publish what changed here; the next main's configuration replaces it
         #[arg(long)]
         as_is: bool,
     },
-    /// Switch the alerts of this replica, now and for good, without a restart and without the repository
+    /// Switch the alerts of this replica on or off, without a restart and without the repository
+    ///
+    /// With off, the replica keeps monitoring and sends no alerts: a silent standby. Also writes the choice into the
+    /// configuration file.
     Alerts {
-        /// Whether it sends those that the main sends, or none, as a silent standby
+        /// Whether this replica sends the main's alerts
         switch: Switch,
     },
     /// Start Uptime Kuma again if an interrupted cycle left it stopped. For ExecStopPost=
@@ -122,16 +154,16 @@ pub enum Verb {
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
-    /// On.
+    /// Send the alerts that the main sends.
     On,
-    /// Off.
+    /// Send none.
     Off,
 }
 
 /// How a document is printed.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Printing {
-    /// Print a JSON document with a version instead of text
+    /// Print a versioned JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }

@@ -147,28 +147,40 @@ impl TryFrom<String> for Kind {
     }
 }
 
-/// The exit codes, a contract (`docs/errors.md`). 64 and above follow sysexits(3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Ended as designed: unchanged, up to date, published, applied, held.
-    Success = 0,
-    /// A bug in this program.
-    Bug = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// An apply failed; the previous configuration is in force.
-    RolledBack = 3,
-    /// A person has to decide.
-    NeedsPerson = 4,
-    /// Data or schema were refused.
-    Refused = 65,
-    /// Locked or unreachable: try again later.
-    TryAgain = 75,
-    /// Not permitted.
-    NotPermitted = 77,
-    /// The configuration, or something it names, is wrong.
-    Config = 78,
+macro_rules! exits {
+    ($($exit:ident $code:literal $meaning:literal;)*) => {
+        /// The exit codes, a contract. 64 and above follow sysexits(3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Exit { $(#[doc = $meaning] $exit = $code,)* }
+
+        impl Exit {
+            /// All exit codes in ascending order.
+            pub const ALL: &'static [Exit] = &[$(Exit::$exit,)*];
+
+            /// The meaning, as `--help`, the manual page and the tables in the documents give it.
+            pub fn meaning(self) -> &'static str { match self { $(Exit::$exit => $meaning,)* } }
+        }
+    };
+}
+
+exits! {
+    Success 0 "ended as designed: unchanged, published, up to date, applied, on hold, blocked or deferred";
+    Bug 1 "a bug in kuma-replicator";
+    Usage 2 "the command line cannot be used";
+    RolledBack 3 "an apply failed; the previous configuration is in force";
+    NeedsPerson 4 "a person has to decide";
+    Refused 65 "data or schema refused; nothing was changed";
+    TryAgain 75 "locked, unreachable or busy; the next cycle tries again";
+    NotPermitted 77 "not permitted";
+    Config 78 "the configuration, or something it names, is wrong";
+}
+
+impl Exit {
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
 }
 
 /// A failure: what was tried on what, why it did not work, and what to do next.

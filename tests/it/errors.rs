@@ -18,18 +18,6 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-const EXITS: [Exit; 9] = [
-    Exit::Success,
-    Exit::Bug,
-    Exit::Usage,
-    Exit::RolledBack,
-    Exit::NeedsPerson,
-    Exit::Refused,
-    Exit::TryAgain,
-    Exit::NotPermitted,
-    Exit::Config,
-];
-
 #[test]
 fn every_kind_has_a_name_a_code_and_a_hint() {
     let mut names = BTreeSet::new();
@@ -39,12 +27,11 @@ fn every_kind_has_a_name_a_code_and_a_hint() {
         assert!(!name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
         assert!(!name.starts_with('-') && !name.ends_with('-') && !name.contains("--"), "{name}");
         assert_ne!(kind.exit(), Exit::Success, "{name}: a failure does not end with 0");
-        assert!(EXITS.contains(&kind.exit()));
         assert!(kind.hint().len() > 10 && !kind.hint().contains('\n'), "{name}: {}", kind.hint());
         assert!(!Outcome::from(*kind).is_success(), "{name}");
     }
     assert!(names.len() > 30);
-    let codes: Vec<u8> = EXITS.iter().map(|exit| *exit as u8).collect();
+    let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
     assert_eq!(codes, [0, 1, 2, 3, 4, 65, 75, 77, 78], "a contract");
 }
 
@@ -95,20 +82,84 @@ fn the_documentation_has_every_kind_under_its_exit_code() {
     let kinds: BTreeMap<String, u8> =
         Kind::ALL.iter().map(|kind| (kind.name().to_owned(), kind.exit() as u8)).collect();
     assert_eq!(documented, kinds);
+}
 
-    let codes: Vec<u8> =
-        rows.iter().filter(|(heading, _)| heading.is_empty()).filter_map(|(_, cells)| cells[0].parse().ok()).collect();
-    assert_eq!(codes, EXITS.map(|exit| exit as u8));
+/// Every exit code with its meaning, as a document has it.
+fn exits() -> Vec<(u8, &'static str)> {
+    Exit::ALL.iter().map(|exit| (exit.code(), exit.meaning())).collect()
+}
+
+/// README.md and every Markdown file below docs.
+fn documents() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut directories = vec![root.join("docs")];
+    let mut found = vec!["README.md".to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The exit codes that the documents list: every table whose first column is headed "exit code".
+#[test]
+fn every_table_of_exit_codes_has_them_all_with_their_meaning() {
+    let mut tables = Vec::new();
+    for document in documents() {
+        let text = read(&document);
+        let mut lines = text.lines().peekable();
+        while let Some(line) = lines.next() {
+            if !line.starts_with("| exit code |") {
+                continue;
+            }
+            assert!(lines.next().unwrap().starts_with("|--"), "{document}: a heading");
+            let mut listed = Vec::new();
+            while let Some(row) = lines.next_if(|line| line.starts_with('|')) {
+                let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+                listed.push((cells[1].parse().unwrap(), cells[2]));
+            }
+            assert_eq!(listed, exits(), "{document}");
+            tables.push(document.clone());
+        }
+    }
+    assert!(tables.contains(&"docs/errors.md".to_owned()), "{tables:?}");
+}
+
+/// As in "`not-permitted` (77)" and "(`not-permitted`, 77)".
+#[test]
+fn every_exit_code_beside_a_kind_is_that_of_the_kind() {
+    let mut found = 0;
+    for document in documents() {
+        let text = read(&document);
+        let parts: Vec<&str> = text.split('`').collect();
+        for pair in parts.windows(2) {
+            let Some(kind) = Kind::named(pair[0]) else { continue };
+            let Some(after) = pair[1].strip_prefix(" (").or_else(|| pair[1].strip_prefix(", ")) else { continue };
+            let Some((Ok(code), _)) = after.split_once(')').map(|(code, rest)| (code.parse::<u8>(), rest)) else {
+                continue;
+            };
+            assert_eq!(code, kind.exit().code(), "{document}: {} ({code})", kind.name());
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found}");
 }
 
 #[test]
-fn the_help_has_every_exit_code() {
+fn the_help_has_every_exit_code_with_its_meaning() {
     let output = Command::new(env!("CARGO_BIN_EXE_kuma-replicator")).arg("--help").output().unwrap();
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    let text = help.split("Exit codes:").nth(1).expect("the exit codes").replace('\n', " ");
-    let codes: Vec<u8> = text.split(';').map(|part| part.split_whitespace().next().unwrap().parse().unwrap()).collect();
-    assert_eq!(codes, EXITS.map(|exit| exit as u8));
+    let list = help.split("Exit codes:\n").nth(1).expect("the exit codes").split("\n\n").next().unwrap();
+    let text = list.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected: Vec<String> = exits().iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
+    assert_eq!(text, expected.join(" "));
 }
 
 #[test]

@@ -18,7 +18,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("host", &["config", "cycle", "error", "logging", "model", "plan", "text"]),
     ("logging", &["cycle", "error", "text"]),
     ("report", &["config", "error", "localise", "model", "plan", "text"]),
-    ("cli", &["config"]),
+    ("cli", &["config", "error"]),
     (
         "command",
         &[

@@ -1,0 +1,66 @@
+//! Promise: the manual pages and the completions have every verb, flag and exit code of the program.
+
+#[path = "../../packaging/manual/render.rs"]
+mod render;
+
+use std::collections::BTreeMap;
+
+use clap::CommandFactory as _;
+use kuma_replicator::cli::Cli;
+use kuma_replicator::error::Exit;
+
+fn files() -> BTreeMap<String, String> {
+    render::files().unwrap().into_iter().map(|(path, content)| (path, String::from_utf8(content).unwrap())).collect()
+}
+
+/// roff escapes the hyphens of names.
+fn escaped(name: &str) -> String {
+    name.replace('-', "\\-")
+}
+
+#[test]
+fn every_verb_and_flag_has_its_place_in_the_manual_and_the_completions() {
+    let files = files();
+    let main = &files["usr/share/man/man8/kuma-replicator.8"];
+    let completions: Vec<&String> =
+        files.iter().filter(|(path, _)| !path.contains("/man/")).map(|(_, content)| content).collect();
+    assert_eq!(completions.len(), 3);
+    let mut pages = 1;
+    for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let name = verb.get_name();
+        assert!(main.contains(&escaped(&format!("kuma-replicator-{name}(8)"))), "{name}");
+        let page = &files[&format!("usr/share/man/man8/kuma-replicator-{name}.8")];
+        for flag in verb.get_arguments().filter_map(|argument| argument.get_long()) {
+            assert!(page.contains(&escaped(&format!("--{flag}"))), "{name} --{flag}");
+            for script in &completions {
+                assert!(script.contains(flag), "{name} --{flag}");
+            }
+        }
+        pages += 1;
+    }
+    assert_eq!(files.len(), pages + completions.len(), "no page without a verb");
+}
+
+#[test]
+fn the_manual_has_every_exit_code_with_its_meaning() {
+    let files = files();
+    let main = &files["usr/share/man/man8/kuma-replicator.8"];
+    let section = main.split(".SH \"EXIT STATUS\"\n").nth(1).unwrap().split(".SH ").next().unwrap();
+    let rows: Vec<(u8, String)> = section
+        .split(".TP 4\n")
+        .skip(1)
+        .map(|row| {
+            let (code, meaning) = row.split_once('\n').unwrap();
+            (
+                code.trim_start_matches("\\fB").trim_end_matches("\\fR").parse().unwrap(),
+                meaning.trim().replace("\\-", "-"),
+            )
+        })
+        .collect();
+    let exits: Vec<(u8, String)> = Exit::ALL.iter().map(|exit| (exit.code(), exit.meaning().to_owned())).collect();
+    assert_eq!(rows, exits);
+    let sections: Vec<&str> = main.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "FILES", "ENVIRONMENT", "EXAMPLES", "\"SEE ALSO\""] {
+        assert!(sections.iter().any(|found| found.trim_matches('"') == section.trim_matches('"')), "{section}");
+    }
+}
