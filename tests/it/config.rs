@@ -168,9 +168,8 @@ fn settings_that_can_be_taken_over() {
     assert!(all.is_sorted());
     let settings = parse(&format!("{BASE}[replica]\nsettings = {all:?}")).unwrap();
     assert_eq!(settings.replica.customization.settings, all);
-    let manual = read("docs/operating.md");
+    let manual = read("docs/replicated.md");
     let (_, section) = manual.split_once("\n## Settings of Uptime Kuma\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
     let (rows, rest) = section.split_once("\n\nNever").unwrap();
     let named = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     let listed = rows.lines().filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned()));
@@ -263,7 +262,7 @@ const TABLES: [&str; 3] = ["exclude", "local-entities", "overrides"];
 #[test]
 fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     let shipped = read("packaging/etc/kuma-replicator/config.toml");
-    let manual = read("docs/operating.md");
+    let manual = read("docs/configuration.md");
     let top = keys("");
     assert_eq!(top, ["role", "repository", "overdue-after", "restic", "uptime-kuma", "main", "replica"]);
     let mut section = String::new();
@@ -301,7 +300,7 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     known.sort();
     assert_eq!(documented, known, "shipped file and program");
     for (section, key) in &known {
-        assert!(manual.contains(&format!("`{key}`")), "docs/operating.md does not explain {section}.{key}");
+        assert!(manual.contains(&format!("`{key}`")), "docs/configuration.md does not explain {section}.{key}");
     }
 
     // As shipped it says what is missing; with every key uncommented it is what the defaults are.

@@ -15,7 +15,7 @@ mod alarm;
 mod config;
 mod customization;
 mod cycle;
-mod dependencies;
+mod docs;
 mod dump;
 mod errors;
 mod foretold;

@@ -25,10 +25,8 @@ const DIRECTORIES: &str = "/var/lib/kuma-replicator /var/cache/kuma-replicator";
 /// The blocks of commands by which the manual makes the service run as Uptime Kuma's user: what everybody does,
 /// what a folder as repository takes on top, and what ends it.
 fn manual() -> Result<[String; 3]> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md"))?;
-    let (_, section) = text.split_once("\n### As Uptime Kuma's own user\n").ok_or("the manual has no such section")?;
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let blocks: Vec<String> = section
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/unprivileged.md"))?;
+    let blocks: Vec<String> = text
         .split("```\n")
         .skip(1)
         .step_by(2)

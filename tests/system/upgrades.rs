@@ -1,4 +1,4 @@
-//! Uptime Kuma upgraded on one host before the other, as `docs/operating.md` describes it: with databases of real
+//! Uptime Kuma upgraded on one host before the other, as `docs/upgrading.md` describes it: with databases of real
 //! servers of both versions, and a stand-in for the servers.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = &[
     ("a_replica_that_only_has_more_takes_rows_if_it_is_allowed_to", superset),
 ];
 
-const MANUAL: &str = include_str!("../../docs/operating.md");
+const MANUAL: &str = include_str!("../../docs/upgrading.md");
 
 /// Everything is taken over, so that digests can be compared.
 const EVERYTHING: Setup<'_> =
@@ -42,22 +42,16 @@ const UPGRADE_TO_2_5: &str = "
         ('2026-07-22-0000-fix-stat-daily-overflow.js', 2, 0),
         ('2026-08-18-0000-sqlite-only-drop-analytics-type-check.js', 2, 0);";
 
-/// The section of the manual that is followed here.
-fn manual() -> Result<&'static str> {
-    let section = MANUAL.split_once("\n## Upgrading Uptime Kuma\n").ok_or("the manual has no such section")?.1;
-    Ok(section.split("\n## ").next().unwrap_or(section))
-}
-
-/// A command of that section, as it stands there.
+/// A command of the manual.
 fn command(verb: &str) -> Result<&'static str> {
-    let mut spans = manual()?.split('`').skip(1).step_by(2);
+    let mut spans = MANUAL.split('`').skip(1).step_by(2);
     let found = spans.find(|span| span.split_whitespace().take(2).eq(["kuma-replicator", verb]));
     found.ok_or_else(|| format!("the manual has no {verb}").into())
 }
 
 /// Fails if `said` is not what the manual quotes: the span that begins so, with anything where it leaves something out.
 fn quoted(said: &str, begin: &str) -> Result<()> {
-    let mut spans = manual()?.split('`').skip(1).step_by(2);
+    let mut spans = MANUAL.split('`').skip(1).step_by(2);
     let quote = spans.find(|span| span.starts_with(begin)).ok_or_else(|| format!("the manual has no '{begin}'"))?;
     let mut rest = said;
     for part in quote.split('…').map(str::trim) {
