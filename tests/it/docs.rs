@@ -175,7 +175,7 @@ fn every_verb_and_flag_is_documented() {
     let documented: BTreeSet<&str> =
         code(&text).filter_map(|span| span.strip_prefix("kuma-replicator ")?.split(' ').next()).collect();
     let listing = help(&[]);
-    let (_, verbs) = listing.split_once("Commands:\n").unwrap();
+    let (_, verbs) = listing.split_once("Commands:\n").or_else(|| listing.split_once("Verbs:\n")).unwrap();
     let verbs: BTreeSet<&str> = verbs
         .lines()
         .take_while(|line| !line.is_empty())
