@@ -117,7 +117,7 @@ fn round(main: &Path, before: &str) -> Result<Round> {
     round.time("replica: rehearse", || database::rehearse(&replica, &changes, &here, &wanted))?;
     let claim = round.time("replica: claim", || runtime.block_on(replica.claim(Duration::ZERO)))?;
     let previous = round.time("replica: export again", || claim.export())?;
-    let dump = round.time("replica: render the way back", || {
+    let dump = round.time("replica: render the previous configuration", || {
         CanonicalExport::new(previous).dump("bench", Timestamp::now(), None)
     })?;
     drop(dump);
