@@ -1,5 +1,6 @@
 //! The show: a main and a replica boot as real systemd hosts with real Uptime Kuma and the real package, a
-//! monitor, a notification and a status page are made on the main, and the timers do the rest.
+//! monitor, a notification and a status page are created on the main, and the timers do the rest. `tests/demo/record`
+//! makes a picture of it.
 
 #![allow(clippy::print_stdout, reason = "a show")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "shares the code of the tests")]
@@ -15,6 +16,9 @@ use std::time::Instant;
 use testbed::{Machine, Result, wait_for};
 use world::{Pair, SOON, Setup};
 
+/// The second apply comes soon after the first, and both restart Uptime Kuma.
+const AT_ONCE: &str = "[replica]\nmin-restart-interval = \"0s\"\n";
+
 /// A minute is long for a show. An empty assignment of one kind of timer removes those of all kinds.
 const OFTEN: &str = "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitInactiveSec=5s\nRandomizedDelaySec=0\n";
 
@@ -24,7 +28,7 @@ fn main() -> Result<()> {
     let say = |text: &str| println!("\n=== {:>3} s  {text}", begin.elapsed().as_secs());
 
     say("booting a main and a replica; apt install kuma-replicator on both; kuma-replicator init on the main");
-    let pair = Pair::new(&Setup::default())?;
+    let pair = Pair::new(&Setup { replica_unit: None, replica_config: AT_ONCE })?;
     for machine in [&pair.main, &pair.replica] {
         let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");
         std::fs::create_dir_all(&directory)?;
@@ -33,7 +37,7 @@ fn main() -> Result<()> {
         print!("{}", machine.run(&["cat", "/etc/kuma-replicator/config.toml"])?);
     }
 
-    say("making a monitor, a notification and a status page on the main, as its web page does");
+    say("creating a monitor, a notification and a status page on the main, as its web page does");
     let mut kuma = pair.main_kuma()?;
     let monitor = kuma.add_monitor("Intranet", "http://127.0.0.1:3001/")?;
     kuma.add_notification("On call", "http://127.0.0.1:9/alerts")?;
@@ -46,16 +50,30 @@ fn main() -> Result<()> {
     world::wait_for_event(&pair.main, "published")?;
     say("the main has published; waiting for the replica");
     world::wait_for_event(&pair.replica, "applied")?;
-    show(&pair.replica, "what the replica tells through its own API")?;
+    show(&pair.replica, "what the replica shows through its own API")?;
 
-    say("renaming the monitor on the main; nobody touches the replica");
-    kuma.call("changeMonitor", serde_json::json!([monitor, { "name": "Intranet (new rack)" }]))?;
+    // Without its timer the replica leaves the next snapshot to be looked at.
+    pair.replica.run(&["systemctl", "stop", "kuma-replicator.timer"])?;
+    world::wait_until(&pair.replica, "kuma-replicator", "inactive")?;
+    say("editing the monitor on the main: another name, another interval, a tag");
+    let tag = kuma.add_tag("prod", "#059669")?;
+    kuma.tag_monitor(tag, monitor, "")?;
+    kuma.call("changeMonitor", serde_json::json!([monitor, { "name": "Intranet (new rack)", "interval": 30 }]))?;
+    wait_for("the edit is published", SOON, || {
+        let plan = pair.main.run(&["kuma-replicator", "plan"]).unwrap_or_default();
+        Ok(plan.contains("unchanged").then_some(()))
+    })?;
+    say("replica: kuma-replicator plan");
+    print!("{}", pair.replica.run(&["kuma-replicator", "plan"])?);
+
+    say("starting the replica's timer again; nobody edits the replica");
+    pair.replica.run(&["systemctl", "start", "kuma-replicator.timer"])?;
     wait_for("the change arrives", SOON, || {
         let name = world::sql(&pair.replica, "SELECT name FROM monitor")?;
         Ok(name.contains("new rack").then_some(()))
     })?;
     pair.replica.kuma()?;
-    show(&pair.replica, "what the replica tells now")?;
+    show(&pair.replica, "what the replica shows now")?;
 
     for machine in [&pair.main, &pair.replica] {
         say(&format!("{}: kuma-replicator status", machine.name()));
