@@ -221,6 +221,18 @@ fn every_table_of_exit_codes_is_complete() {
 }
 
 #[test]
+fn every_check_is_documented() {
+    let source = read("src/command/check.rs");
+    let calls = [".add(\"", ".ok(\"", ".warn(\""].into_iter().flat_map(|call| source.split(call).skip(1));
+    let made: BTreeSet<&str> = calls.filter_map(|after| after.split('"').next()).collect();
+    assert!(made.len() > 10, "{made:?}");
+    let format = read("docs/format.md");
+    let (_, names) = format.split_once("Names are ").unwrap();
+    let documented: BTreeSet<&str> = code(names.split_once('.').unwrap().0).collect();
+    assert_eq!(documented, made);
+}
+
+#[test]
 fn every_document_that_is_named_is_installed() {
     assert_eq!(read("debian/kuma-replicator.docs").trim(), "docs/*", "the package installs all of docs/");
     let sources = ["src", "packaging", "systemd"].into_iter().flat_map(|directory| files(directory, ""));
