@@ -17,7 +17,7 @@ use testbed::{Machine, Result, wait_for};
 use world::{Pair, SOON, Setup};
 
 /// The second apply comes soon after the first, and both restart Uptime Kuma.
-const AT_ONCE: &str = "[replica]\nmin-restart-interval = \"0s\"\n";
+const AT_ONCE: &str = r#"printf '[replica]\nmin-restart-interval = "0s"\n' >> /etc/kuma-replicator/config.toml"#;
 
 /// A minute is long for a show. An empty assignment of one kind of timer removes those of all kinds.
 const OFTEN: &str = "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitInactiveSec=5s\nRandomizedDelaySec=0\n";
@@ -28,7 +28,8 @@ fn main() -> Result<()> {
     let say = |text: &str| println!("\n=== {:>3} s  {text}", begin.elapsed().as_secs());
 
     say("booting a main and a replica; apt install kuma-replicator on both; kuma-replicator init on the main");
-    let pair = Pair::new(&Setup { replica_unit: None, replica_config: AT_ONCE })?;
+    let pair = Pair::new(&Setup::default())?;
+    pair.replica.sh(AT_ONCE)?;
     for machine in [&pair.main, &pair.replica] {
         let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");
         std::fs::create_dir_all(&directory)?;
