@@ -51,7 +51,8 @@ impl Machine {
 
     fn wait_until_up(&self) -> Result<()> {
         wait_for("boot", LIMIT, || {
-            let Ok(state) = self.output(&["systemctl", "is-system-running"]) else {
+            // It waits itself as soon as systemd can be asked.
+            let Ok(state) = self.output(&["systemctl", "is-system-running", "--wait"]) else {
                 return Ok(None);
             };
             let state = String::from_utf8_lossy(&state.stdout);
