@@ -129,7 +129,8 @@ impl Hosts {
 
 fn host(role: &str, repository: &FolderRepository) -> Result<Machine> {
     let machine = Machine::boot(role, &Options { binds: vec![repository.bind()], ..Options::default() })?;
-    world::install(&machine, role, &format!("{}/agent", FolderRepository::PATH), "")?;
+    machine.install_deb(&world::package()?)?;
+    world::configure(&machine, role, &format!("{}/agent", FolderRepository::PATH), "")?;
     let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench"));
     let target = machine.root().join(FILES.trim_start_matches('/'));
     fs::create_dir_all(&target)?;

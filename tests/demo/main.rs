@@ -14,7 +14,7 @@ mod world;
 use std::time::Instant;
 
 use testbed::{Machine, Result, wait_for};
-use world::{Pair, SOON, Setup};
+use world::{Pair, SOON};
 
 /// The second apply comes soon after the first, and both restart Uptime Kuma.
 const AT_ONCE: &str = r#"printf '[replica]\nmin-restart-interval = "0s"\n' >> /etc/kuma-replicator/config.toml"#;
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let say = |text: &str| println!("\n=== {:>3} s  {text}", begin.elapsed().as_secs());
 
     say("booting a main and a replica; apt install kuma-replicator on both; kuma-replicator init on the main");
-    let pair = Pair::new(&Setup::default())?;
+    let pair = Pair::from_scratch()?;
     pair.replica.sh(AT_ONCE)?;
     for machine in [&pair.main, &pair.replica] {
         let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");

@@ -96,7 +96,9 @@ fn main() -> ExitCode {
         let missing = missing.clone();
         Trial::ignorable_test(name, move || run(test, missing))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    world::clean_up();
+    conclusion.exit_code()
 }
 
 fn run(test: fn() -> Result<()>, missing: Option<String>) -> std::result::Result<Completion, Failed> {

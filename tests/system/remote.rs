@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::secrets;
 use crate::testbed::{Machine, Network, Options, Proxy, Result, S3Server};
-use crate::world::{install, says};
+use crate::world::{boot, configure, says};
 
 /// Two hosts that know the planted secrets. The main's Uptime Kuma has a user, and the repository is there.
 pub struct Remote {
@@ -28,8 +28,8 @@ impl Remote {
         let (at_main, at_replica) = (Proxy::on(&network, server)?, Proxy::read_only_on(&network, server)?);
         let path = format!("{bucket}/kuma");
         let host = |name: &str, proxy: &Proxy| -> Result<Machine> {
-            let machine = Machine::boot(name, &Options { network: Some(&network), ..Options::default() })?;
-            install(&machine, name, "unset", "")?;
+            let machine = boot(name, &Options { network: Some(&network), ..Options::default() })?;
+            configure(&machine, name, "unset", "")?;
             secrets::install(&machine)?;
             let lines = [("ACCESS_KEY_ID", secrets::ACCESS_KEY), ("SECRET_ACCESS_KEY", secrets::SECRET_KEY)];
             let lines = lines.map(|(name, value)| format!("AWS_{name}={value}\n"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Test;
 use crate::testbed::{Kuma, Machine, Network, Options, Result, S3Server, wait_for};
-use crate::world::{Pair, SOON, Setup, digest, events, expect, install, logged_in, sql, wait_for_event};
+use crate::world::{Pair, SOON, Setup, boot, configure, digest, events, expect, logged_in, sql, wait_for_event};
 
 pub const TESTS: &[Test] = &[
     ("first_replication_by_the_timers_as_shipped", by_the_timers),
@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn by_the_timers() -> Result<()> {
-    Pair::test(&Setup::default(), |pair| {
+    Pair::from_scratch()?.shows(|pair| {
         let mut kuma = pair.main_kuma()?;
         let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
         kuma.add_notification("hook", "http://127.0.0.1:9/")?;
@@ -206,8 +206,8 @@ fn unchanged_is_free() -> Result<()> {
     let s3 = S3Server::start(&network)?;
     let repository = format!("{}/kuma", s3.new_bucket()?);
     let machine = |name: &str| -> Result<Machine> {
-        let machine = Machine::boot(name, &Options { network: Some(&network), ..Options::default() })?;
-        install(&machine, name, &repository, "")?;
+        let machine = boot(name, &Options { network: Some(&network), ..Options::default() })?;
+        configure(&machine, name, &repository, "")?;
         let variables: Vec<String> =
             S3Server::ENVIRONMENT.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         std::fs::write(machine.root().join("etc/kuma-replicator/environment"), variables.concat())?;

@@ -1,13 +1,14 @@
 //! A main and a replica with the package installed and configured, and what can be asked of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::{catalog, dump};
 use serde_json::Value;
 
-use crate::testbed::{FolderRepository, Kuma, Machine, Options, Result, wait_for};
+use crate::testbed::{FolderRepository, Kuma, Machine, Options, Prepared, Result, wait_for};
 
 /// The limit for things that systemd does by itself.
 pub const SOON: std::time::Duration = std::time::Duration::from_secs(300);
@@ -34,6 +35,30 @@ pub fn package() -> std::result::Result<PathBuf, String> {
     packages.pop().ok_or_else(|| "there is no package: run make deb".to_owned())
 }
 
+/// What hosts begin with: a disk with the package, installed with apt, and a new repository.
+pub struct Beginning {
+    pub disk: Prepared,
+    pub repository: Prepared,
+}
+
+static BEGINNING: Mutex<Option<Arc<Beginning>>> = Mutex::new(None);
+
+/// The same for all tests; the first one makes it.
+pub fn beginning() -> Result<Arc<Beginning>> {
+    let mut made = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(beginning) = &*made {
+        return Ok(Arc::clone(beginning));
+    }
+    let disk = Prepared::disk(|machine| machine.install_deb(&package()?))?;
+    let beginning = Arc::new(Beginning { disk, repository: Prepared::repository(PASSWORD)? });
+    Ok(Arc::clone(made.insert(beginning)))
+}
+
+/// Removes what [`beginning`] made, after the last test.
+pub fn clean_up() {
+    drop(BEGINNING.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
 /// Lets Uptime Kuma fail to start while a monitor of this name is in the database.
 pub const POISON: &str = "[Service]\nRestart=no\nExecStartPre=/bin/sh -c \"test ! -e /var/lib/uptime-kuma/kuma.db || \
     ! sqlite3 /var/lib/uptime-kuma/kuma.db 'SELECT name FROM monitor' | grep -q poison\"\n";
@@ -56,17 +81,37 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Boots both, installs and configures them, and creates the repository.
+    /// Boots and configures both.
     pub fn new(setup: &Setup<'_>) -> Result<Self> {
-        let repository = FolderRepository::new()?;
+        let repository = FolderRepository::copy_of(&beginning()?.repository)?;
+        Self::over(repository, |name, repository| {
+            let (unit, config) = if name == "main" { (None, "") } else { (setup.replica_unit, setup.replica_config) };
+            host(name, name, repository, unit, config)
+        })
+    }
+
+    /// The same as an administrator does it: installs the package on two new hosts and runs `kuma-replicator init`.
+    pub fn from_scratch() -> Result<Self> {
+        let pair = Self::over(FolderRepository::new()?, |name, repository| {
+            let machine = Machine::boot(name, &Options { binds: vec![repository.bind()], ..Options::default() })?;
+            machine.install_deb(&package()?)?;
+            configure(&machine, name, FolderRepository::PATH, "")?;
+            Ok(machine)
+        })?;
+        pair.main.run(&["kuma-replicator", "init"])?;
+        Ok(pair)
+    }
+
+    fn over(
+        repository: FolderRepository,
+        host: impl Fn(&str, &FolderRepository) -> Result<Machine> + Sync,
+    ) -> Result<Self> {
         let (main, replica) = thread::scope(|scope| {
-            let main = scope.spawn(|| host("main", "main", &repository, None, ""));
-            let replica =
-                scope.spawn(|| host("replica", "replica", &repository, setup.replica_unit, setup.replica_config));
+            let main = scope.spawn(|| host("main", &repository));
+            let replica = scope.spawn(|| host("replica", &repository));
             (main.join().unwrap(), replica.join().unwrap())
         });
         let pair = Pair { main: main?, replica: replica?, repository };
-        pair.main.run(&["kuma-replicator", "init"])?;
         pair.main.kuma()?.set_up()?;
         pair.replica.kuma()?;
         Ok(pair)
@@ -74,8 +119,12 @@ impl Pair {
 
     /// Runs a test on a new pair; if it fails, the journals of both hosts are shown.
     pub fn test(setup: &Setup<'_>, test: impl FnOnce(&Pair) -> Result<()>) -> Result<()> {
-        let pair = Self::new(setup)?;
-        if let Err(error) = test(&pair) {
+        Self::new(setup)?.shows(test)
+    }
+
+    /// Runs a test on this pair; if it fails, the journals of both hosts are shown.
+    pub fn shows(self, test: impl FnOnce(&Pair) -> Result<()>) -> Result<()> {
+        if let Err(error) = test(&self) {
             // Unwinding drops the hosts, which show their journals then.
             panic!("{error}");
         }
@@ -84,8 +133,7 @@ impl Pair {
 
     /// Boots another replica over the same repository.
     pub fn another(&self, name: &str) -> Result<Machine> {
-        let machine = Machine::boot(name, &Options { binds: vec![self.repository.bind()], ..Options::default() })?;
-        install(&machine, "replica", FolderRepository::PATH, "")?;
+        let machine = host(name, "replica", &self.repository, None, "")?;
         machine.kuma()?;
         Ok(machine)
     }
@@ -144,14 +192,19 @@ pub fn host(
     unit: Option<&str>,
     config: &str,
 ) -> Result<Machine> {
-    let machine = Machine::boot(name, &Options { binds: vec![repository.bind()], unit, ..Options::default() })?;
-    install(&machine, role, FolderRepository::PATH, config)?;
+    let machine = boot(name, &Options { binds: vec![repository.bind()], unit, ..Options::default() })?;
+    configure(&machine, role, FolderRepository::PATH, config)?;
     Ok(machine)
 }
 
-/// Installs and configures the package on a host.
-pub fn install(machine: &Machine, role: &str, repository: &str, config: &str) -> Result<()> {
-    machine.install_deb(&package()?)?;
+/// Boots a host with the package.
+pub fn boot(name: &str, options: &Options<'_>) -> Result<Machine> {
+    let beginning = beginning()?;
+    Machine::boot(name, &Options { disk: Some(&beginning.disk), binds: options.binds.clone(), ..*options })
+}
+
+/// Configures the package on a host.
+pub fn configure(machine: &Machine, role: &str, repository: &str, config: &str) -> Result<()> {
     let directory = machine.root().join("etc/kuma-replicator");
     let mut text = format!("role = \"{role}\"\nrepository = \"{repository}\"\n{config}");
     if !text.contains("[replica]") {

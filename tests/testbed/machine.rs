@@ -1,14 +1,20 @@
 //! A host: Debian with its own systemd, disk, network and Uptime Kuma.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 use super::process::{Holder, only_child, output, run};
-use super::{Kuma, LIMIT, Network, Result, cache, hosts, source, wait_for};
+use super::{Kuma, LIMIT, Network, Prepared, Result, cache, hosts, source, wait_for};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -23,11 +29,13 @@ pub(crate) struct Options<'a> {
     pub(crate) binds: Vec<(&'a Path, &'a str)>,
     /// A network to be on.
     pub(crate) network: Option<&'a Network>,
+    /// What its disk begins with, beside the base system.
+    pub(crate) disk: Option<&'a Prepared>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { kuma: true, unit: None, binds: Vec::new(), network: None }
+        Options { kuma: true, unit: None, binds: Vec::new(), network: None, disk: None }
     }
 }
 
@@ -42,12 +50,18 @@ pub(crate) struct Machine {
 impl Machine {
     /// Makes a host with this host name and boots it. Several can boot at the same time.
     pub(crate) fn boot(name: &str, options: &Options<'_>) -> Result<Self> {
+        let machine = Self::new(name, options)?;
+        machine.power_on()?;
+        Ok(machine)
+    }
+
+    /// Makes a host that is off.
+    pub(super) fn new(name: &str, options: &Options<'_>) -> Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = hosts()?.join(format!("{name}-{count}-{}", std::process::id()));
-        let base = cache().join("base");
         let mut command = Command::new(source().join("host"));
-        command.arg(&base).arg(&directory).arg(name);
+        command.arg(Prepared::over_base(options.disk)).arg(&directory).arg(name);
         let kuma = cache().join("kuma").canonicalize()?;
         command.arg(format!("--bind-ro={}:/opt/uptime-kuma", kuma.display()));
         for (outside, here) in &options.binds {
@@ -57,7 +71,6 @@ impl Machine {
         let inside = only_child(only_child(holder.pid())?)?;
         let machine = Machine { name: name.into(), directory, holder, inside };
         machine.prepare(options)?;
-        machine.power_on()?;
         Ok(machine)
     }
 
@@ -78,7 +91,37 @@ impl Machine {
         if let Some(network) = options.network {
             network.attach(self.inside)?;
         }
-        Ok(())
+        self.set_clock()
+    }
+
+    /// With `KUMA_REPLICATOR_CLOCK` in the environment, such as `03:13:30`, the clock of Uptime Kuma says that time of day
+    /// (UTC) when the host is made, and runs on from there. So its nightly jobs run in the middle of every test.
+    fn set_clock(&self) -> Result<()> {
+        let Some(clock) = std::env::var_os("KUMA_REPLICATOR_CLOCK") else { return Ok(()) };
+        const DAY: u64 = 24 * 60 * 60;
+        let clock = clock.to_string_lossy().into_owned();
+        let seconds =
+            |part: &str| part.parse::<u64>().map_err(|error| format!("KUMA_REPLICATOR_CLOCK={clock}: {error}"));
+        let wanted = clock.split(':').try_fold(0, |sum, part| seconds(part).map(|part| sum * 60 + part))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() % DAY;
+        let later = (wanted + DAY - now) % DAY;
+        let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+        if !self.root().join(library.trim_start_matches('/')).exists() {
+            return Err("libfaketime is missing: run tests/testbed/provision".into());
+        }
+        let directory = self.root().join("usr/lib/systemd/system/uptime-kuma.service.d");
+        fs::create_dir_all(&directory)?;
+        let unit =
+            format!("[Service]\nEnvironment=LD_PRELOAD={library} FAKETIME=+{later}s FAKETIME_DONT_FAKE_MONOTONIC=1\n");
+        Ok(fs::write(directory.join("clock.conf"), unit)?)
+    }
+
+    /// Ends the host, which must be off, and keeps what its disk has beside the base system.
+    pub(super) fn keep_disk(self, path: &Path) -> Result<()> {
+        let order = self.directory.join("keep");
+        fs::write(&order, path.as_os_str().as_encoded_bytes())?;
+        drop(self);
+        if path.is_dir() { Ok(()) } else { Err(format!("{}: no disk was kept", path.display()).into()) }
     }
 
     /// The host name.
@@ -149,9 +192,33 @@ impl Machine {
 
     /// Whether Uptime Kuma answers as one that is ready does.
     pub(crate) fn kuma_ready(&self) -> Result<bool> {
-        let page = self.output(&["curl", "-sf", "--max-time", "5", "http://127.0.0.1:3001/api/entry-page"])?;
-        let page: Value = serde_json::from_slice(&page.stdout).unwrap_or_default();
+        // Tests ask this many times while a server starts; starting a program on the host each time would slow that down.
+        let page = self.get(3001, "/api/entry-page").unwrap_or_default();
+        let page: Value = serde_json::from_slice(&page).unwrap_or_default();
         Ok(matches!(page.get("type").and_then(Value::as_str), Some("entryPage" | "statusPageMatchedDomain")))
+    }
+
+    /// What a server on the host answers to `GET`, if it answers with 200.
+    fn get(&self, port: u16, path: &str) -> Result<Vec<u8>> {
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.inside))?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        // Only this thread enters the network of the host.
+        let asking = thread::spawn(move || -> Result<Vec<u8>> {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            let mut server = TcpStream::connect(("127.0.0.1", port))?;
+            server.set_read_timeout(Some(Duration::from_secs(5)))?;
+            server.write_all(request.as_bytes())?;
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer)?;
+            Ok(answer)
+        });
+        let answer = asking.join().map_err(|_| "the request panicked")??;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no answer")?;
+        let (head, body) = answer.split_at(end);
+        if head.split(|byte| *byte == b' ').nth(1) != Some(b"200") {
+            return Err(String::from_utf8_lossy(head).into_owned().into());
+        }
+        Ok(body.get(4..).unwrap_or_default().to_vec())
     }
 }
 

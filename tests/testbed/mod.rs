@@ -15,6 +15,7 @@ mod kuma;
 mod machine;
 mod network;
 mod power;
+mod prepared;
 mod process;
 mod proxy;
 mod repository;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 pub(crate) use kuma::Kuma;
 pub(crate) use machine::{Machine, Options};
 pub(crate) use network::Network;
+pub(crate) use prepared::Prepared;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use repository::{FolderRepository, S3Server};
 pub(crate) use watch::{Watch, signal};
@@ -48,7 +50,7 @@ pub(crate) fn available() -> std::result::Result<(), String> {
     if !root {
         return Err("booting hosts needs root".into());
     }
-    for tool in ["systemd-nspawn", "nsenter", "ip", "node"] {
+    for tool in ["systemd-nspawn", "nsenter", "ip", "node", "restic"] {
         if !Command::new("which").arg(tool).output().is_ok_and(|which| which.status.success()) {
             return Err(format!("{tool} is missing: run tests/testbed/provision"));
         }
@@ -62,18 +64,20 @@ pub(crate) fn available() -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// Asks `probe` every 50 ms until it answers with a value, and fails after `limit`, saying `what`
-/// was waited for. An error of the probe ends the wait at once.
+/// Asks `probe` until it answers with a value, and fails after `limit`, saying `what` was waited for. An error of the
+/// probe ends the wait at once. The pause between two probes is 50 ms, or as long as a probe takes, so that probes do
+/// not take the processor from what they wait for.
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
+        let begin = Instant::now();
         if let Some(value) = probe()? {
             return Ok(value);
         }
         if Instant::now() > deadline {
             return Err(format!("{what}: not after {} s", limit.as_secs()).into());
         }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(begin.elapsed().clamp(Duration::from_millis(50), Duration::from_secs(1)));
     }
 }
 

@@ -3,14 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
 use super::process::run;
-use super::{Network, Result, cache, hosts, wait_for};
+use super::{Network, Prepared, Result, cache, hosts, wait_for};
 
 /// A directory that every host sees at [`FolderRepository::PATH`], and everybody there may write
 /// to.
@@ -28,6 +28,14 @@ impl FolderRepository {
         let directory = tempfile::Builder::new().prefix("repository-").suffix(&suffix).tempdir_in(hosts()?)?;
         fs::set_permissions(directory.path(), Permissions::from_mode(0o777))?;
         Ok(FolderRepository { directory })
+    }
+
+    /// Makes one that begins as a copy of a repository.
+    pub(crate) fn copy_of(template: &Prepared) -> Result<Self> {
+        let repository = Self::new()?;
+        run(Command::new("cp").arg("-a").arg(template.path().join(".")).arg(repository.path()))?;
+        fs::set_permissions(repository.path(), Permissions::from_mode(0o777))?;
+        Ok(repository)
     }
 
     /// Its path as seen from outside.
