@@ -7,16 +7,20 @@ DEB := target/debian/kuma-replicator_$(VERSION)_$(shell dpkg --print-architectur
 # A name of a test, or a part of one, as in: make system-test TEST=reboot
 TEST ?=
 
+# The time of day at which Uptime Kuma starts on the hosts of the system tests, as in: make system-test CLOCK=03:13:30
+CLOCK ?=
+
 # How long each of the tests with random rounds goes on, in minutes.
 SOAK_MINUTES ?= 30
 
-.PHONY: advisories bench build check clean deb demo deps help soak system-test test testbed
+.PHONY: advisories bench build check clean deb demo deps help quick ready soak system-test test test-build testbed
 
 help:
 	@echo 'make demo         two real hosts with real Uptime Kuma replicate; shows their journals'
 	@echo 'make test         everything that lands a change: check, deb and all tests'
+	@echo 'make quick        format, lints and all tests that need neither root nor a network'
 	@echo 'make check        format and lints'
-	@echo 'make system-test  the tests on real hosts; TEST=name for some of them'
+	@echo 'make system-test  the tests on real hosts; TEST=name for some, CLOCK=03:13:30 for that time of day'
 	@echo 'make soak         broken documents, kills and power cuts at random, each for SOAK_MINUTES=30'
 	@echo 'make bench        CPU and wall time beside shell scripts that do the same'
 	@echo 'make build        the release binary'
@@ -38,8 +42,8 @@ check: deps
 deb: deps
 	rm -rf target/debian.new
 	mkdir -p target/debian.new
-	DESTINATION=target/debian.new debian/rules binary
-	debian/rules clean
+	MAKEFLAGS= DESTINATION=target/debian.new debian/rules binary
+	MAKEFLAGS= debian/rules clean
 	lintian --allow-root --fail-on error,warning target/debian.new/*.deb
 	rm -rf target/debian
 	mv target/debian.new target/debian
@@ -50,11 +54,21 @@ deb: deps
 testbed: deps
 	tests/testbed/provision
 
-test: check deb testbed
+test: deps
+	$(MAKE) --jobs=4 --output-sync=target ready
 	cargo test --locked --no-fail-fast --lib --tests
 
+# What the tests need, made at the same time. The testbed comes first: it takes longest, and mostly waits for downloads.
+ready: testbed deb check test-build
+
+test-build: deps
+	cargo test --locked --no-run --lib --tests
+
+quick: check
+	cargo test --locked --no-fail-fast --lib --test it --test hostile
+
 system-test: deb testbed
-	cargo test --locked --test system -- $(TEST)
+	$(if $(CLOCK),KUMA_REPLICATOR_CLOCK=$(CLOCK)) cargo test --locked --test system -- $(TEST)
 
 soak: deb testbed
 	KUMA_REPLICATOR_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --test hostile
