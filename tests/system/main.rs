@@ -46,6 +46,7 @@ mod uploads;
 mod voices;
 mod world;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -56,8 +57,10 @@ type Test = (&'static str, fn() -> Result<()>);
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Each test boots two hosts, which wait most of the time: for systemd, and for a stop of four seconds.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    // Each test boots two hosts and waits for them more than half of the time: for systemd, and for stops of Uptime Kuma,
+    // which take four seconds.
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) * 3;
+    arguments.test_threads = arguments.test_threads.or(Some(threads));
     let missing = testbed::available().and_then(|()| world::package().map(drop)).err();
     // Those with many rounds first: nothing is left to wait for them alone at the end.
     let tests = [
