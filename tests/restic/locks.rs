@@ -66,7 +66,7 @@ pub(crate) fn locks_that_this_host_left_are_removed_and_no_others(program: &Prog
             forge(&host, &repository, owner, pid, minutes)?;
         }
         assert_eq!(locks(&repository), owners.len());
-        let told = run(host.restic().remove_left_locks(&me)).expect("seen to");
+        let told = run(host.restic().remove_stale_locks(&me)).expect("seen to");
         assert_eq!((told, locks(&repository)), (*removed, owners.len() - removed), "{owners:?}");
     }
     Ok(Completion::Completed)
