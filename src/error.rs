@@ -73,7 +73,7 @@ kinds! {
     /// Dump and database have different schemas.
     SchemaDiffers "schema-differs" Refused "bring Uptime Kuma to the same version on both hosts";
     /// The database is not one of an Uptime Kuma this program knows.
-    SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; operating.md has the supported versions";
+    SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; /usr/share/doc/kuma-replicator/installing.md names the supported versions";
     /// A configuration without a user who could log in; without any, the set-up page is open to the first visitor.
     NoUser "no-user" Refused "finish the set-up of Uptime Kuma on the main first";
     /// The database is damaged.
@@ -115,7 +115,7 @@ kinds! {
     /// The system bus or systemd cannot be reached.
     BusUnavailable "bus-unavailable" TryAgain "check systemctl status dbus";
     /// systemd or the file system refused access.
-    NotPermitted "not-permitted" NotPermitted "run it as root, or see /usr/share/doc/kuma-replicator/operating.md for the rights it needs";
+    NotPermitted "not-permitted" NotPermitted "run it as root, or see /usr/share/doc/kuma-replicator/unprivileged.md for the rights it needs";
     /// The disk is full.
     DiskFull "disk-full" TryAgain "free some space; the next cycle tries again";
     /// Reading or writing a file failed.

@@ -94,7 +94,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
     // With a look comes a look for locks that were left behind; what is found is told.
     world.left_locks = 1;
-    for look in [", look, remove_left_locks, report warning", "", ""] {
+    for look in [", look, remove_stale_locks, report warning", "", ""] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
         assert_eq!(world.calls, words(&format!("export{look}, report unchanged, save")));
     }

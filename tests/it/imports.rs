@@ -12,7 +12,7 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("error", &["text"]),
     ("config", &["error", "model", "text"]),
     ("plan", &["model", "text"]),
-    ("localise", &["config", "error", "model"]),
+    ("localise", &["config", "error", "model", "text"]),
     ("decide", &["config", "error", "model", "text"]),
     ("cycle", &["config", "decide", "error", "localise", "model", "plan", "text"]),
     ("host", &["config", "cycle", "error", "logging", "model", "plan", "text"]),

@@ -14,9 +14,11 @@ use rustix::thread::{CapabilitySet, capabilities};
 /// A local user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    /// The id of the user.
     pub uid: u32,
     /// The id of its own group.
     pub gid: u32,
+    /// Its home directory.
     pub home: PathBuf,
 }
 
