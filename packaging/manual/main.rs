@@ -3,23 +3,13 @@
 //! Verbs, flags and exit codes come from the program itself. `manual.roff` has the sections that it cannot know.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::{env, fs, io};
 
 mod render;
 
-fn main() -> ExitCode {
-    let Some(directory) = env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("usage: manual DIRECTORY");
-        return ExitCode::from(2);
-    };
-    match write(&directory) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("writing the manual into {}: {error}", directory.display());
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> io::Result<()> {
+    let directory = env::args_os().nth(1).map(PathBuf::from);
+    write(&directory.ok_or_else(|| io::Error::other("usage: manual DIRECTORY"))?)
 }
 
 fn write(directory: &Path) -> io::Result<()> {

@@ -190,7 +190,7 @@ fn customization(
         Ok(None) => return,
         Err(error) => {
             let message = format!("the kept copy of the snapshot in force cannot be used: {}", error.chain());
-            return findings.warn("kept snapshot", message, "remove applied.dump; the next apply writes it again");
+            return findings.warn("applied", message, "remove applied.dump; the next apply writes it again");
         }
     };
     let localised = localise::wanted(&dump.configuration, here, customization);

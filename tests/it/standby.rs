@@ -87,7 +87,7 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     assert_eq!(world.did("report drifted"), 1);
     rename(&mut world.rows, "monitor", 0, "web 1");
     assert!(world.cycle(&eager("")).up_to_date());
-    assert_eq!(world.state().replica.is_drifted(), false, "undone, it is no edit any more");
+    assert!(!world.state().replica.is_drifted(), "undone, it is no edit any more");
 }
 
 /// Its monitors tell nobody, and so would those of every host that takes them over.

@@ -107,8 +107,18 @@ pub(crate) struct ClaimedRows {
     history: Histories,
 }
 
+/// The tape of one world: its copy has a tape of its own.
+#[derive(Debug, Default)]
+struct OwnTape(Rc<RefCell<Tape>>);
+
+impl Clone for OwnTape {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 /// Everything outside.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     /// What is committed in the database.
     pub(crate) rows: Configuration,
@@ -164,13 +174,7 @@ pub(crate) struct World {
     pub(crate) fired: usize,
     /// Calls in this cycle.
     pub(crate) count: usize,
-    tape: Rc<RefCell<Tape>>,
-}
-
-impl Clone for World {
-    fn clone(&self) -> Self {
-        Self { tape: Rc::default(), ..self.shallow() }
-    }
+    tape: OwnTape,
 }
 
 impl World {
@@ -204,40 +208,7 @@ impl World {
             kinds: Vec::new(),
             fired: 0,
             count: 0,
-            tape: Rc::default(),
-        }
-    }
-
-    fn shallow(&self) -> Self {
-        Self {
-            rows: self.rows.clone(),
-            history: self.history.clone(),
-            schema: self.schema.clone(),
-            warnings: self.warnings.clone(),
-            running: self.running.clone(),
-            edited: self.edited.clone(),
-            at_stop: self.at_stop.clone(),
-            poison: self.poison.clone(),
-            repository: self.repository.clone(),
-            left_locks: self.left_locks.clone(),
-            pruned: self.pruned.clone(),
-            disk: self.disk.clone(),
-            previous: self.previous.clone(),
-            applied: self.applied.clone(),
-            configuration: self.configuration.clone(),
-            clock: self.clock.clone(),
-            booted: self.booted.clone(),
-            id: self.id.clone(),
-            role: self.role.clone(),
-            calls: self.calls.clone(),
-            stops: self.stops.clone(),
-            commits: self.commits.clone(),
-            faults: self.faults.clone(),
-            named: self.named.clone(),
-            kinds: self.kinds.clone(),
-            fired: self.fired.clone(),
-            count: self.count.clone(),
-            tape: Rc::clone(&self.tape),
+            tape: OwnTape::default(),
         }
     }
 
@@ -311,7 +282,7 @@ impl World {
 
     fn process(&mut self, work: impl AsyncFnOnce(&mut World, &mut State) -> Result<Conclusion>) -> End {
         self.clock = self.clock.checked_add(SignedDuration::from_mins(1)).unwrap();
-        *self.tape.borrow_mut() = Tape {
+        *self.tape.0.borrow_mut() = Tape {
             faults: std::mem::take(&mut self.faults),
             named: std::mem::take(&mut self.named),
             kinds: self.kinds.clone(),
@@ -321,7 +292,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(self, &mut state))));
         self.take_committed();
-        let tape = self.tape.take();
+        let tape = self.tape.0.take();
         (self.calls, self.count, self.fired) = (tape.calls, tape.count, tape.fired);
         match end {
             Ok(result) => {
@@ -338,7 +309,7 @@ impl World {
 
     /// Sees what a claim has committed.
     fn take_committed(&mut self) {
-        if let Some((rows, history)) = self.tape.borrow_mut().committed.take() {
+        if let Some((rows, history)) = self.tape.0.borrow_mut().committed.take() {
             (self.rows, self.history) = (rows, history);
             self.commits += 1;
         }
@@ -423,16 +394,16 @@ impl World {
     /// The beginning of a call; `usual` is the kind it fails with, if it can fail.
     fn enter(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
         self.take_committed();
-        self.tape.borrow_mut().enter(name, usual)
+        self.tape.0.borrow_mut().enter(name, usual)
     }
 
     /// The end of a call; `usual` is set where its failure does not tell that nothing was done.
     fn leave(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
-        self.tape.borrow_mut().leave(name, usual)
+        self.tape.0.borrow_mut().leave(name, usual)
     }
 
     fn is_claimed(&self) -> bool {
-        self.tape.borrow().claimed
+        self.tape.0.borrow().claimed
     }
 }
 
@@ -639,10 +610,10 @@ impl Kuma for World {
             return Err(Error::new(Kind::DatabaseBusy, "Uptime Kuma has it open"));
         }
         self.leave("claim", None)?;
-        self.tape.borrow_mut().claimed = true;
+        self.tape.0.borrow_mut().claimed = true;
         let export =
             Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
-        Ok(ClaimedRows { tape: Rc::clone(&self.tape), export, history: self.history.clone() })
+        Ok(ClaimedRows { tape: Rc::clone(&self.tape.0), export, history: self.history.clone() })
     }
 
     async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
