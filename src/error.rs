@@ -1,7 +1,7 @@
 //! What can go wrong, in one list: each kind has one exit code and one hint.
 //!
-//! An [`Error`] names the operation and the object, keeps its cause as `source`, and tells the next
-//! thing to type or to look at. It is printed once, by `logging`. Nothing here does I/O.
+//! An [`Error`] names the operation and the object, keeps its cause as `source`, and has a hint: the next thing to
+//! type or to look at. `logging` prints it once. Nothing here does I/O.
 
 use std::fmt;
 
@@ -28,99 +28,99 @@ macro_rules! kinds {
             /// The stable name used in JSON, in the journal and in the documentation.
             pub fn name(self) -> &'static str { match self { $(Kind::$kind => $name,)* } }
 
-            /// The exit code that a failure of this kind leads to.
+            /// The exit code of a failure of this kind.
             pub fn exit(self) -> Exit { match self { $(Kind::$kind => Exit::$exit,)* } }
 
-            /// The next thing to do where the error itself has nothing more exact to say.
+            /// The next thing to do, unless the error itself has a more exact hint.
             pub fn hint(self) -> &'static str { match self { $(Kind::$kind => $hint,)* } }
         }
     };
 }
 
 kinds! {
-    /// A broken promise of this program.
+    /// A fault in this program.
     Bug "bug" Bug "this is a bug in kuma-replicator; please report it with the lines above";
     /// The command line cannot be used.
     Usage "usage" Usage "see kuma-replicator --help";
-    /// Uptime Kuma did not come back with the new configuration; the previous one was put back.
-    RolledBack "rolled-back" RolledBack "read the journal of the unit; the snapshot is refused from now on, a newer one will be tried";
-    /// The rows could not be written or did not read back as wanted; nothing was changed.
+    /// Uptime Kuma did not start with the new configuration; the previous one was written back.
+    RolledBack "rolled-back" RolledBack "read the journal of the unit; this snapshot is now rejected, and the next one will be tried";
+    /// The rows could not be written, or did not read back as written; nothing was changed.
     WriteFailed "write-failed" RolledBack "nothing was changed; read the cause, then run kuma-replicator plan";
-    /// Uptime Kuma did not come back, not even with the previous configuration.
-    RollbackFailed "rollback-failed" NeedsPerson "start Uptime Kuma by hand; the previous configuration is in previous.dump in the state directory";
+    /// Uptime Kuma started neither with the new configuration nor with the previous one.
+    RollbackFailed "rollback-failed" NeedsPerson "start Uptime Kuma by hand; the previous configuration is kept in previous.dump in the state directory";
     /// Another main publishes into the same repository.
-    Fenced "fenced" NeedsPerson "run kuma-replicator demote on the host that is not to be the main, or kuma-replicator promote on the one that is";
+    Fenced "fenced" NeedsPerson "decide which host is the main: run kuma-replicator promote on it, or kuma-replicator demote on the other one";
     /// The newest snapshot is older than the one applied last, or two claim the same place.
-    OutOfOrder "out-of-order" NeedsPerson "run kuma-replicator snapshots and find out who went back";
+    OutOfOrder "out-of-order" NeedsPerson "run kuma-replicator snapshots to find the host that published out of order";
     /// A person ordered this host to change nothing.
-    OnHold "on-hold" NeedsPerson "kuma-replicator release ends the hold";
-    /// No cycle of this host has ended well for longer than `overdue-after`.
-    Overdue "overdue" NeedsPerson "systemctl list-timers kuma-replicator.timer and journalctl -u kuma-replicator show why";
+    OnHold "on-hold" NeedsPerson "run kuma-replicator release to end the hold";
+    /// The last success of this host is older than `overdue-after`.
+    Overdue "overdue" NeedsPerson "run systemctl list-timers kuma-replicator.timer and journalctl -u kuma-replicator to see why";
     /// An export, or a first snapshot, that lost everything, or more rows than `max-shrink` allows.
-    Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, give --confirm-shrink once, as in kuma-replicator run --confirm-shrink";
+    Shrunk "shrunk" NeedsPerson "if the rows were removed on purpose, confirm it once: kuma-replicator run --confirm-shrink";
     /// The state file cannot be read as one this version knows.
-    StateDamaged "state-damaged" NeedsPerson "the file was kept; repair it, or move it away to start anew by comparing contents";
-    /// A dump or a snapshot is not what it says it is.
-    SnapshotDamaged "snapshot-damaged" Refused "change something on the main, so that it publishes a new one";
+    StateDamaged "state-damaged" NeedsPerson "the file was kept; repair it, or move it away: the next cycle then compares the rows instead";
+    /// A dump is damaged, or is not the one that the tags of its snapshot promise.
+    SnapshotDamaged "snapshot-damaged" Refused "change something on the main so that it publishes a new snapshot";
     /// The snapshot was removed from the repository before it was fetched.
     SnapshotGone "snapshot-gone" TryAgain "the next cycle looks again";
-    /// A snapshot that Uptime Kuma did not start with once.
-    SnapshotRejected "snapshot-rejected" Refused "correct the configuration on the main; its next snapshot will be tried. If the cause was on this host and is gone: kuma-replicator run --retry";
-    /// Rows that break a rule of the database here: a constraint, or a reference to nothing.
+    /// The snapshot was tried before and rejected.
+    SnapshotRejected "snapshot-rejected" Refused "correct the configuration on the main: its next snapshot will be tried; if the cause was on this host and is fixed, run kuma-replicator run --retry";
+    /// Rows that break a rule of the database on this host: a constraint, or a reference to a missing row.
     Unwritable "unwritable" Refused "nothing was changed; correct the named row on the main";
     /// The dump format is newer than this program.
     FormatUnknown "format-unknown" Refused "upgrade kuma-replicator on this host";
     /// Dump and database have different schemas.
-    SchemaDiffers "schema-differs" Refused "bring Uptime Kuma to the same version on both hosts";
-    /// The database is not one of an Uptime Kuma this program knows.
-    SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; /usr/share/doc/kuma-replicator/installing.md names the supported versions";
-    /// A configuration without a user who could log in; without any, the set-up page is open to the first visitor.
-    NoUser "no-user" Refused "finish the set-up of Uptime Kuma on the main first";
+    SchemaDiffers "schema-differs" Refused "upgrade Uptime Kuma to the same version on both hosts";
+    /// The database does not belong to a version of Uptime Kuma that this program supports.
+    SchemaUnknown "schema-unknown" Refused "start Uptime Kuma once so that it creates its database; /usr/share/doc/kuma-replicator/installing.md lists the supported versions";
+    /// A configuration without a user who can log in: Uptime Kuma would show its setup page to the first visitor.
+    NoUser "no-user" Refused "finish the setup of Uptime Kuma on the main first";
     /// The database is damaged.
     DatabaseCorrupt "database-corrupt" Refused "stop Uptime Kuma and restore its database; nothing is repaired automatically";
-    /// There is no database where it should be.
+    /// The database does not exist.
     DatabaseMissing "database-missing" Config "start Uptime Kuma once and choose SQLite, or set data-directory in [uptime-kuma]";
-    /// Somebody else has the database locked or open.
-    DatabaseBusy "database-busy" TryAgain "see who has it open: fuser -v on the file; the next cycle tries again";
-    /// Another cycle or command is at work on this host.
-    AlreadyRunning "already-running" TryAgain "wait for it to end: systemctl status kuma-replicator";
-    /// An apply failed after Uptime Kuma was stopped, and the snapshot waits before it is tried again.
-    Backoff "backoff" TryAgain "remove the cause; it is tried again by itself, or at once with kuma-replicator run --retry";
+    /// Another process has the database locked or open.
+    DatabaseBusy "database-busy" TryAgain "run fuser -v on the file to see which process has it open; the next cycle tries again";
+    /// Another cycle or command is running on this host.
+    AlreadyRunning "already-running" TryAgain "wait until it ends: systemctl status kuma-replicator";
+    /// An apply failed after Uptime Kuma was stopped, for a reason of this host: the snapshot is tried again later.
+    Backoff "backoff" TryAgain "fix the cause; the next attempt is automatic, or immediate with kuma-replicator run --retry";
     /// The repository did not answer.
-    RepositoryUnreachable "repository-unreachable" TryAgain "check network, name resolution, clock and the address; the next cycle tries again";
-    /// Another restic holds an exclusive lock.
-    RepositoryLocked "repository-locked" TryAgain "wait for the other restic (a prune?) to end; restic unlock removes a stale lock";
-    /// restic failed in a way that has no kind of its own.
-    ResticFailed "restic-failed" TryAgain "the cause above is what restic said last";
+    RepositoryUnreachable "repository-unreachable" TryAgain "check the network, name resolution, the clock and the address; the next cycle tries again";
+    /// Another restic process holds an exclusive lock.
+    RepositoryLocked "repository-locked" TryAgain "wait until the other restic ends, such as a prune; restic unlock removes a stale lock";
+    /// restic failed for a reason without a kind of its own.
+    ResticFailed "restic-failed" TryAgain "the cause above is the last message of restic; the next cycle tries again";
     /// There is no repository at the configured place.
-    RepositoryMissing "repository-missing" Config "check repository in the configuration, or create it with kuma-replicator init";
+    RepositoryMissing "repository-missing" Config "check repository in config.toml, or create it with kuma-replicator init";
     /// The repository has another password.
-    WrongPassword "wrong-password" Config "check password-file in [restic]; main and replicas need the same one";
+    WrongPassword "wrong-password" Config "check password-file in [restic]; the main and its replicas need the same password";
     /// No password is configured, or its file cannot be read.
     PasswordMissing "password-missing" Config "write the repository password to /etc/kuma-replicator/restic-password, mode 0600";
     /// The repository refused this host's credentials.
     RepositoryDenied "repository-denied" NotPermitted "check the credentials in environment-file in [restic]";
-    /// The restic program is not there.
-    ResticMissing "restic-missing" Config "apt install restic, or set program in [restic]";
+    /// The restic program does not exist.
+    ResticMissing "restic-missing" Config "install it with apt install restic, or set program in [restic]";
     /// systemd does not know the unit.
-    ServiceMissing "service-missing" Config "set unit in [uptime-kuma]; systemctl list-units '*kuma*' shows candidates";
+    ServiceMissing "service-missing" Config "set unit in [uptime-kuma]; systemctl list-units '*kuma*' lists candidates";
     /// Uptime Kuma is starting or migrating, and must not be stopped now.
     ServiceBusy "service-busy" TryAgain "wait until Uptime Kuma answers; the next cycle tries again";
-    /// The stop job did not end as it should; the database was not touched.
-    StopFailed "stop-failed" TryAgain "read systemctl status of the unit; the next cycle tries again";
+    /// The stop job failed; the database was not touched.
+    StopFailed "stop-failed" TryAgain "see systemctl status of the unit; the next cycle tries again";
     /// Uptime Kuma could not be started.
-    StartFailed "start-failed" NeedsPerson "read systemctl status of the unit and its journal";
+    StartFailed "start-failed" NeedsPerson "see systemctl status of the unit, and its journal";
     /// Uptime Kuma was started but does not answer.
     Unhealthy "unhealthy" NeedsPerson "read the journal of the unit";
     /// The system bus or systemd cannot be reached.
     BusUnavailable "bus-unavailable" TryAgain "check systemctl status dbus";
     /// systemd or the file system refused access.
-    NotPermitted "not-permitted" NotPermitted "run it as root, or see /usr/share/doc/kuma-replicator/unprivileged.md for the rights it needs";
+    NotPermitted "not-permitted" NotPermitted "run it as root; /usr/share/doc/kuma-replicator/unprivileged.md lists the rights it needs otherwise";
     /// The disk is full.
-    DiskFull "disk-full" TryAgain "free some space; the next cycle tries again";
+    DiskFull "disk-full" TryAgain "free some disk space; the next cycle tries again";
     /// Reading or writing a file failed.
-    Files "files" TryAgain "the cause above names the reason";
-    /// The agent was told to stop, and had nothing stopped yet.
+    Files "files" TryAgain "fix the cause above; the next cycle tries again";
+    /// A signal ended the agent before it had stopped Uptime Kuma.
     Interrupted "interrupted" TryAgain "nothing was changed; the next cycle tries again";
     /// The configuration file cannot be used.
     Config "config" Config "see /usr/share/doc/kuma-replicator and the comments in the shipped config.toml";
@@ -192,7 +192,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// A failure without a deeper cause. `what` names the operation and the object.
+    /// A failure without a cause. `what` names the operation and the object.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into(), hint: None, cause: None }
     }
@@ -211,15 +211,16 @@ impl Error {
         self
     }
 
-    /// A failed file operation; a full disk, missing rights and a read-only file system get their own kinds.
-    pub fn io(what: impl Into<String>, cause: std::io::Error) -> Self {
+    /// A failed file operation, `what` in the infinitive: "write /etc/hosts". A full disk, missing rights and a
+    /// read-only file system get their own kinds.
+    pub fn io(what: impl fmt::Display, cause: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         let kind = match cause.kind() {
             Io::StorageFull | Io::QuotaExceeded => Kind::DiskFull,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => Kind::NotPermitted,
             _ => Kind::Files,
         };
-        Self::new(kind, what).because(cause)
+        Self::new(kind, format!("cannot {what}")).because(cause)
     }
 
     /// The kind of this failure.
@@ -232,7 +233,7 @@ impl Error {
         self.hint.as_deref().unwrap_or(self.kind.hint())
     }
 
-    /// The failure and its causes without the hint, cut if somebody else's words make it long.
+    /// The failure and its causes without the hint, cut if the message of another program makes it long.
     pub fn chain(&self) -> String {
         let mut text = self.what.clone();
         let mut next = std::error::Error::source(self);

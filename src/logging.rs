@@ -1,5 +1,5 @@
-//! Where events go: to the journal when systemd runs this program, else to standard error; those of an order that
-//! a person typed to both.
+//! Where events go: to the journal if systemd runs this program, else to standard error. Those of an order that a
+//! person types go to both.
 //!
 //! The journal gets `MESSAGE_ID` and the `KUMA_…` fields under exactly these names, so no field prefix is
 //! set. Priorities: error 3, warning 4, a change 5 (notice), a cycle without one 6 (info).
@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -17,10 +18,19 @@ use crate::cycle::{Event, Level, journal_fields};
 use crate::error::Error;
 use crate::text;
 
+/// The target of failures: standard error shows them in a form of its own, see [`error`].
+const FAILURE: &str = "kuma_replicator::failure";
+
+/// The target of all other events.
+const EVENT: &str = "kuma_replicator::event";
+
 static CYCLE: OnceLock<String> = OnceLock::new();
 
-/// Sends everything to the journal or to standard error from now on; if a person `ordered` something on a terminal,
-/// to both. Without a journal an order is carried out all the same.
+/// Whether standard error shows events.
+static SHOWN: OnceLock<()> = OnceLock::new();
+
+/// Sends events to the journal or to standard error from now on; if a person `ordered` something on a terminal, to
+/// both. An order is carried out without a journal, too.
 pub fn init(ordered: bool) {
     if stderr_is_journal()
         && let Some(journal) = journal()
@@ -28,8 +38,9 @@ pub fn init(ordered: bool) {
         tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(journal).init();
         return;
     }
+    SHOWN.get_or_init(|| ());
     let journal = journal().filter(|_| ordered).map(|journal| {
-        // journalctl -u shows it among what the unit says, if root sent it; who typed it is in other fields.
+        // journalctl -u shows it with the messages of the unit, if root sent it; the sender is in other fields.
         let unit = ("OBJECT_SYSTEMD_UNIT", "kuma-replicator.service".to_owned());
         // As quiet as LogLevelMax= of the unit.
         journal.with_custom_fields([unit, ("KUMA_USER", user())]).with_filter(LevelFilter::INFO)
@@ -40,7 +51,8 @@ pub fn init(ordered: bool) {
         .with_level(false)
         .with_target(false)
         .without_time()
-        .fmt_fields(MessageOnly);
+        .fmt_fields(MessageOnly)
+        .with_filter(filter_fn(|metadata| metadata.target() != FAILURE));
     tracing_subscriber::registry().with(LevelFilter::DEBUG).with(OurTarget).with(plain).with(journal).init();
 }
 
@@ -56,8 +68,8 @@ fn journal() -> Option<tracing_journald::Layer> {
     }))
 }
 
-/// Who types, by name: what sudo(8) says, else the login. Only for people; `_UID` and `_AUDIT_LOGINUID` are the
-/// kernel's word.
+/// The name of the person who typed the order: that of sudo(8), else of the login. It can be forged; `_UID` and
+/// `_AUDIT_LOGINUID` of the kernel cannot.
 fn user() -> String {
     let names = ["SUDO_USER", "LOGNAME", "USER"];
     let name = names.iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
@@ -72,8 +84,9 @@ pub fn report(event: &Event) {
     let message = text::line(&message);
     let (message_id, name, cycle) = (event.message_id(), event.name(), cycle_id());
     macro_rules! emit {
-        (($level:ident) $($(#[$doc:meta])* $field:ident: $type:ty, $key:ident;)*) => {
+        (($level:ident $target:ident) $($(#[$doc:meta])* $field:ident: $type:ty, $key:ident;)*) => {
             tracing::event!(
+                target: $target,
                 tracing::Level::$level,
                 message_id,
                 kuma_event = name,
@@ -83,27 +96,37 @@ pub fn report(event: &Event) {
             )
         };
     }
+    if let Event::Failed { error, .. } = event {
+        if SHOWN.get().is_some() {
+            self::error(error);
+        }
+        match event.level() {
+            Level::Warning => journal_fields!(emit WARN FAILURE),
+            _ => journal_fields!(emit ERROR FAILURE),
+        }
+        return;
+    }
     match event.level() {
-        Level::Error => journal_fields!(emit ERROR),
-        Level::Warning => journal_fields!(emit WARN),
-        Level::Notice => journal_fields!(emit INFO),
-        Level::Info => journal_fields!(emit DEBUG),
+        Level::Error => journal_fields!(emit ERROR EVENT),
+        Level::Warning => journal_fields!(emit WARN EVENT),
+        Level::Notice => journal_fields!(emit INFO EVENT),
+        Level::Info => journal_fields!(emit DEBUG EVENT),
     }
 }
 
-/// Prints a failure of a verb that somebody typed: once, with its causes and the next step.
+/// Prints a failure of a typed verb, once: with its causes, and the next thing to do.
 #[allow(clippy::print_stderr, reason = "the one place where failures of typed verbs are printed")]
 pub fn error(error: &Error) {
-    eprintln!("error: {}\nnext:  {}", text::line(&error.chain()), text::line(error.hint()));
+    eprintln!("error: {}\nhint: {}", text::line(&error.chain()), text::line(error.hint()));
 }
 
-/// Prints something that people should know and that stops nothing.
+/// Reports a fault that ends nothing.
 pub fn warning(message: &str) {
     tracing::warn!("{}", text::line(message));
 }
 
-/// The id of this cycle: systemd's invocation id, so that `journalctl` finds its messages together with
-/// those of systemd about the same run; a random one otherwise.
+/// The id of this cycle: systemd's invocation id, so that `journalctl` finds the messages of systemd about the same
+/// run with it; a random one otherwise.
 fn cycle_id() -> &'static str {
     CYCLE.get_or_init(|| {
         std::env::var("INVOCATION_ID")
@@ -119,7 +142,7 @@ fn stderr_is_journal() -> bool {
     rustix::fs::fstat(std::io::stderr()).is_ok_and(|stderr| format!("{}:{}", stderr.st_dev, stderr.st_ino) == expected)
 }
 
-/// Lets only events of this crate through: libraries have their errors returned, not logged.
+/// Passes only the events of this crate: libraries return their errors.
 struct OurTarget;
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for OurTarget {
@@ -128,7 +151,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for OurTarget {
     }
 }
 
-/// On a terminal the fields are noise: the message says it all.
+/// Shows the message without the fields.
 struct MessageOnly;
 
 impl<'writer> tracing_subscriber::fmt::FormatFields<'writer> for MessageOnly {

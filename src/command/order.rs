@@ -47,7 +47,7 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
     let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
     let restoration = session.prepare_restore(source).await?;
     let running = session.host.activity().await? == Activity::Running;
-    let document = PlanDocument::new(settings.role, "restore", restoration.name.clone());
+    let document = PlanDocument::ordered(settings.role, "restore", restoration.name.clone());
     print(&document.changes(&restoration.change.plan, running), false)?;
     if dry_run {
         return Ok(());

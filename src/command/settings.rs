@@ -15,7 +15,7 @@ pub(super) fn settings(cli: &Cli) -> Result<Settings> {
         let (missing, unfit) = (error.kind() == std::io::ErrorKind::NotFound, files::is_unfit(&error));
         let what = format!("read configuration {}", path.display());
         if unfit {
-            return Error::new(Kind::Config, what).because(error);
+            return Error::new(Kind::Config, format!("cannot {what}")).because(error);
         }
         let failed = Error::io(what, error);
         if missing { failed_configuration(path).because(failed) } else { failed }

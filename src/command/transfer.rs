@@ -79,7 +79,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     let wanted = localise::fitting(&dump.configuration, &here.configuration, &[])?;
     let changes = plan(&here.configuration, &wanted);
     let message = format!("{} into {}", file.display(), target.path().display());
-    print(&PlanDocument::new(Role::Replica, "import", message).changes(&changes, false), false)?;
+    print(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes, false), false)?;
     if changes.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,4 @@
-//! Row changes as people see them. Values are shown only where the catalog says that they may be; every other
-//! value is masked.
+//! Row changes for people. Values are shown only where the catalog allows it; every other value is masked.
 
 use std::fmt;
 
@@ -11,7 +10,7 @@ use crate::model::value::Value;
 use crate::plan::{Plan, Size, TablePlan, Update};
 use crate::text;
 
-/// What stands in place of a value that may be a secret.
+/// Shown in place of a value that may be a secret.
 const MASK: &str = "(hidden)";
 
 /// All changes of a plan.
@@ -54,7 +53,7 @@ impl Changes {
         self.files.extend(plan.files.iter().map(|file| file.name.clone()));
     }
 
-    /// The first `most` of them, each on lines of its own that begin with a line feed; then how many more there are.
+    /// Writes the first `most` changes and all files, each after a line feed, and the number of further changes.
     pub(super) fn show(&self, f: &mut fmt::Formatter<'_>, most: usize) -> fmt::Result {
         for change in self.changes.iter().take(most) {
             let sign = match change.action {
@@ -77,7 +76,7 @@ impl Changes {
         }
         match self.changes.len().saturating_sub(most) {
             0 => Ok(()),
-            more => write!(f, "\n  and {more} more: kuma-replicator plan shows all"),
+            more => write!(f, "\n  and {more} more; kuma-replicator plan shows all"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What `run` would do, for people.
+//! What the next cycle, or an order, would do.
 
 use std::fmt;
 
@@ -12,34 +12,38 @@ use crate::model::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::text;
 
-/// What `run` would do now.
+/// What the next cycle, or an order, would do.
 #[derive(Debug, Serialize)]
 pub struct PlanDocument {
     version: u32,
     role: Role,
-    /// `unchanged`, `publish`, `up to date`, `apply`, `held`, or `import`.
-    would: &'static str,
-    /// Why, for people.
+    /// The outcome of the cycle; of an order, its verb.
+    outcome: String,
+    /// The reason, for people.
     message: String,
+    /// Whether a person orders it; otherwise it is what the next cycle does.
+    #[serde(skip)]
+    ordered: bool,
     snapshot: Option<Snapshot>,
-    /// Whether Uptime Kuma would be restarted.
+    /// Whether it restarts Uptime Kuma.
     restart: bool,
-    /// The first table with changes that it would not take up without a restart.
+    /// The first table with changes that Uptime Kuma does not take up without a restart.
     restart_for: Option<&'static str>,
     #[serde(flatten)]
     changes: Changes,
-    /// What came of each wish of this replica.
+    /// The effect of each key of the customization.
     notes: Vec<String>,
 }
 
 impl PlanDocument {
-    /// A document without row changes.
-    pub fn new(role: Role, would: &'static str, message: impl Into<String>) -> Self {
+    /// The next cycle on a host with this role, without row changes.
+    pub fn new(role: Role, outcome: impl fmt::Display, message: impl Into<String>) -> Self {
         Self {
             version: VERSION,
             role,
-            would,
+            outcome: outcome.to_string(),
             message: message.into(),
+            ordered: false,
             snapshot: None,
             restart: false,
             restart_for: None,
@@ -48,14 +52,19 @@ impl PlanDocument {
         }
     }
 
-    /// Names the snapshot that is meant.
+    /// The order `verb`, which a person gave, without row changes.
+    pub fn ordered(role: Role, verb: &'static str, message: impl Into<String>) -> Self {
+        Self { ordered: true, ..Self::new(role, verb, message) }
+    }
+
+    /// Adds the snapshot concerned.
     #[must_use]
     pub fn snapshot(mut self, snapshot: &Snapshot) -> Self {
         self.snapshot = Some(snapshot.clone());
         self
     }
 
-    /// Adds the row changes.
+    /// Adds the changes of `plan`, for which Uptime Kuma restarts or does not.
     #[must_use]
     pub fn changes(mut self, plan: &Plan, restart: bool) -> Self {
         self.restart |= restart && !plan.is_empty();
@@ -64,7 +73,7 @@ impl PlanDocument {
         self
     }
 
-    /// Says what came of the customization.
+    /// Adds the effect of the customization.
     #[must_use]
     pub fn notes(mut self, notes: &[Note]) -> Self {
         self.notes = notes.iter().map(Note::to_string).collect();
@@ -74,7 +83,8 @@ impl PlanDocument {
 
 impl fmt::Display for PlanDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.would, text::line(&self.message))?;
+        let cycle = if self.ordered { "" } else { "next cycle: " };
+        write!(f, "{cycle}{}: {}", self.outcome, text::line(&self.message))?;
         for note in &self.notes {
             write!(f, "\n  * {}", text::line(note))?;
         }
@@ -87,6 +97,8 @@ impl fmt::Display for PlanDocument {
                     write!(f, ", for {table}")?;
                 }
             }
+        } else if self.ordered {
+            write!(f, ": {}", self.changes.size)?;
         }
         Ok(())
     }

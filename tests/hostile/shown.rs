@@ -53,7 +53,7 @@ fn names(budget: Budget) {
         let mut world = World::new(before.clone());
         world.offer(&after, &main_id('b'), 1, 1);
         let snapshot = Snapshot { host: name.clone(), ..world.repository[0].0.clone() };
-        let document = PlanDocument::new(Role::Replica, "apply", format!("snapshot of host {name}"))
+        let document = PlanDocument::new(Role::Replica, "applied", format!("snapshot of host {name}"))
             .snapshot(&snapshot)
             .changes(&plan(&before, &after), true);
         let shown = document.to_string();

@@ -38,8 +38,8 @@ fn every_kind_has_a_name_a_code_and_a_hint() {
 #[test]
 fn an_error_tells_what_why_and_what_next() {
     let deep = std::io::Error::new(std::io::ErrorKind::NotFound, "deep down");
-    let error = Error::new(Kind::Config, "outermost").because(Error::io("in between", deep));
-    assert_eq!(error.chain(), "outermost: in between: deep down");
+    let error = Error::new(Kind::Config, "outermost").because(Error::io("read it", deep));
+    assert_eq!(error.chain(), "outermost: cannot read it: deep down");
     assert_eq!(error.hint(), Kind::Config.hint());
     assert_eq!(error.with_hint("more exact").hint(), "more exact");
     use std::io::ErrorKind as Io;

@@ -140,10 +140,10 @@ fn tells() -> Result<()> {
         assert!(plan.contains("+ monitor 1 name \"secret\"") && plan.contains("restarted once"), "{plan}");
         assert!(!plan.contains("hunter2") && !plan.contains("$2"), "{plan}");
         let json: serde_json::Value = serde_json::from_str(&run(&["kuma-replicator", "plan", "--json"])?)?;
-        assert_eq!((json["version"].as_u64(), json["would"].as_str()), (Some(1), Some("apply")));
+        assert_eq!((json["version"].as_u64(), json["outcome"].as_str()), (Some(1), Some("applied")));
         assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?), "plan changed something");
         expect(&pair.replica, 0, "applied")?;
-        assert!(run(&["kuma-replicator", "plan"])?.starts_with("up to date"));
+        assert!(run(&["kuma-replicator", "plan"])?.starts_with("next cycle: up to date: "));
         let status = run(&["kuma-replicator", "status"])?;
         assert!(status.contains("applied") && status.contains("running"), "{status}");
         let snapshots: serde_json::Value = serde_json::from_str(&run(&["kuma-replicator", "snapshots", "--json"])?)?;

@@ -31,7 +31,7 @@ fn paused() -> Result<()> {
         // It is neither an edit nor a reason to restart.
         let before = invocation(&pair.replica)?;
         expect(&pair.replica, 0, "up to date")?;
-        assert!(pair.replica.run(&["kuma-replicator", "plan"])?.starts_with("up to date"));
+        assert!(pair.replica.run(&["kuma-replicator", "plan"])?.starts_with("next cycle: up to date: "));
         assert_eq!(before, invocation(&pair.replica)?);
         assert!(!events(&pair.replica)?.contains(&"drifted".to_owned()));
 
@@ -58,7 +58,7 @@ fn edits() -> Result<()> {
         assert_eq!(pair.replica.journal(&["KUMA_EVENT=drifted"])?.len(), 1, "told once");
         assert!(pair.replica.run(&["kuma-replicator", "status"])?.contains("edited here"));
         let plan: Value = serde_json::from_str(&pair.replica.run(&["kuma-replicator", "plan", "--json"])?)?;
-        assert_eq!((plan["would"].as_str(), plan["restart"].as_bool()), (Some("up to date"), Some(false)));
+        assert_eq!((plan["outcome"].as_str(), plan["restart"].as_bool()), (Some("up to date"), Some(false)));
         let columns = &plan["changes"][0]["columns"];
         assert!(
             columns.as_array().is_some_and(|columns| columns.iter().any(|c| c["from"] == "\"edited here\"")),

@@ -59,7 +59,7 @@ fn failover() -> Result<()> {
         two.power_cut()?;
         two.kuma()?;
         let said = typed(two, 0, &["promote"])?;
-        assert!(said.contains("this host is the main now, in epoch 2"), "{said}");
+        assert!(said.contains("this host is now the main, in epoch 2"), "{said}");
         assert_eq!(digest(two)?, published, "the newest snapshot was taken first");
         let promoted = two.journal(&["-u", "kuma-replicator", "KUMA_EVENT=promoted"])?;
         assert_eq!((&promoted[0]["KUMA_EPOCH"], &promoted[0]["KUMA_USER"]), (&json!("2"), &json!("oncall")));

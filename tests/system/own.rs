@@ -267,7 +267,7 @@ fn edits() -> Result<()> {
         told(&typed(replica, 0, &["plan"])?);
         expect(replica, 0, "up to date")?;
         wish(replica, "on-drift = \"overwrite\"\n")?;
-        assert!(typed(replica, 0, &["plan"])?.starts_with("apply: "));
+        assert!(typed(replica, 0, &["plan"])?.starts_with("next cycle: applied: "));
         expect(replica, 0, "applied")?;
         assert_eq!(wanted, digest(replica)?);
         expect(replica, 0, "up to date")?;
@@ -277,7 +277,7 @@ fn edits() -> Result<()> {
         expect(replica, 0, "up to date")?;
         logged_in(replica)?.call("changeMonitor", json!([1, { "name": "edited" }]))?;
         let plan = typed(replica, 0, &["plan"])?;
-        assert!(plan.starts_with("apply: ") && plan.contains("name: \"edited\" → \"web\""), "{plan}");
+        assert!(plan.starts_with("next cycle: applied: ") && plan.contains("name: \"edited\" → \"web\""), "{plan}");
         expect(replica, 0, "applied")?;
         let drifted = replica.journal(&["KUMA_EVENT=drifted"])?;
         let last = drifted.last().and_then(|entry| entry["MESSAGE"].as_str()).unwrap_or_default();

@@ -75,7 +75,7 @@ fn settings() -> Result<()> {
         assert!(entry.contains("statusPage-public"), "{entry}");
         let running = (footing(replica)?, sql(replica, "SELECT * FROM setting ORDER BY id")?);
         expect(replica, 0, "up to date")?;
-        assert!(replica.run(&["kuma-replicator", "plan"])?.starts_with("up to date"));
+        assert!(replica.run(&["kuma-replicator", "plan"])?.starts_with("next cycle: up to date: "));
         assert_eq!(running, (footing(replica)?, sql(replica, "SELECT * FROM setting ORDER BY id")?));
 
         // Who lists none gets none, and is not restarted for any.

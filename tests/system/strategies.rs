@@ -125,7 +125,7 @@ fn boot() -> Result<()> {
         // What is in force was applied before the boot, and it is only from the next cycle on that it was after.
         wish(replica, "apply-on-boot = true\n")?;
         let plan = replica.run(&["kuma-replicator", "plan"])?;
-        assert!(plan.starts_with("apply: ") && plan.contains("as this host was booted"), "{plan}");
+        assert!(plan.starts_with("next cycle: applied: ") && plan.contains("as this host was booted"), "{plan}");
         expect(replica, 0, "applied")?;
         assert_eq!(name()?, "web\n");
         rename()?;

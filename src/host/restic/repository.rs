@@ -46,7 +46,7 @@ impl Restic {
             .mode(0o700)
             .create(cache)
             .and_then(|()| users::to_become(cache))
-            .map_err(|error| Error::io(format!("cannot create cache directory {}", cache.display()), error))?;
+            .map_err(|error| Error::io(format!("create cache directory {}", cache.display()), error))?;
         Ok(Self {
             program: settings.program.clone(),
             timeout: settings.timeout,
@@ -128,7 +128,8 @@ impl Restic {
     /// only as a whole.
     pub async fn publish(&self, dump: &[u8], tags: &Tags, host: &str) -> Result<SnapshotId> {
         let what = format!("cannot publish into repository {}", self.repository);
-        let input = process::sealed(dump).map_err(|error| Error::io(what.clone(), error))?;
+        let input = process::sealed(dump)
+            .map_err(|error| Error::io(format!("publish into repository {}", self.repository), error))?;
         let (filename, host, tags) = (
             format!("--stdin-filename={PATH}"),
             format!("--host={host}"),

@@ -95,7 +95,7 @@ pub(crate) fn refused(output: &Output, before: &[(PathBuf, Vec<u8>)], target: &I
     for part in said {
         assert!(text.contains(part), "'{part}' is not in: {text}");
     }
-    assert!(text.contains("\nnext:  "), "no next step in: {text}");
+    assert!(text.contains("error: ") && text.contains("\nhint: "), "no hint in: {text}");
     assert!(target.files() == before, "something changed although refused: {text}");
 }
 
