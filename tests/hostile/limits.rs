@@ -144,7 +144,7 @@ fn exports(_: Budget) {
         let (exported, most) = peak(|| Database::new(instance.path()).export());
         let error = exported.expect_err(name);
         assert_eq!(error.kind(), Kind::SnapshotDamaged, "{error:?}");
-        assert!(error.chain().contains("more than") && error.hint().contains("Limits"), "{error:?}");
+        assert!(error.chain().contains("more than") && error.hint().contains("limits.md"), "{error:?}");
         assert!(most < DOCUMENTED, "{name}: {most}");
     }
     let fault = verify(&vec![b' '; dump::MAX_DUMP + 1], None).expect_err("too large");

@@ -58,7 +58,7 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
         Tables::Read(tables) => tables,
         Tables::TooLarge(reason) => {
             let what = format!("the configuration in {} is not exported", database.path().display());
-            let hint = "see limits.md";
+            let hint = "see /usr/share/doc/kuma-replicator/limits.md";
             return Err(Error::new(Kind::SnapshotDamaged, what).because(reason).with_hint(hint));
         }
     };
