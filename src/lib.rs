@@ -31,6 +31,9 @@
 //! | [`cycle`] | publish and apply, and the trait behind which everything outside lies |
 //! | [`host`] | everything outside: SQLite, restic, systemd, HTTP, files |
 
+// Tables of cases in the tests may be longer.
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
+
 pub mod cli;
 pub mod command;
 pub mod config;

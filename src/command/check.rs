@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::cli::Cli;
 use crate::config::{Customization, Role, Settings};
-use crate::cycle::{Activity, Verified, verify};
+use crate::cycle::{Activity, Export, Verified, verify};
 use crate::error::{Error, Kind, Result};
-use crate::host::kuma::database::rehearse;
+use crate::host::kuma::database::{Database, rehearse};
 use crate::host::kuma::health;
 use crate::host::kuma::instance::Instance;
 use crate::host::system::interrupt::Interrupt;
@@ -131,7 +131,7 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
         let answer = answer.map_err(|reason| {
             Error::new(Kind::Unhealthy, format!("no healthy answer on {}", layout.url)).because(reason)
         });
-        findings.add("health", answer, |()| "it answers healthily".to_owned());
+        findings.add("health", answer, |()| "it answers".to_owned());
     }
     let Some(database) =
         findings.add("database", instance.database().await, |database| database.path().display().to_string())
@@ -140,25 +140,32 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     };
     let export = findings.add("export", database.export(), |export| {
         let rows: u64 = export.configuration.counts().values().sum();
-        format!("{rows} rows, schema {}", export.schema.fingerprint().short())
+        format!("{}, schema {}", text::count(rows, "row"), export.schema.fingerprint().short())
     });
     let Some(export) = export else { return };
+    exported(findings, settings, &database, export, directories);
+}
+
+/// What an export says beside the rows: users, customization, uploaded files and tables.
+fn exported(
+    findings: &mut Findings,
+    settings: &Settings,
+    database: &Database,
+    export: Export,
+    directories: &Directories,
+) {
     if !export.configuration.has_user() {
         findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
     }
     if settings.role == Role::Replica {
         let here = &export.configuration;
         let customization = localise::overridden(here, &settings.replica.customization).and_then(|wanted| {
-            rehearse(&database, &plan(here, &wanted), here, &wanted).map_err(|error| {
-                Error::new(Kind::Config, "replica.overrides: the database does not take them").because(error)
+            rehearse(database, &plan(here, &wanted), here, &wanted).map_err(|error| {
+                Error::new(Kind::Config, "replica.overrides: the database refuses them").because(error)
             })
         });
-        if findings
-            .add("customization", customization, |()| {
-                "what this replica customization for fits its database".to_owned()
-            })
-            .is_some()
-        {
+        let fits = findings.add("customization", customization, |()| "fits the database of this replica".to_owned());
+        if fits.is_some() {
             self::customization(findings, &settings.replica.customization, here, directories);
         }
     }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cli::{Cli, Switch};
 use crate::config::{Alerts, Role, Settings};
 use crate::cycle::{Activity, AlertsSwitch, Event, Kuma as _, Options, Promotion, RoleChange, Session, Source};
+use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -73,7 +74,8 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
     let reason = reason.to_owned();
-    logging::report(&Event::OnHold { reason, until, again: false, last_success_age: None });
+    let last_success_age = decide::last_success_age(state.last_success, now);
+    logging::report(&Event::OnHold { reason, until, again: false, last_success_age });
     if state.intent.is_none() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! `plan`: prepares what `run` would carry out, and prints it.
 
 use crate::cli::Cli;
-use crate::cycle::{Activity, Application, Cause, Options, Publication, Ready, Session};
+use crate::cycle::{Activity, Application, Cause, Options, Publication, Ready, Session, needs_restart};
 use crate::error::Result;
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -93,9 +93,10 @@ fn apply(
         }
     };
     let plans: Vec<&Plan> = changes.iter().map(|(_, change)| &change.plan).collect();
-    let running = clearance.as_ref().is_some_and(|clearance| clearance.activity == Activity::Running);
-    let policy = session.settings.replica.restart;
-    let restart = running && plans.iter().any(|plan| crate::cycle::needs_restart(plan, policy));
+    let restart = clearance.as_ref().is_some_and(|clearance| {
+        let running = clearance.activity == Activity::Running;
+        running && plans.iter().any(|plan| needs_restart(plan, clearance.restart))
+    });
     let document = document(message).snapshot(snapshot).notes(notes);
     plans.into_iter().fold(document, |document, plan| document.changes(plan, restart))
 }

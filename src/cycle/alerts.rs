@@ -73,8 +73,8 @@ impl<H: Host> Session<'_, H> {
             return Ok(size);
         }
         self.host.rehearse(&change.plan, &here.configuration, &change.wanted).await?;
-        let clearance = self.clear(&[&change.plan]).await?;
-        if let Err(error) = self.put_in_force(change, here, &desired, &clearance, Restart::WhenNeeded).await {
+        let clearance = self.clear(&[&change.plan], Restart::WhenNeeded).await?;
+        if let Err(error) = self.put_in_force(change, here, &desired, &clearance).await {
             // Nothing is under way any more. If that cannot be saved, the next cycle finds nothing to recover.
             self.save_or_warn();
             return Err(error);

@@ -44,7 +44,8 @@ impl<H: Host> Session<'_, H> {
         }
         let Steps { changes, deferred } = self.plan(&snapshot, &here, wanted, &dump.manifest.schema).await?;
         let plans: Vec<&Plan> = changes.iter().map(|(_, change)| &change.plan).collect();
-        let clearance = if plans.is_empty() { None } else { Some(self.clear(&plans).await?) };
+        let clearance =
+            if plans.is_empty() { None } else { Some(self.clear(&plans, self.settings.replica.restart).await?) };
         Ok(Ready::Apply(Application {
             snapshot,
             cause,
@@ -131,9 +132,8 @@ impl<H: Host> Session<'_, H> {
                     continue;
                 }
             }
-            let restart = self.settings.replica.restart;
             written += self
-                .with_verdict(async |session| session.put_in_force(change, &here, &desired, clearance, restart).await)
+                .with_verdict(async |session| session.put_in_force(change, &here, &desired, clearance).await)
                 .await?;
         }
         if let Some(until) = deferred {

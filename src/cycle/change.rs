@@ -51,6 +51,8 @@ pub struct Clearance {
     pub activity: Activity,
     /// The units that systemd stops together with it.
     pub dependents: Vec<String>,
+    /// For which changes it may be restarted.
+    pub restart: Restart,
 }
 
 /// What was put in force.
@@ -78,7 +80,7 @@ impl<H: Host> Session<'_, H> {
     ///
     /// # Errors
     /// What prevents them.
-    pub(super) async fn clear(&mut self, plans: &[&Plan]) -> Result<Clearance> {
+    pub(super) async fn clear(&mut self, plans: &[&Plan], restart: Restart) -> Result<Clearance> {
         let activity = self.host.activity().await?;
         self.host.check_intact().await?;
         for plan in plans {
@@ -91,7 +93,7 @@ impl<H: Host> Session<'_, H> {
             self.host.check_stoppable().await?;
             dependents = self.host.dependents().await?;
         }
-        Ok(Clearance { activity, dependents })
+        Ok(Clearance { activity, dependents, restart })
     }
 
     /// Puts `change` in force, which was planned for the rows `here`. If a stopped database has other rows by then, it is
@@ -102,10 +104,9 @@ impl<H: Host> Session<'_, H> {
         here: &Export,
         desired: &Desired<'_>,
         clearance: &Clearance,
-        restart: Restart,
     ) -> Result<Written> {
         let running = clearance.activity == Activity::Running;
-        if running && !needs_restart(&change.plan, restart) {
+        if running && !needs_restart(&change.plan, clearance.restart) {
             self.write_live(change, here, clearance).await
         } else {
             self.replace(change, here, desired, clearance).await

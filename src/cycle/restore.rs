@@ -1,7 +1,7 @@
 //! What an operator puts in force by hand: an earlier snapshot, or what the last apply replaced. Cycles are on hold from
 //! then on, so that none undoes it.
 
-use crate::config::{Restart, Role};
+use crate::config::{Restart, Role, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise::Desired;
@@ -58,7 +58,7 @@ impl<H: Host> Session<'_, H> {
             return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
         }
         let (digest, main, dump) = (dump.manifest.digest, dump.manifest.schema, dump.configuration);
-        let wanted = self.desired_of(&source, &dump).on(&here.configuration)?.configuration;
+        let wanted = desired(self.settings, &source, &dump).on(&here.configuration)?.configuration;
         let origin = Origin::Restore { name: name.clone() };
         let change = Change::new(origin, &here.configuration, &here.schema, wanted);
         self.rehearse(&change, &here.configuration, &main).await?;
@@ -73,15 +73,6 @@ impl<H: Host> Session<'_, H> {
         };
         let bytes = self.host.fetch(&snapshot.id).await?;
         Ok((format!("snapshot {}", snapshot.id.short()), verify(&bytes, Some(snapshot))?))
-    }
-
-    /// What a source is on this host. The previous configuration has the customization of this host in it already. The
-    /// settings of Uptime Kuma stay as they are.
-    fn desired_of<'b>(&'b self, source: &Source, dump: &'b Configuration) -> Desired<'b> {
-        match (self.settings.role, source) {
-            (Role::Replica, Source::Snapshot(_)) => Desired::customized(dump, &self.settings.replica.customization),
-            _ => Desired::Restored { configuration: dump },
-        }
     }
 
     /// Carries it out, and puts the cycles of this host on hold.
@@ -124,13 +115,9 @@ impl<H: Host> Session<'_, H> {
         source: &Source,
         dump: &Configuration,
     ) -> Result<()> {
-        let clearance = self.clear(&[&change.plan]).await?;
-        let settings = self.settings;
-        let desired = match (settings.role, source) {
-            (Role::Replica, Source::Snapshot(_)) => Desired::customized(dump, &settings.replica.customization),
-            _ => Desired::Restored { configuration: dump },
-        };
-        self.put_in_force(change, here, &desired, &clearance, Restart::Always).await.map(drop)
+        let clearance = self.clear(&[&change.plan], Restart::Always).await?;
+        let desired = desired(self.settings, source, dump);
+        self.put_in_force(change, here, &desired, &clearance).await.map(drop)
     }
 
     fn finish_restore(&mut self, source: Source, name: String, digest: Digest, size: Size) -> Result<()> {
@@ -148,6 +135,15 @@ impl<H: Host> Session<'_, H> {
     fn set_restored(&mut self, digest: Digest) -> Option<LocalRows> {
         let applied = self.state.replica.applied.as_mut()?;
         Some(std::mem::replace(&mut applied.rows, LocalRows::Restored { digest }))
+    }
+}
+
+/// What a source is on this host. The previous configuration has the customization of this host in it already. The
+/// settings of Uptime Kuma stay as they are.
+fn desired<'a>(settings: &'a Settings, source: &Source, dump: &'a Configuration) -> Desired<'a> {
+    match (settings.role, source) {
+        (Role::Replica, Source::Snapshot(_)) => Desired::customized(dump, &settings.replica.customization),
+        _ => Desired::Restored { configuration: dump },
     }
 }
 

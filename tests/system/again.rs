@@ -90,8 +90,8 @@ fn roll_back(pair: &Pair, news: &mut News<'_>, target: &mut Target<'_>, late: bo
         close(replica, "start")?;
         open(replica, "die");
         wait_for("it starts with the old rows", SOON, || {
-            let refused = state(replica)?["replica"].get("refused").is_some();
-            Ok((refused && is(target, "uptime-kuma", "activating")?).then_some(()))
+            let rejected = state(replica)?["replica"]["verdict"]["decision"]["name"] == "rejected";
+            Ok((rejected && is(target, "uptime-kuma", "activating")?).then_some(()))
         })?;
     }
     signal(agent, Signal::KILL);
@@ -156,8 +156,10 @@ fn between_stop_and_claim(target: &mut Target<'_>, newest: &Newest) -> Result<()
     runs_with(target, &now)?;
     // It would wait a minute now; something newer it takes at once.
     let mut remembered = state(replica)?;
-    let setback = remembered["replica"].as_object_mut().and_then(|replica| replica.remove("setback"));
-    holds(setback.is_some(), || "no setback is remembered".to_owned())?;
+    let verdict = remembered["replica"].as_object_mut().and_then(|replica| replica.remove("verdict"));
+    holds(verdict.is_some_and(|verdict| verdict["decision"]["name"] == "backoff"), || {
+        "no backoff is remembered".to_owned()
+    })?;
     crate::world::set_state(replica, &remembered)?;
     target.before = now.clone();
     target.heal(&now, newest)?;

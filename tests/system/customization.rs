@@ -83,7 +83,7 @@ fn busy_main() -> Result<()> {
         for name in ["second", "third"] {
             kuma.call("changeMonitor", json!([monitor, { "name": name }]))?;
             expect(&pair.main, 0, "published")?;
-            expect(&pair.replica, 0, "held")?;
+            expect(&pair.replica, 0, "deferred")?;
         }
         assert_eq!(pair.replica.journal(&["KUMA_EVENT=deferred"])?.len(), 2);
         assert_eq!(running, invocation(&pair.replica)?);

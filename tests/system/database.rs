@@ -188,7 +188,7 @@ fn exchanged() -> Result<()> {
         assert_eq!((inode()?, sql(replica, "SELECT count(*) FROM monitor")?.trim()), (put, "0"));
         end_wait(replica)?;
         let before = footing(replica)?;
-        expect(replica, 0, "held")?;
+        expect(replica, 0, "blocked")?;
         assert_eq!(footing(replica)?, before);
         sql(replica, "ALTER TABLE monitor DROP COLUMN later")?;
 

@@ -32,7 +32,7 @@ fn other_schema() -> Result<()> {
         sql(&pair.replica, "ALTER TABLE monitor ADD COLUMN from_the_future TEXT")?;
         let before = (digest(&pair.replica)?, invocation(&pair.replica)?);
         for _ in 0..2 {
-            expect(&pair.replica, 0, "held")?;
+            expect(&pair.replica, 0, "blocked")?;
         }
         assert_eq!(before, (digest(&pair.replica)?, invocation(&pair.replica)?));
         let status = says(&pair.replica, &["kuma-replicator", "status"])?;
@@ -48,7 +48,7 @@ fn other_schema() -> Result<()> {
         sql(&pair.main, "ALTER TABLE monitor ADD COLUMN from_the_future TEXT")?;
         sql(&pair.main, "ALTER TABLE monitor ADD COLUMN from_far_away TEXT")?;
         expect(&pair.main, 0, "published")?;
-        expect(&pair.replica, 0, "held")?;
+        expect(&pair.replica, 0, "blocked")?;
         let status = says(&pair.replica, &["kuma-replicator", "status"])?;
         assert!(status.contains("upgrade Uptime Kuma on this replica"), "{status}");
         sql(&pair.replica, "ALTER TABLE monitor ADD COLUMN from_far_away TEXT")?;
@@ -87,7 +87,7 @@ fn broken_snapshot() -> Result<()> {
         for (at, (what, edit)) in broken.iter().enumerate() {
             forge(pair, edit, at + 2).map_err(|error| format!("{what}: {error}"))?;
             let ended = cycle(&pair.replica)?;
-            assert_eq!(ended, (65, "refused".to_owned()), "{what}");
+            assert_eq!(ended, (65, "rejected".to_owned()), "{what}");
             // It is not even fetched again.
             assert_eq!(cycle(&pair.replica)?, ended, "{what}, again");
         }
@@ -118,7 +118,7 @@ fn roll_back() -> Result<()> {
         logged_in(&pair.replica)?;
         // It is refused from then on, without another restart, until something newer comes.
         let running = invocation(&pair.replica)?;
-        expect(&pair.replica, 65, "refused")?;
+        expect(&pair.replica, 65, "rejected")?;
         assert_eq!(running, invocation(&pair.replica)?);
         kuma.call("changeMonitor", json!([monitor, { "name": "cured" }]))?;
         pair.replicate()?;
@@ -253,10 +253,10 @@ fn stranger() -> Result<()> {
 
         // The stranger goes, and so does the time to wait.
         replica.run(&["systemctl", "stop", "stranger"])?;
-        assert_eq!(state(replica)?["replica"]["setback"]["attempts"], 1);
+        assert_eq!(state(replica)?["replica"]["verdict"]["decision"]["attempts"], 1);
         end_wait(replica)?;
         expect(replica, 0, "applied")?;
-        assert_eq!(state(replica)?["replica"].get("setback"), None);
+        assert_eq!(state(replica)?["replica"].get("verdict"), None);
         pair.assert_equal()
     })
 }
@@ -292,9 +292,9 @@ fn second_main() -> Result<()> {
         pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
         pair.replicate()?;
         pair.replica.run(&["sed", "-i", "s/^role = .*/role = \"main\"/", "/etc/kuma-replicator/config.toml"])?;
-        expect(&pair.replica, 4, "refused")?;
+        expect(&pair.replica, 4, "failed")?;
         logged_in(&pair.replica)?.add_monitor("other", "http://127.0.0.1:9/")?;
-        expect(&pair.replica, 4, "refused")?;
+        expect(&pair.replica, 4, "failed")?;
         let snapshots: Value = serde_json::from_str(&pair.main.run(&["kuma-replicator", "snapshots", "--json"])?)?;
         assert_eq!(snapshots["snapshots"].as_array().map(Vec::len), Some(1));
         Ok(())

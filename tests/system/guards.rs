@@ -26,7 +26,7 @@ const MANY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n
 
 /// What the last cycle said.
 fn said(machine: &Machine) -> Result<String> {
-    Ok(state(machine)?["last"]["message"].as_str().unwrap_or_default().to_owned())
+    Ok(state(machine)?["last_cycle"]["message"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Runs a cycle that must end so. systemd starts a unit that fails at once five times in ten seconds, and then no more.
@@ -65,7 +65,7 @@ fn shrunken() -> Result<()> {
         for (loss, told) in losses {
             sql(main, loss)?;
             for _ in 0..2 {
-                ends(main, 4, "refused")?;
+                ends(main, 4, "failed")?;
             }
             assert!(said(main)?.contains(told), "{}", said(main)?);
             assert_eq!(published(pair)?, 1, "{loss}");
@@ -77,7 +77,7 @@ fn shrunken() -> Result<()> {
         // A main that lost its memory too publishes no other rows than those of the newest snapshot.
         sql(main, "DELETE FROM monitor")?;
         main.run(&["rm", "/var/lib/kuma-replicator/state.json"])?;
-        ends(main, 4, "refused")?;
+        ends(main, 4, "failed")?;
         assert!(said(main)?.contains("remembers nothing"), "{}", said(main)?);
         let plan = main.output(&["kuma-replicator", "plan"])?;
         assert_eq!(plan.status.code(), Some(4), "{}", String::from_utf8_lossy(&plan.stdout));
@@ -88,12 +88,12 @@ fn shrunken() -> Result<()> {
             systemctl start uptime-kuma",
         )?;
         main.kuma()?;
-        ends(main, 65, "refused")?;
+        ends(main, 65, "rejected")?;
         assert!(said(main)?.contains("no user"), "{}", said(main)?);
         let confirmed = main.output(&["kuma-replicator", "run", "--confirm-shrink"])?;
         assert_eq!(confirmed.status.code(), Some(65), "no order publishes without a user");
         main.kuma()?.set_up()?;
-        ends(main, 4, "refused")?;
+        ends(main, 4, "failed")?;
         let promoted = main.output(&["kuma-replicator", "promote", "--as-is"])?;
         assert_eq!(promoted.status.code(), Some(4), "it lost too much: {promoted:?}");
         assert_eq!(published(pair)?, 1);
@@ -104,12 +104,12 @@ fn shrunken() -> Result<()> {
 
         // Confirmed: once.
         sql(main, "DELETE FROM monitor")?;
-        ends(main, 4, "refused")?;
+        ends(main, 4, "failed")?;
         main.run(&["kuma-replicator", "run", "--confirm-shrink"])?;
         ends(replica, 0, "applied")?;
         pair.assert_equal()?;
         sql(main, "DELETE FROM tag")?;
-        ends(main, 4, "refused")?;
+        ends(main, 4, "failed")?;
         back("full")?;
         pair.replicate()?;
 
@@ -154,7 +154,7 @@ fn no_user_arrives(pair: &Pair) -> Result<()> {
     main.sh("kuma-replicator export /root/none.dump; cp /root/none.dump /srv/repository")?;
     // As somebody would who can publish: the snapshot itself is in order.
     offer(main, &std::fs::read(main.root().join("root/none.dump"))?, 90, "main")?;
-    ends(replica, 65, "refused")?;
+    ends(replica, 65, "rejected")?;
     let plan = replica.output(&["kuma-replicator", "import", "--dry-run", "/srv/repository/none.dump"])?;
     assert_eq!(plan.status.code(), Some(65));
     let snapshots: Value = serde_json::from_str(&says(replica, &["kuma-replicator", "snapshots", "--json"])?)?;
@@ -238,21 +238,21 @@ fn forged() -> Result<()> {
         for (sequence, (told, bytes)) in (50..).zip(forgeries) {
             assert_ne!(bytes, good, "{told}");
             offer(main, &bytes, sequence, NAME)?;
-            ends(replica, 65, "refused").map_err(|error| format!("{told}: {error}"))?;
+            ends(replica, 65, "rejected").map_err(|error| format!("{told}: {error}"))?;
             assert!(said(replica)?.contains(told), "{}", said(replica)?);
-            ends(replica, 65, "refused").map_err(|error| format!("{told}: {error}"))?;
+            ends(replica, 65, "rejected").map_err(|error| format!("{told}: {error}"))?;
             assert!(said(replica)?.contains("refused since"), "{told} was fetched twice: {}", said(replica)?);
         }
         // Its tags say something else than its content: re-tagged, and foreign under our mark.
         offer(main, &good, 60, "main")?;
         restic(main, &["tag", "--tag=sequence=60", "--add=sequence=61"])?;
         restic(main, &["tag", "--tag=sequence=60", "--remove=sequence=60"])?;
-        ends(replica, 65, "refused")?;
+        ends(replica, 65, "rejected")?;
         assert!(said(replica)?.contains("what its tags say"), "{}", said(replica)?);
         let marked = format!("--tag=kuma-replicator,sequence={}", NAME.replace(',', ""));
         restic(main, &["backup", "--stdin", "--stdin-filename=/kuma-replicator.jsonl", &marked])?;
         restic(main, &["backup", "--stdin", "--stdin-filename=/etc/passwd", "--tag=kuma-replicator,sequence=999"])?;
-        ends(replica, 65, "refused")?;
+        ends(replica, 65, "rejected")?;
         assert_eq!(before, (digest(replica)?, invocation(replica)?), "Uptime Kuma was stopped for a forgery");
 
         // A good one with the same names: everything that shows them shows them harmlessly.

@@ -29,7 +29,7 @@ fn rename(machine: &Machine, name: &str) -> Result<()> {
 fn assert_fenced(machine: &Machine, words: &str) -> Result<()> {
     let before = places(machine)?;
     for _ in 0..2 {
-        expect(machine, 4, "refused")?;
+        expect(machine, 4, "failed")?;
     }
     assert_eq!(before, places(machine)?);
     let told = machine.journal(&["-u", "kuma-replicator", "KUMA_ERROR=fenced"])?;
@@ -152,9 +152,9 @@ fn same_moment() -> Result<()> {
 
         // Both mains notice with their next cycle, and stop.
         for rival in rivals {
-            expect(rival, 4, "refused")?;
+            expect(rival, 4, "failed")?;
             rename(rival, &format!("later, of {}", rival.name()))?;
-            expect(rival, 4, "refused")?;
+            expect(rival, 4, "failed")?;
             let told = rival.journal(&["-u", "kuma-replicator", "KUMA_ERROR=out-of-order"])?;
             let text = told.last().ok_or("nothing is said of it")?["MESSAGE"].as_str().unwrap_or_default().to_owned();
             assert!(text.contains("replica") && text.contains("third") && text.contains("promote --as-is"), "{text}");
@@ -164,7 +164,7 @@ fn same_moment() -> Result<()> {
         assert_fenced(&pair.main, "was promoted to main")?;
         typed(&pair.main, 0, &["demote"])?;
         let before = (digest(&pair.main)?, invocation(&pair.main)?);
-        expect(&pair.main, 4, "refused")?;
+        expect(&pair.main, 4, "failed")?;
         assert_eq!(before, (digest(&pair.main)?, invocation(&pair.main)?));
 
         // One is promoted again: there is one truth, and the other one says so.
@@ -227,8 +227,8 @@ fn not_what_they_were() -> Result<()> {
                 Some(memory) => set_state(replica, &memory)?,
                 None => replica.run(&["rm", "/var/lib/kuma-replicator/state.json"]).map(drop)?,
             }
-            expect(replica, 4, "refused")?;
-            told.push(state(replica)?["last"]["message"].as_str().unwrap_or_default().to_owned());
+            expect(replica, 4, "failed")?;
+            told.push(state(replica)?["last_cycle"]["message"].as_str().unwrap_or_default().to_owned());
         }
         assert!(told[0].contains("a copy of this main") && told[1].contains("remembers nothing"), "{told:?}");
         assert_eq!(places(main)?.len(), 4);

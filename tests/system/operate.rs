@@ -54,7 +54,7 @@ fn restore() -> Result<()> {
         begin_order(replica, &["restore", &first])?;
         replica.run(&["systemctl", "kill", "--signal=KILL", "order"])?;
         wait_until(replica, "order", "failed")?;
-        expect(replica, 0, "held")?;
+        expect(replica, 0, "on hold")?;
         logged_in(replica)?;
         let rows = digest(replica)?;
         assert!(rows == one || rows == two, "{rows}");
@@ -73,7 +73,7 @@ fn restore() -> Result<()> {
         expect(main, 0, "published")?;
         let running = invocation(replica)?;
         for _ in 0..2 {
-            expect(replica, 0, "held")?;
+            expect(replica, 0, "on hold")?;
         }
         assert_eq!((digest(replica)?, invocation(replica)?), (one.clone(), running));
         let status = says(replica, &["kuma-replicator", "status"])?;
@@ -108,12 +108,12 @@ fn restore() -> Result<()> {
 
         // Another try, when what was to blame on this host is gone.
         expect(replica, 3, "rolled back")?;
-        expect(replica, 65, "refused")?;
+        expect(replica, 65, "rejected")?;
         typed(replica, 3, &["run", "--retry"])?;
-        expect(replica, 65, "refused")?;
+        expect(replica, 65, "rejected")?;
         assert_eq!(digest(replica)?, rows);
         replica.sh("rm /etc/systemd/system/uptime-kuma.service.d/test.conf; systemctl daemon-reload")?;
-        expect(replica, 65, "refused")?;
+        expect(replica, 65, "rejected")?;
         let said = typed(replica, 0, &["run", "--retry"])?;
         assert!(said.contains("again as ordered"), "{said}");
         assert_eq!(traced(replica, "retried")?["KUMA_SNAPSHOT"], json!(poison));
@@ -126,7 +126,7 @@ fn restore() -> Result<()> {
         // On the main: kept likewise; what was restored is published when it is released.
         typed(main, 0, &["restore", &first])?;
         logged_in(main)?;
-        expect(main, 0, "held")?;
+        expect(main, 0, "on hold")?;
         assert_eq!((digest(main)?, newest(main)?), (one.clone(), poison));
         typed(main, 0, &["release"])?;
         pair.replicate()?;
@@ -153,10 +153,10 @@ fn hold() -> Result<()> {
         sql(main, "UPDATE monitor SET name = 'half-way'")?;
         for machine in [main, replica] {
             let (rows, before) = (digest(machine)?, state(machine)?);
-            expect(machine, 0, "held")?;
+            expect(machine, 0, "on hold")?;
             assert_eq!(says(machine, &["systemctl", "is-active", "uptime-kuma"])?, "inactive");
             let mut after = state(machine)?;
-            after["last"] = before["last"].clone();
+            after["last_cycle"] = before["last_cycle"].clone();
             assert_eq!((rows, before), (digest(machine)?, after), "{}", machine.name());
             let status = says(machine, &["kuma-replicator", "status"])?;
             assert!(status.contains("upgrade to 2.1"), "{status}");
@@ -176,8 +176,8 @@ fn hold() -> Result<()> {
         logged_in(main)?.add_monitor("second", "http://127.0.0.1:3001/")?;
         expect(main, 0, "published")?;
         typed(replica, 0, &["hold", "--for", "20s"])?;
-        expect(replica, 0, "held")?;
-        wait_for("the hold ends", SOON, || Ok((cycle(replica)?.1 != "held").then_some(())))?;
+        expect(replica, 0, "on hold")?;
+        wait_for("the hold ends", SOON, || Ok((cycle(replica)?.1 != "on hold").then_some(())))?;
         assert_eq!(traced(replica, "released")?.get("KUMA_USER"), None, "nobody released it");
         pair.assert_equal()?;
         assert_eq!(state(replica)?.get("hold"), None);
@@ -191,7 +191,7 @@ fn hold() -> Result<()> {
         typed(replica, 0, &["hold"])?;
         assert_eq!(state(replica)?.get("intent"), None);
         replica.run(&["systemctl", "stop", "uptime-kuma"])?;
-        expect(replica, 0, "held")?;
+        expect(replica, 0, "on hold")?;
         assert_eq!(says(replica, &["systemctl", "is-active", "uptime-kuma"])?, "inactive");
         replica.run(&["systemctl", "start", "uptime-kuma"])?;
         replica.kuma()?;

@@ -113,7 +113,7 @@ fn values() -> Result<()> {
         let longer =
             "[[replica.overrides]]\ntable = \"monitor\"\nwhere = { type = \"http\" }\nset = { interval = 120 }\n";
         wish(replica, &[own, longer].concat())?;
-        assert!(typed(replica, 0, &["check"])?.contains("what this replica customization for fits its database"));
+        assert!(typed(replica, 0, &["check"])?.contains("fits the database of this replica"));
         pair.replicate()?;
         let monitors = || sql(replica, "SELECT id, interval, proxy_id FROM monitor ORDER BY id");
         let proxies = |machine: &Machine| sql(machine, "SELECT id, host FROM proxy ORDER BY id");

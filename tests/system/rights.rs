@@ -228,7 +228,7 @@ fn polkit_refuses(pair: &Pair) -> Result<()> {
 fn root_types(pair: &Pair) -> Result<()> {
     let (main, replica) = (&pair.main, &pair.replica);
     replica.sh("rm /var/lib/kuma-replicator/lock; umask 0000; kuma-replicator hold")?;
-    expect(replica, 0, "held")?;
+    expect(replica, 0, "on hold")?;
     replica.sh("umask 0000; kuma-replicator release; kuma-replicator restore previous; kuma-replicator release")?;
     all_belongs_to_uptime_kuma(pair)?;
     expect(replica, 0, "applied")?;

@@ -98,7 +98,7 @@ fn stop_not_done() -> Result<()> {
         fails(replica, 75, "stop-failed", "ended with 'timeout'")?;
         replica.kuma()?;
         assert_eq!((digest(replica)?, written()?), (before.clone(), false));
-        assert_eq!(state(replica)?["replica"]["setback"]["attempts"], 1);
+        assert_eq!(state(replica)?["replica"]["verdict"]["decision"]["attempts"], 1);
         drop_in(replica, UNIT, "timeout", "")?;
         end_wait(replica)?;
 
@@ -132,7 +132,7 @@ fn stop_not_done() -> Result<()> {
         wait_for("the apply ends", SOON, || {
             Ok((says(replica, &["systemctl", "is-active", "typed"])? == "inactive").then_some(()))
         })?;
-        assert_eq!(state(replica)?["last"]["outcome"], "applied");
+        assert_eq!(state(replica)?["last_cycle"]["outcome"], "applied");
         pair.assert_equal()?;
         logged_in(replica).map(drop)
     })

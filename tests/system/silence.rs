@@ -48,7 +48,7 @@ fn status() -> Result<()> {
         // A hold with an end is no alarm while cycles run; one without is.
         replica.sh("kuma-replicator hold --for 1h --reason upgrade; sleep 3")?;
         assert_eq!(status()?.0, Some(4));
-        expect(replica, 0, "held")?;
+        expect(replica, 0, "on hold")?;
         assert_eq!(status()?.0, Some(0));
         replica.run(&["kuma-replicator", "hold", "--reason", "forgotten"])?;
         assert_eq!(status()?.0, Some(4));

@@ -61,7 +61,7 @@ fn no_bus_no_journal() -> Result<()> {
         // systemd options it after the stop of Uptime Kuma, and before its start.
         during_a_stop(pair, &format!("systemctl stop --no-block {sockets} systemd-journald.service"))?;
         assert_eq!(says(replica, &["systemctl", "is-active", "systemd-journald"])?, "inactive");
-        assert_eq!((status()?.as_str(), state(replica)?["last"]["outcome"].as_str()), ("0", Some("applied")));
+        assert_eq!((status()?.as_str(), state(replica)?["last_cycle"]["outcome"].as_str()), ("0", Some("applied")));
         expect(replica, 0, "up to date")?;
         sql(&pair.main, "UPDATE monitor SET name = 'renamed'")?;
         expect(&pair.main, 0, "published")?;

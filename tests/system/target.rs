@@ -183,9 +183,7 @@ impl<'a> Target<'a> {
         let state = state(self.replica)?;
         let recorded = newest.is(&state["replica"]["applied"]["snapshot"]);
         holds(!recorded || now.digest == newest.digest, || format!("C: recorded, but the rows are others: {now:?}"))?;
-        for blamed in ["refused", "setback"] {
-            holds(state["replica"].get(blamed).is_none(), || format!("{blamed}, though not to blame: {state}"))?;
-        }
+        holds(state["replica"].get("verdict").is_none(), || format!("judged, though not to blame: {state}"))?;
         let touched = self.has("stopping") || state.get("intent").is_some();
         let restarted = now.invocation != self.before.invocation;
         holds(touched || !restarted, || "Uptime Kuma was restarted for nothing".to_owned())?;

@@ -65,7 +65,7 @@ fn upgrade(machine: &Machine, change: impl FnOnce(&Machine) -> Result<()>) -> Re
     machine.sh(command("hold")?)?;
     machine.run(&["systemctl", "stop", "uptime-kuma"])?;
     change(machine)?;
-    expect(machine, 0, "held")?;
+    expect(machine, 0, "on hold")?;
     machine.run(&["systemctl", "start", "uptime-kuma"])?;
     wait_for("Uptime Kuma answers", SOON, || Ok(machine.kuma_ready()?.then_some(())))?;
     machine.sh(command("release")?).map(drop)
@@ -108,15 +108,15 @@ fn status(machine: &Machine, code: i32) -> Result<Value> {
     Ok(serde_json::Deserializer::from_str(&text).into_iter().next().ok_or("no document")??)
 }
 
-/// Runs two cycles that are held, and returns what is said; nothing is touched and nothing stopped.
-fn held(machine: &Machine) -> Result<String> {
+/// Runs two cycles that are blocked, and returns what is said; nothing is touched and nothing stopped.
+fn blocked(machine: &Machine) -> Result<String> {
     let (before, stops) = (footing(machine)?, events(machine)?.iter().filter(|event| *event == "stopping").count());
     for _ in 0..2 {
-        expect(machine, 0, "held")?;
+        expect(machine, 0, "blocked")?;
     }
-    holds(footing(machine)? == before, || "something was touched although it was held".to_owned())?;
+    holds(footing(machine)? == before, || "something was touched although it was blocked".to_owned())?;
     assert_eq!(events(machine)?.iter().filter(|event| *event == "stopping").count(), stops);
-    let said = state(machine)?["last"]["message"].as_str().ok_or("no message")?.to_owned();
+    let said = state(machine)?["last_cycle"]["message"].as_str().ok_or("no message")?.to_owned();
     let told = machine.journal(&["KUMA_EVENT=blocked"])?;
     let told: Vec<&Value> =
         told.iter().filter(|entry| entry["MESSAGE"].as_str().is_some_and(|text| text.contains(&said))).collect();
@@ -130,7 +130,7 @@ fn held(machine: &Machine) -> Result<String> {
 /// Lets half an hour pass since the last success: it is overdue now, and still no error.
 fn becomes_overdue(machine: &Machine, said: &str) -> Result<()> {
     let fresh = status(machine, 0)?;
-    assert_eq!((fresh["state"]["last"]["outcome"].as_str(), &fresh["problem"]), (Some("held"), &json!(null)));
+    assert_eq!((fresh["last_cycle"]["outcome"].as_str(), &fresh["problem"]), (Some("blocked"), &json!(null)));
     let text = typed(machine, 0, &["status"])?;
     assert!(text.contains(said) && text.lines().any(|line| line.starts_with("last success  2")), "{text}");
 
@@ -138,7 +138,7 @@ fn becomes_overdue(machine: &Machine, said: &str) -> Result<()> {
     let success: jiff::Timestamp = remembered["last_success"].as_str().ok_or("no success")?.parse()?;
     remembered["last_success"] = json!(success.checked_sub(jiff::SignedDuration::from_mins(31))?);
     set_state(machine, &remembered)?;
-    expect(machine, 0, "held")?;
+    expect(machine, 0, "blocked")?;
     let late = status(machine, 4)?;
     assert_eq!(late["problem"]["kind"], "overdue");
     assert!(late["problem"]["message"].as_str().is_some_and(|text| text.contains(said)), "{late}");
@@ -158,7 +158,7 @@ fn main_first() -> Result<()> {
         upgrade(main, |main| exchange(main, "kuma-2.5.3"))?;
         expect(main, 0, "published")?;
 
-        let said = held(replica)?;
+        let said = blocked(replica)?;
         quoted(&said, "the main runs")?;
         names(&said, &["the main has the schema of 2.5.1 or newer, this host that of 1.x; this host lacks column "])?;
         becomes_overdue(replica, &said)?;
@@ -182,7 +182,7 @@ fn replica_first() -> Result<()> {
         // As soon as the main publishes something.
         sql(main, "UPDATE monitor SET name = 'renamed' WHERE id = 1")?;
         expect(main, 0, "published")?;
-        let said = held(replica)?;
+        let said = blocked(replica)?;
         quoted(&said, "this replica runs")?;
         let ahead =
             "the main has the schema of 2.4, this host that of 2.5.1 or newer; the main lacks column monitor.ntp_";
@@ -203,7 +203,7 @@ fn replica_first() -> Result<()> {
         )?;
         assert_eq!(digest(main)?, unchanged);
         expect(main, 0, "published")?;
-        let said = held(replica)?;
+        let said = blocked(replica)?;
         names(&said, &["this host lacks migration 2027-01-01-0000-next.js"])?;
         upgrade(main, |_| Ok(()))?;
         expect(main, 0, "unchanged")

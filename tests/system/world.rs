@@ -270,7 +270,7 @@ pub fn places(machine: &Machine) -> Result<Vec<(String, u64, u64)>> {
 /// How a cycle ended: the exit code, and the event that closed it.
 pub fn cycle(machine: &Machine) -> Result<(i64, String)> {
     let (status, _) = run_unit(machine)?;
-    Ok((status, state(machine)?["last"]["outcome"].as_str().unwrap_or_default().to_owned()))
+    Ok((status, state(machine)?["last_cycle"]["outcome"].as_str().unwrap_or_default().to_owned()))
 }
 
 /// Runs the unit of the agent to its end: the exit code, and the invocation.
@@ -362,8 +362,11 @@ pub fn footing(machine: &Machine) -> Result<(String, String)> {
 /// Lets the time pass that a snapshot waits after an attempt that stopped Uptime Kuma. There must be one.
 pub fn end_wait(machine: &Machine) -> Result<()> {
     let mut remembered = state(machine)?;
-    let setback = remembered["replica"].as_object_mut().and_then(|replica| replica.remove("setback"));
-    setback.ok_or("no setback is remembered")?;
+    let verdict = remembered["replica"].as_object_mut().and_then(|replica| replica.remove("verdict"));
+    let backoff = verdict.is_some_and(|verdict| verdict["decision"]["name"] == "backoff");
+    if !backoff {
+        return Err("no backoff is remembered".into());
+    }
     set_state(machine, &remembered)
 }
 
