@@ -1,19 +1,19 @@
-//! kuma-replicator keeps the configuration of several Uptime Kuma instances equal.
+//! kuma-replicator keeps the configuration of several Uptime Kuma instances in sync.
 //!
 //! ```text
 //!         cli ─ command ─ report             what people type and see
-//!                  │
-//!                cycle ─────────┐           the two sequences, readable top to bottom
-//!               /  │  \         │ Host      one trait: everything outside
-//!         decide localise plan  │
-//!               \  │  /         │
-//!                model          │           plain values and formats
-//!                             host          one file per thing outside
+//!                 │
+//!               cycle                        prepare → ready → carry out; plan prints what is ready
+//!             /  │  \        │
+//!       decide localise plan │ four traits   Repository · Kuma (with Claim) · Store · Surroundings
+//!             \  │  /        │
+//!              model         │               plain values and formats
+//!                           host             restic · kuma · store · system
 //! ```
 //!
-//! Imports point down and inward, and `tests/imports.rs` keeps it so: `host` implements a trait that
-//! `cycle` owns, and `cycle` has never heard of `host`. `model`, `decide`, `localise` and `plan` do no
-//! I/O, ask no clock and are not async.
+//! Imports point down and inward, and `tests/it/imports.rs` keeps it so: `host` implements traits that `cycle` owns, and
+//! `cycle` has never heard of `host`. `model`, `decide`, `localise` and `plan` do no I/O, ask no clock and are not async.
+//! A `mod.rs` is an index: it declares and re-exports, and has no logic.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -23,12 +23,12 @@
 //! | [`error`] | every kind of failure with its exit code and hint |
 //! | [`report`] | what is printed: text and JSON |
 //! | [`logging`] | events to the journal, or to standard error |
-//! | [`text`] | text from elsewhere, made harmless for terminals and logs |
+//! | [`text`] | text from elsewhere made harmless for terminals and logs, times and counts for people |
 //! | [`model`] | plain values and formats |
 //! | [`decide`] | whether to go on |
-//! | [`localise`] | what this replica wants of what the main has |
+//! | [`localise`] | from the configuration of the main to the one that this replica wants |
 //! | [`plan`] | the row changes |
-//! | [`cycle`] | publish and apply, and the trait behind which everything outside lies |
+//! | [`cycle`] | what a cycle does, and the traits of everything outside |
 //! | [`host`] | everything outside: SQLite, restic, systemd, HTTP, files |
 
 // Tables of cases in the tests may be longer.

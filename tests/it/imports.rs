@@ -288,6 +288,24 @@ fn what_decides_knows_no_world_and_no_clock() {
     }
 }
 
+/// One module style: an index declares and re-exports, and logic has a file with a name.
+#[test]
+fn an_index_has_no_logic() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    for path in paths {
+        let beside = path.with_extension("");
+        assert!(!beside.is_dir(), "{} and {} are one module", path.display(), beside.display());
+        if path.file_name().is_some_and(|name| name == "mod.rs") {
+            let code = code(&fs::read_to_string(&path).unwrap());
+            for item in ["fn ", "struct ", "enum ", "trait ", "impl", "const ", "static ", "macro_rules"] {
+                assert!(!code.contains(item), "{} has logic: {item}", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn every_file_says_what_it_is_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
