@@ -1,7 +1,11 @@
 //! `plan`: prepares what `run` would carry out, and prints it.
 
+use jiff::Timestamp;
+
 use crate::cli::Cli;
-use crate::cycle::{Activity, Application, Cause, Options, Publication, Ready, Session, needs_restart};
+use crate::cycle::{
+    Activity, Application, Cause, Options, Publication, Ready, Session, Surroundings as _, needs_restart,
+};
 use crate::error::Result;
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -11,6 +15,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::state::LocalRows;
 use crate::plan::{Plan, plan};
 use crate::report::{PlanDocument, print};
+use crate::text;
 
 use super::settings::settings;
 
@@ -71,7 +76,7 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
 fn published(publication: &Publication) -> String {
     let Place { epoch, sequence, .. } = publication.place;
     let rows: u64 = publication.canonical.export.configuration.counts().values().sum();
-    let (rows, digest) = (crate::text::count(rows, "row"), publication.canonical.digest.short());
+    let (rows, digest) = (text::count(rows, "row"), publication.canonical.digest.short());
     format!("{rows} as epoch {epoch}, sequence {sequence}, digest {digest}")
 }
 
@@ -101,8 +106,8 @@ fn apply(
     plans.into_iter().fold(document, |document, plan| document.changes(plan, restart))
 }
 
-fn deferred(session: &Session<'_, System>, snapshot: &Snapshot, until: jiff::Timestamp) -> String {
-    let until = crate::text::time(until, &crate::cycle::Surroundings::zone(session.host));
+fn deferred(session: &Session<'_, System>, snapshot: &Snapshot, until: Timestamp) -> String {
+    let until = text::time(until, &session.host.zone());
     format!("snapshot {} waits until {until}, as Uptime Kuma was restarted a moment ago", snapshot.id.short())
 }
 
@@ -110,7 +115,7 @@ fn deferred(session: &Session<'_, System>, snapshot: &Snapshot, until: jiff::Tim
 fn since(session: &Session<'_, System>) -> String {
     match session.state.replica.applied.as_ref().map(|applied| &applied.rows) {
         Some(LocalRows::Drifted { since, .. }) => {
-            format!(" (found {})", crate::text::time(*since, &crate::cycle::Surroundings::zone(session.host)))
+            format!(" (found {})", text::time(*since, &session.host.zone()))
         }
         _ => String::new(),
     }

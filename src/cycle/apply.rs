@@ -1,5 +1,7 @@
 //! The cycle of a replica: obtain, check the schema, localise, plan, rehearse; then put in force and record.
 
+use jiff::Timestamp;
+
 use crate::config::SchemaPolicy;
 use crate::decide;
 use crate::error::{Error, Kind, Result};
@@ -10,19 +12,19 @@ use crate::model::origin::Origin;
 use crate::model::schema::Schema;
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Applied, Decision, Verdict};
-use crate::plan::Plan;
+use crate::plan::{Plan, plan};
 
 use super::change::{Change, Written, needs_restart};
 use super::obtain::{Found, Obtained};
 use super::outside::Host;
 use super::ready::desired;
 use super::session::Conclusion;
-use super::{Application, Event, Export, Ready, Session, Verified};
+use super::{Application, Event, Export, Ready, Session, Verified, verify};
 
 /// The changes of a snapshot: those that are written now, and until when others wait.
 struct Steps {
     changes: Vec<(Part, Change)>,
-    deferred: Option<jiff::Timestamp>,
+    deferred: Option<Timestamp>,
 }
 
 impl<H: Host> Session<'_, H> {
@@ -222,12 +224,12 @@ impl<H: Host> Session<'_, H> {
     pub async fn undo_drift(&mut self, snapshot: &Snapshot) -> Result<(Plan, Vec<localise::Note>)> {
         let Verified(dump) = match self.kept() {
             Some(verified) => verified,
-            None => super::verify(&self.host.fetch(&snapshot.id).await?, Some(snapshot))?,
+            None => verify(&self.host.fetch(&snapshot.id).await?, Some(snapshot))?,
         };
         let here = self.host.export().await?;
         let Localised { configuration, notes } =
             desired(&dump, &self.settings.replica.customization, false, Part::Whole).on(&here.configuration)?;
-        Ok((crate::plan::plan(&here.configuration, &configuration), notes))
+        Ok((plan(&here.configuration, &configuration), notes))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Whether the snapshot in force is applied again: the customization changed, this host was booted, or rows were edited
 //! on this replica.
 
+use jiff::Timestamp;
+
 use crate::config::OnDrift;
 use crate::decide;
 use crate::error::{Exit, Result};
@@ -85,7 +87,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// Returns since when the edits are known.
-    fn remember_drift(&mut self, content: Content, overwrite: bool) -> Option<jiff::Timestamp> {
+    fn remember_drift(&mut self, content: Content, overwrite: bool) -> Option<Timestamp> {
         let applied = self.state.replica.applied.as_mut()?;
         if let LocalRows::Drifted { digest, since, .. } = &applied.rows
             && *digest == content.digest

@@ -1,5 +1,7 @@
 //! What a replica does before it has a dump: look, decide whether to go on, fetch, verify.
 
+use jiff::Timestamp;
+
 use crate::decide::{self, Newest};
 use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::{Snapshot, SnapshotId};
@@ -119,7 +121,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// Until when Uptime Kuma is not restarted.
-    pub(super) fn deferred_until(&self) -> Option<jiff::Timestamp> {
+    pub(super) fn deferred_until(&self) -> Option<Timestamp> {
         let interval = self.settings.replica.min_restart_interval;
         decide::deferred_until(self.state.replica.stopped, self.host.now(), interval)
     }

@@ -6,6 +6,7 @@ use crate::model::configuration::Configuration;
 use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::manifest::FORMAT;
+use crate::model::outcome::Outcome;
 use crate::model::snapshot::{Listing, Snapshot, Tags};
 use crate::model::state::{Attempt, Fenced, MainState, Published};
 
@@ -79,7 +80,7 @@ impl<H: Host> Session<'_, H> {
         if looked {
             self.remove_stale_locks().await;
         }
-        let again = self.ended_before_as(crate::model::outcome::Outcome::Unchanged, "");
+        let again = self.ended_before_as(Outcome::Unchanged, "");
         self.host.report(&Event::Unchanged { digest, again });
         Conclusion::Unchanged
     }

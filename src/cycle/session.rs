@@ -175,7 +175,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     pub(super) fn deferred(&mut self, snapshot: &SnapshotId, until: Timestamp) -> Conclusion {
         let event = |again| Event::Deferred { snapshot: snapshot.clone(), until, again };
-        let reason = event(false).to_string();
+        let reason = event(false).message(&self.host.zone());
         let again = self.ended_before_as(Outcome::Deferred, &reason);
         self.host.report(&event(again));
         Conclusion::Deferred(reason)

@@ -241,7 +241,7 @@ fn forged() -> Result<()> {
             ends(replica, 65, "rejected").map_err(|error| format!("{told}: {error}"))?;
             assert!(said(replica)?.contains(told), "{}", said(replica)?);
             ends(replica, 65, "rejected").map_err(|error| format!("{told}: {error}"))?;
-            assert!(said(replica)?.contains("refused since"), "{told} was fetched twice: {}", said(replica)?);
+            assert!(said(replica)?.contains("rejected since"), "{told} was fetched twice: {}", said(replica)?);
         }
         // Its tags say something else than its content: re-tagged, and foreign under our mark.
         offer(main, &good, 60, "main")?;

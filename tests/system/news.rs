@@ -123,7 +123,7 @@ impl<'a> News<'a> {
         let published = &main["published"];
         Ok(Newest {
             snapshot: text(&published["snapshot"])?,
-            digest: text(&published["digest"])?,
+            digest: text(&published["content"]["digest"])?,
             sequence: published["sequence"].as_u64().ok_or("no sequence")?,
         })
     }

@@ -281,7 +281,7 @@ fn edits() -> Result<()> {
         expect(replica, 0, "applied")?;
         let drifted = replica.journal(&["KUMA_EVENT=drifted"])?;
         let last = drifted.last().and_then(|entry| entry["MESSAGE"].as_str()).unwrap_or_default();
-        assert!(last.ends_with("the main's is applied again"), "{last}");
+        assert!(last.ends_with("applying the main's configuration again"), "{last}");
         std::fs::rename(&away, &there)?;
         assert_eq!(wanted, digest(replica)?);
         Ok(())
