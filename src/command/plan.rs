@@ -108,7 +108,7 @@ fn apply(
 
 fn deferred(session: &Session<'_, System>, snapshot: &Snapshot, until: Timestamp) -> String {
     let until = text::time(until, &session.host.zone());
-    format!("snapshot {} waits until {until}, as Uptime Kuma was restarted a moment ago", snapshot.id.short())
+    format!("snapshot {} is deferred until {until}: Uptime Kuma was restarted recently", snapshot.id.short())
 }
 
 /// Since when the edits on this replica are known.
