@@ -16,7 +16,7 @@ const MEMORY: u64 = (256 + 128) << 10;
 pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program) -> Outcome {
     let repository = Repository::folder();
     // Stopped, so that it cannot even be asked to end; deaf; and with a helper, as ssh and rclone are.
-    for script in ["kill -STOP_TIMEOUT $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"]
+    for script in ["kill -STOP $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"]
     {
         let mut host = program.host(&repository).timeout(Duration::from_secs(1));
         // It is over when nobody is left who has it open: helpers inherit it.
@@ -70,10 +70,12 @@ pub(crate) fn an_answer_that_is_none_is_told(program: &Program) -> Outcome {
 /// On both outputs, without an end and without a line break.
 pub(crate) fn endless_output_takes_bounded_memory(program: &Program) -> Outcome {
     let repository = Repository::folder();
-    let mut host = program.host(&repository).timeout(Duration::from_secs(3));
-    for (script, kind) in
-        [("exec cat /dev/zero", "snapshot-damaged"), ("exec cat /dev/zero >&2", "repository-unreachable")]
-    {
+    // Only what is thrown away goes on until the time is over.
+    for (script, kind, timeout) in [
+        ("exec cat /dev/zero", "snapshot-damaged", parts::PATIENCE),
+        ("exec cat /dev/zero >&2", "repository-unreachable", Duration::from_secs(3)),
+    ] {
+        let mut host = program.host(&repository).timeout(timeout);
         let life = host.script(script);
         let (told, peak) = parts::answer_with_peak(host.fetcher("0123456789abcdef"));
         life.is_over();

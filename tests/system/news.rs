@@ -44,7 +44,7 @@ export RESTIC_REPOSITORY=$1 RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-pas
 rm -rf "$1"/*
 restic init --quiet &
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
-    kill -STOP_TIMEOUT $! && sleep 0.3 && kill -CONT $! && sleep 0.01
+    kill -STOP $! && sleep 0.3 && kill -CONT $! && sleep 0.01
 done
 wait $!
 "#;

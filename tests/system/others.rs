@@ -31,7 +31,7 @@ const PRUNE: &str = "mark=/var/lib/kuma-replicator/pruned\n\
 /// A publish stops when it has its lock.
 const STUCK: &str = "if [ \"$1\" = backup ]; then restic \"$@\" <&0 &\n\
     until ls /srv/repository/locks/* >/dev/null 2>&1; do sleep 0.02; done\n\
-    kill -STOP_TIMEOUT $!; touch /var/lib/kuma-replicator/stuck; sleep 1000; fi\n";
+    kill -STOP $!; touch /var/lib/kuma-replicator/stuck; sleep 1000; fi\n";
 
 /// Everything in the repository, with times: whoever writes changes it, if only for a moment.
 fn inventory(machine: &Machine) -> Result<String> {
@@ -64,7 +64,7 @@ fn interference() -> Result<()> {
         // A restic that is stopped, and one that is killed.
         change()?;
         expect(main, 0, "published")?;
-        first(replica, "kill -STOP_TIMEOUT $$\n")?;
+        first(replica, "kill -STOP $$\n")?;
         suffers(replica, "stopped", 75, "repository-unreachable")?;
         first(replica, "kill -KILL $$\n")?;
         suffers(replica, "killed", 75, "restic-failed")?;
@@ -95,7 +95,7 @@ fn under_an_exclusive_lock(pair: &Pair, change: &mut impl FnMut() -> Result<()>)
     let checker = restic(
         replica,
         "setsid restic check >/dev/null 2>&1 & \
-         until ls /srv/repository/locks | grep -qxE '[0-9a-f]{64}'; do kill -0 $!; done; kill -STOP_TIMEOUT $!; echo $!",
+         until ls /srv/repository/locks | grep -qxE '[0-9a-f]{64}'; do kill -0 $!; done; kill -STOP $!; echo $!",
     )?;
     let locks = || says(main, &["sh", "-c", "ls /srv/repository/locks"]);
     let lock = locks()?;
