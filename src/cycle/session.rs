@@ -159,8 +159,10 @@ impl<'a, H: Host> Session<'a, H> {
         }
     }
 
-    fn on_hold(&mut self, Hold { reason, until, .. }: Hold) -> Conclusion {
-        let again = self.ended_before_as(Outcome::OnHold, &reason);
+    fn on_hold(&mut self, Hold { reason, since, until }: Hold) -> Conclusion {
+        // Another order for the same reason is news.
+        let ordered_before = self.state.last_cycle.as_ref().is_some_and(|last| last.at >= since);
+        let again = ordered_before && self.ended_before_as(Outcome::OnHold, &reason);
         let last_success_age = self.last_success_age();
         self.host.report(&Event::OnHold { reason: reason.clone(), until, again, last_success_age });
         Conclusion::OnHold(reason)

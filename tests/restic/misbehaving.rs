@@ -16,8 +16,7 @@ const MEMORY: u64 = (256 + 128) << 10;
 pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program) -> Outcome {
     let repository = Repository::folder();
     // Stopped, so that it cannot even be asked to end; deaf; and with a helper, as ssh and rclone are.
-    for script in ["kill -STOP $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"]
-    {
+    for script in ["kill -STOP $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"] {
         let mut host = program.host(&repository).timeout(Duration::from_secs(1));
         // It is over when nobody is left who has it open: helpers inherit it.
         let life = host.script(script);
