@@ -252,7 +252,7 @@ fn edits() -> Result<()> {
         assert!(status.contains("edited here   "), "{status}");
         told(&status);
         let document = typed(replica, 0, &["status", "--json"])?;
-        let edits: Value = serde_json::from_str::<Value>(&document)?["edits"].take();
+        let edits: Value = serde_json::from_str::<Value>(&document)?["replica"]["edits"].take();
         assert_eq!(edits["size"], json!({ "inserts": 2, "updates": 2, "deletes": 1, "files": 0 }), "{edits}");
         let tables: Vec<_> = edits["changes"].as_array().ok_or("no changes")?.iter().map(|it| &it["table"]).collect();
         assert_eq!(tables, ["tag", "tag", "notification", "monitor", "monitor_tag"], "{edits}");
