@@ -246,7 +246,7 @@ fn stranger() -> Result<()> {
         assert_eq!(says(replica, &["systemctl", "is-active", "uptime-kuma"])?, "active");
         // A cycle right after that waits.
         expect(replica, 75, "failed")?;
-        assert_eq!(replica.journal(&["KUMA_ERROR=postponed"])?.len(), 1);
+        assert_eq!(replica.journal(&["KUMA_ERROR=backoff"])?.len(), 1);
         assert_eq!((invocation(replica)?, stops()?), (again, 1));
         replica.kuma()?;
         assert_eq!(before, digest(replica)?);
