@@ -215,7 +215,7 @@ fn polkit_refuses(pair: &Pair) -> Result<()> {
         expect(replica, 77, "failed")?;
         let failure = replica.journal(&["KUMA_ERROR=not-permitted"])?.pop().ok_or("no failure was told")?;
         let (message, hint) = (failure["MESSAGE"].to_string(), failure["KUMA_HINT"].to_string());
-        assert!(message.contains(&format!("lets us {missing} uptime-kuma.service")), "{message}");
+        assert!(message.contains(&format!("the right to {missing} uptime-kuma.service")), "{message}");
         assert!(hint.contains("50-kuma-replicator.rules"), "{hint}");
         assert_eq!(before, (invocation(replica)?, stops()?), "only {allowed} is allowed");
     }

@@ -43,7 +43,7 @@ fn left_alone() -> Result<()> {
         fails(replica, 78, "config", "uptime-kuma.service is masked")?;
         std::fs::write(replica.root().join("root/places"), PLACES)?;
         replica.sh("cat /root/places >> /etc/kuma-replicator/config.toml")?;
-        fails(replica, 75, "stop-failed", "it is masked (systemctl unmask it first)")?;
+        fails(replica, 75, "stop-failed", "it is masked (unmask it first: systemctl unmask)")?;
         replica.sh("systemctl unmask --runtime uptime-kuma; systemctl daemon-reload")?;
         assert_eq!(footing(replica)?, before);
 
