@@ -176,11 +176,16 @@ impl Pair {
 
     /// Fails if the two hosts do not have the same configuration.
     pub fn assert_equal(&self) -> Result<()> {
-        let (main, replica) = (digest(&self.main)?, digest(&self.replica)?);
-        if main != replica {
-            return Err(format!("main has {main}, replica has {replica}").into());
+        let export = |machine: &Machine| machine.run(&["kuma-replicator", "export"]);
+        let (main, replica) = (export(&self.main)?, export(&self.replica)?);
+        if digest_in(&main)? == digest_in(&replica)? {
+            return Ok(());
         }
-        Ok(())
+        let only = |one: &str, other: &str| -> Vec<String> {
+            one.lines().skip(1).filter(|line| !other.contains(line)).map(str::to_owned).collect()
+        };
+        Err(format!("only the main has {:?}, only the replica {:?}", only(&main, &replica), only(&replica, &main))
+            .into())
     }
 }
 
