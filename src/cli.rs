@@ -46,6 +46,13 @@ fn exit_codes() -> String {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Open the files of Uptime Kuma for another process of this program, which speaks to it over a pipe
+    #[command(hide = true)]
+    Worker {
+        /// The ids to act with
+        #[arg(long = "as", value_name = "UID:GID[:GID,GID…]")]
+        identity: Option<String>,
+    },
     /// Run one cycle: publish on a main, apply on a replica. The timer calls this
     Run {
         /// Publish even if more rows vanished than max-shrink allows, or if all monitors did. On a replica, apply a

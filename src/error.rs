@@ -80,6 +80,8 @@ kinds! {
     DatabaseCorrupt "database-corrupt" Refused "stop Uptime Kuma and restore its database; nothing is repaired automatically";
     /// The database does not exist.
     DatabaseMissing "database-missing" Config "start Uptime Kuma once and choose SQLite, or set data-directory in [uptime-kuma]";
+    /// The running Uptime Kuma has another database open than the one that was found.
+    DatabaseNotInUse "database-not-in-use" Config "find the data directory with lsof -p of the server's process, and set data-directory in [uptime-kuma]";
     /// Another process has the database locked or open.
     DatabaseBusy "database-busy" TryAgain "run fuser -v on the file to see which process has it open; the next cycle tries again";
     /// Another cycle or command is running on this host.
@@ -102,6 +104,8 @@ kinds! {
     RepositoryDenied "repository-denied" NotPermitted "check the credentials in environment-file in [restic]";
     /// The restic program does not exist.
     ResticMissing "restic-missing" Config "install it with apt install restic, or set program in [restic]";
+    /// The process that opens the files of Uptime Kuma ended, did not answer in time, or sent what it should not.
+    WorkerFailed "worker-failed" TryAgain "see journalctl -k for a process that was killed for want of memory; the next cycle tries again";
     /// systemd does not know the unit.
     ServiceMissing "service-missing" Config "set unit in [uptime-kuma]; systemctl list-units '*kuma*' lists candidates";
     /// Uptime Kuma is starting or migrating, and must not be stopped now.

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Imports point down and inward, and `tests/it/imports.rs` keeps it so: `host` implements traits that `cycle` owns, and
-//! `cycle` has never heard of `host`. `model`, `decide`, `localise` and `plan` do no I/O, ask no clock and are not async.
+//! `cycle` does not know `host`. `model`, `decide`, `localise` and `plan` do no I/O, read no clock and are not async.
 //! A `mod.rs` is an index: it declares and re-exports, and has no logic.
 //!
 //! | module | what it is for |

@@ -1,4 +1,4 @@
-//! Text from elsewhere, made harmless: names in a snapshot, what restic or a server said, what stands in a file.
+//! Text from elsewhere, made harmless: names in a snapshot, what restic or a server said, what a file contains.
 //!
 //! Nothing of it may move the cursor of a terminal, colour it, turn the reading direction or begin a line of its
 //! own in a log. Every text form goes through here before it is shown. JSON means the same before and after.
@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 /// The longest message that is kept or shown, in bytes; what is longer came from elsewhere.
 pub const LONGEST: usize = 4096;
 
-/// The longest piece of somebody else's text that a message quotes, in characters.
+/// The longest text from elsewhere that a message quotes, in characters.
 const QUOTED: usize = 80;
 
 /// `text` as one line: control characters, line ends and marks of direction are written as escapes.
@@ -93,7 +93,7 @@ mod tests {
     use super::{LONGEST, count, json, limit, line, lines, short, time};
 
     #[test]
-    fn nothing_harmful_stays_and_nothing_else_changes() {
+    fn only_harmful_characters_are_escaped() {
         let cases = [
             ("plain é 👩\u{200d}👧 → \"x\" \\", "plain é 👩\u{200d}👧 → \"x\" \\"),
             ("a\nb\r\tc", "a\\nb\\r\\tc"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_and_harms_nobody() {
+    fn escaped_json_keeps_its_meaning() {
         let value = "\u{1b}[0m \u{9b}2J \u{202e} \u{7f} \u{e0041} \n plain";
         let text = serde_json::to_string(value).expect("JSON");
         let shown = json(&text);

@@ -6,15 +6,14 @@ use crate::cli::Cli;
 use crate::config::{Customization, Role, Settings};
 use crate::cycle::{Activity, Export, Verified, verify};
 use crate::error::{Error, Kind, Result};
-use crate::host::kuma::database::{Database, rehearse};
 use crate::host::kuma::health;
 use crate::host::kuma::instance::Instance;
+use crate::host::kuma::worker::Worker;
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::permissions;
 use crate::host::{Directories, repository, store};
-use crate::localise;
+use crate::localise::{self, Desired};
 use crate::model::configuration::Configuration;
-use crate::plan::plan;
 use crate::report::{Check, CheckDocument, print};
 use crate::text;
 
@@ -73,7 +72,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
             && findings.add("restic", restic.version().await, String::clone).is_some()
         {
             let listing = findings.add("repository", restic.look().await, |listing| {
-                format!("{} snapshots of kuma-replicator", listing.snapshots.len())
+                format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
             });
             for (id, reason) in listing.into_iter().flat_map(|listing| listing.unreadable) {
                 findings.warn("snapshot", format!("{} has unreadable tags: {reason}", id.short()), "restic forget it");
@@ -90,7 +89,7 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
     }
 }
 
-/// Everything with secrets in it, and what decides what is done here.
+/// The files that contain secrets, and those that decide what this program does.
 fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories: &Directories) {
     let configured = [&settings.restic.password_file, &settings.restic.environment_file];
     let written = store::written(&directories.state);
@@ -134,23 +133,28 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
         findings.add("health", answer, |()| "it answers".to_owned());
     }
     let Some(database) =
-        findings.add("database", instance.database().await, |database| database.path().display().to_string())
+        findings.add("database", instance.database().await, |worker| worker.database().display().to_string())
     else {
         return;
     };
-    let export = findings.add("export", database.export(), |export| {
+    let path = database.database().display().to_string();
+    if activity == Some(Activity::Running) {
+        findings.add("in-use", instance.check_in_use().await, |()| format!("{unit} has {path} open"));
+    }
+    let Ok(database) = instance.database().await else { return };
+    let export = findings.add("export", database.export().await, |export| {
         let rows: u64 = export.configuration.counts().values().sum();
         format!("{}, schema {}", text::count(rows, "row"), export.schema.fingerprint().short())
     });
     let Some(export) = export else { return };
-    exported(findings, settings, &database, export, directories);
+    exported(findings, settings, database, export, directories).await;
 }
 
 /// What an export says beside the rows: users, customization, uploaded files and tables.
-fn exported(
+async fn exported(
     findings: &mut Findings,
     settings: &Settings,
-    database: &Database,
+    database: &mut Worker,
     export: Export,
     directories: &Directories,
 ) {
@@ -159,11 +163,12 @@ fn exported(
     }
     if settings.role == Role::Replica {
         let here = &export.configuration;
-        let customization = localise::overridden(here, &settings.replica.customization).and_then(|wanted| {
-            rehearse(database, &plan(here, &wanted), here, &wanted).map_err(|error| {
+        let customization = match localise::overridden(here, &settings.replica.customization) {
+            Ok(wanted) => database.rehearse(here, &wanted).await.map_err(|error| {
                 Error::new(Kind::Config, "replica.overrides: the database refuses them").because(error)
-            })
-        });
+            }),
+            Err(error) => Err(error),
+        };
         let fits = findings.add("customization", customization, |()| "fits the database of this replica".to_owned());
         if fits.is_some() {
             self::customization(findings, &settings.replica.customization, here, directories);
@@ -172,7 +177,7 @@ fn exported(
     for warning in export.warnings {
         findings.warn("upload", warning, "upload the file again in Uptime Kuma");
     }
-    match database.unknown_tables() {
+    match database.unknown_tables().await {
         Ok(unknown) if unknown.is_empty() => {}
         Ok(unknown) => {
             let message = format!("not replicated, as this version does not know them: {}", unknown.join(", "));
@@ -200,7 +205,7 @@ fn customization(
             return findings.warn("applied", message, "remove applied.dump; the next apply writes it again");
         }
     };
-    let localised = localise::wanted(&dump.configuration, here, customization);
+    let localised = Desired::customized(&dump.configuration, customization).on(here);
     let localised = findings.add("customization", localised, |_| "fits the snapshot in force".to_owned());
     for note in localised.into_iter().flat_map(|localised| localised.notes) {
         if note.is_idle() {

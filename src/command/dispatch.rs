@@ -14,6 +14,7 @@ pub async fn run(cli: &Cli) -> Exit {
             let options = Options { confirm_shrink: *confirm_shrink, retry: *retry, ..Options::default() };
             return super::run::run(cli, options).await;
         }
+        Verb::Worker { identity } => return super::worker(identity.as_deref()),
         Verb::Recover => return recover::recover(cli).await,
         Verb::Plan(Printing { json }) => plan::show(cli, *json).await,
         Verb::Status(Printing { json }) => status::show(cli, *json).await,
@@ -35,7 +36,7 @@ pub async fn run(cli: &Cli) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            // What was tried on this host is traced; a typing error is nobody's concern.
+            // The journal records what was tried on this host, and no typing errors.
             if is_order(&cli.verb) && exit != Exit::Usage {
                 logging::report(&Event::Failed { error, snapshot: None, last_success_age: None });
             } else {
@@ -46,8 +47,7 @@ pub async fn run(cli: &Cli) -> Exit {
     }
 }
 
-/// Whether a verb changes something on this host, or lets a cycle do so: whoever types it leaves a trace in the
-/// journal.
+/// Whether a verb changes something on this host, or lets a cycle do so: the journal records who typed it.
 pub fn is_order(verb: &Verb) -> bool {
     match verb {
         Verb::Run { .. }

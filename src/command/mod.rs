@@ -11,5 +11,7 @@ mod run;
 mod settings;
 mod status;
 mod transfer;
+mod worker;
 
 pub use dispatch::{is_order, run};
+pub use worker::worker;

@@ -1,5 +1,5 @@
-//! What an operator options by hand: restore, hold, release, promote, demote, alerts. Each waits for a cycle that is at work,
-//! and is traced in the journal.
+//! What an operator orders by hand: restore, hold, release, promote, demote, alerts. Each order waits for a running
+//! cycle, and the journal records it.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::report::{PlanDocument, print, say};
 
 use super::settings::settings;
 
-/// How long an order waits for a cycle that is at work: longer than most applies.
+/// How long an order waits for a running cycle: longer than most applies.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything an order needs, under the lock.
@@ -28,7 +28,7 @@ async fn begin(cli: &Cli) -> Result<(Settings, System, State)> {
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::wait(&directories.state, PATIENCE).await?;
-    // Under the lock: whoever had it may have turned the role.
+    // Read under the lock: the process that held it before may have changed the role.
     let settings = settings(cli)?;
     let state = store.load()?;
     let system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
@@ -79,7 +79,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     if state.intent.is_none() {
         return Ok(());
     }
-    // Otherwise a cycle would start Uptime Kuma while somebody who relies on this hold works on it.
+    // Otherwise a cycle would start Uptime Kuma while a person who relies on this hold works on it.
     let (settings, interrupt) = (settings(cli)?, Interrupt::install()?);
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
     Session::new(&mut system, &settings, &mut state, Options::default()).recover().await

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::Directories;
 use crate::host::kuma::instance::Instance;
 use crate::host::store;
-use crate::localise;
+use crate::localise::Desired;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
 use crate::report::{Clock, StatusDocument, print};
@@ -58,7 +58,7 @@ async fn edits(
     let Some(Verified(dump)) = kept else {
         return Err(Error::new(Kind::Files, "the snapshot in force is not kept on this host"));
     };
-    let here = instance.database().await?.export()?.configuration;
-    let wanted = localise::wanted(&dump.configuration, &here, &settings.replica.customization)?;
+    let here = instance.database().await?.export().await?.configuration;
+    let wanted = Desired::customized(&dump.configuration, &settings.replica.customization).on(&here)?;
     Ok(plan(&here, &wanted.configuration))
 }

@@ -9,24 +9,25 @@ use crate::cli::Cli;
 use crate::config::{Kuma, Role};
 use crate::cycle::{self, CanonicalExport, History, Verified};
 use crate::error::{Error, Kind, Result};
-use crate::host::kuma::database::{self, Database};
 use crate::host::kuma::instance::Instance;
+use crate::host::kuma::worker::Worker;
 use crate::host::store::Store;
 use crate::host::system::files;
 use crate::host::{Directories, host_name};
+use crate::localise::Desired;
+use crate::logging;
 use crate::model::dump::MAX_DUMP;
 use crate::model::schema::Schema;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
-use crate::{localise, logging};
 
 use super::settings::settings;
 
-/// How long `import` waits for somebody to let go of the database.
+/// How long `import` waits until no other process has the database open.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
-    let prepared = CanonicalExport::new(find(cli, database).await?.export()?);
+    let prepared = CanonicalExport::of_main(find(cli, database).await?.export().await?);
     for warning in &prepared.export.warnings {
         logging::warning(warning);
     }
@@ -58,16 +59,19 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         Kind::SnapshotDamaged => error.with_hint("use a dump that export wrote"),
         _ => error,
     })?;
-    let target = find(cli, database).await?;
+    let mut target = find(cli, database).await?;
     let stopped = |error: Error| match error.kind() {
         Kind::DatabaseBusy => error.with_hint("stop Uptime Kuma first, as with systemctl stop uptime-kuma"),
         _ => error,
     };
-    let here = target.export()?;
+    let here = target.export().await?;
     let theirs = &dump.manifest.schema;
     if here.schema != *theirs {
-        let what =
-            format!("{} comes from another version of Uptime Kuma than {}", file.display(), target.path().display());
+        let what = format!(
+            "{} comes from another version of Uptime Kuma than {}",
+            file.display(),
+            target.database().display()
+        );
         let surplus = |one: &Schema, other: &Schema| match one.surplus_over(other) {
             parts if parts.is_empty() => "nothing".to_owned(),
             parts => parts,
@@ -76,45 +80,47 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         let reason = format!("only the dump has: {missing}; only the database has: {surplus}");
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
-    let wanted = localise::fitting(&dump.configuration, &here.configuration, &[])?;
+    let wanted = Desired::Restored { configuration: &dump.configuration }.on(&here.configuration)?.configuration;
     let changes = plan(&here.configuration, &wanted);
-    let message = format!("{} into {}", file.display(), target.path().display());
+    let message = format!("{} into {}", file.display(), target.database().display());
     print(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes, false), false)?;
     if changes.is_empty() {
         return Ok(());
     }
-    database::rehearse(&target, &changes, &here.configuration, &wanted)?;
+    target.rehearse(&here.configuration, &wanted).await?;
     if dry_run {
         return Ok(());
     }
-    // The host's own database is also a cycle's to write: one at a time, and with a way back.
+    // Cycles write the host's own database, too: one process at a time, and the previous configuration is kept.
     let store = match database {
         None => Some(Store::lock(&Directories::from_environment().state)?),
         Some(_) => None,
     };
-    let claim = target.claim(PATIENCE).await.map_err(stopped)?;
-    let previous = CanonicalExport::new(claim.export()?);
+    let mut claim = target.claim(PATIENCE).await.map_err(stopped)?;
+    let previous = CanonicalExport::new(claim.export().await?);
     if let Some(store) = &store {
         store.keep_previous(&previous.dump(&host_name(), Timestamp::now(), None)?)?;
     }
-    for warning in claim.write(&plan(&previous.export.configuration, &wanted), &wanted, History::Remove)? {
+    for warning in claim.write(&wanted, History::Remove).await? {
         logging::warning(&warning);
     }
     Ok(())
 }
 
-/// The database that is meant: the given one, else that of the configured unit. A host without a
+/// A worker for the database that is meant: the given one, else that of the configured unit. A host without a
 /// configuration file has the default unit.
-async fn find(cli: &Cli, database: Option<&Path>) -> Result<Database> {
+async fn find(cli: &Cli, database: Option<&Path>) -> Result<Worker> {
     if let Some(path) = database {
-        return Ok(Database::new(path));
+        let path = std::path::absolute(path).map_err(|error| Error::io("find the current directory", error))?;
+        return Worker::for_database(&path).await;
     }
     let kuma = match settings(cli) {
         Ok(settings) => settings.kuma,
         Err(_) if !cli.config.exists() && cli.config == Path::new(crate::config::DEFAULT_PATH) => Kuma::default(),
         Err(error) => return Err(error),
     };
-    Instance::new(kuma).database().await
+    let path = Instance::new(kuma).database().await?.database().to_owned();
+    Worker::for_database(&path).await
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

@@ -110,7 +110,7 @@ pub struct Customization {
     pub paused_types: Vec<String>,
     /// Columns with other values than on the main.
     pub overrides: Vec<Override>,
-    /// Added to the names of its monitors, which stand in alerts.
+    /// Added to the names of its monitors, which alerts contain.
     pub label: Option<String>,
     /// Whether monitors on status pages keep the main's names despite the label.
     pub clean_status_pages: bool,

@@ -1,10 +1,9 @@
 //! Durations as they are written: `"90s"`, `"5m"`, `"1h 30m"`.
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 
 use crate::text::short;
 
@@ -14,23 +13,15 @@ pub(super) struct WrittenDuration(pub(super) SignedDuration);
 
 impl<'de> Deserialize<'de> for WrittenDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Text)
-    }
-}
-
-struct Text;
-
-impl Visitor<'_> for Text {
-    type Value = WrittenDuration;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration such as \"5m\"")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<WrittenDuration, E> {
-        text.parse().map(WrittenDuration).map_err(|_| {
-            let text = short(text);
-            E::custom(format!("\"{text}\" is not a duration: write a duration such as \"5m\", in hours (h), minutes (m) and seconds (s)"))
+        let text = match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text,
+            other => {
+                return Err(D::Error::invalid_type(Unexpected::Other(other.type_str()), &"a duration such as \"5m\""));
+            }
+        };
+        text.parse().map(Self).map_err(|_| {
+            let text = short(&text);
+            D::Error::custom(format!("\"{text}\" is not a duration: write a duration such as \"5m\", in hours (h), minutes (m) and seconds (s)"))
         })
     }
 }
@@ -44,5 +35,20 @@ pub(super) fn duration(key: &str, written: Option<WrittenDuration>, default: Dur
     match Duration::try_from(written) {
         Ok(duration) if duration >= Duration::from_secs(1) => Ok(duration),
         _ => Err(format!("{key} must be at least one second: write a duration such as \"5m\"")),
+    }
+}
+
+/// The same for a key that may also be `"0s"`.
+///
+/// # Errors
+/// As for [`duration`].
+pub(super) fn duration_or_none(
+    key: &str,
+    written: Option<WrittenDuration>,
+    default: Duration,
+) -> Result<Duration, String> {
+    match written {
+        Some(WrittenDuration(SignedDuration::ZERO)) => Ok(Duration::ZERO),
+        written => duration(key, written, default),
     }
 }

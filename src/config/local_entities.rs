@@ -1,15 +1,13 @@
 //! Tables in whose rows a replica keeps its own values.
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::model::catalog::{self, TableSpec};
+use crate::model::catalog;
 
 /// Whose values the rows of a table have.
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Values {
     /// The main's.
@@ -19,8 +17,9 @@ enum Values {
 }
 
 /// The tables in whose rows this host keeps its own values. All others follow the main.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct LocalEntities(BTreeSet<&'static str>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Key, Values>")]
+pub struct LocalEntities(BTreeSet<String>);
 
 impl LocalEntities {
     /// Whether the rows of `table` keep the values of this host.
@@ -29,56 +28,26 @@ impl LocalEntities {
     }
 }
 
-impl<'de> Deserialize<'de> for LocalEntities {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Tables)
+impl From<BTreeMap<Key, Values>> for LocalEntities {
+    fn from(tables: BTreeMap<Key, Values>) -> Self {
+        Self(tables.into_iter().filter(|(_, values)| *values == Values::Keep).map(|(Key(table), _)| table).collect())
     }
 }
 
-struct Tables;
+/// A table of the catalog, written as its key in the file.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+struct Key(String);
 
-impl<'de> Visitor<'de> for Tables {
-    type Value = LocalEntities;
+impl TryFrom<String> for Key {
+    type Error = String;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LocalEntities, A::Error> {
-        let mut keep = BTreeSet::new();
-        while let Some((Key(spec), values)) = map.next_entry()? {
-            if matches!(values, Values::Keep) {
-                keep.insert(spec.name);
-            }
+    fn try_from(name: String) -> Result<Self, String> {
+        let keys = || catalog::TABLES.iter().filter_map(|spec| Some((spec.name, spec.local_key?)));
+        if let Some((table, _)) = keys().find(|(_, key)| *key == name) {
+            return Ok(Self(table.to_owned()));
         }
-        Ok(LocalEntities(keep))
-    }
-}
-
-/// A table of the catalog by its key in the file.
-struct Key(&'static TableSpec);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-
-        impl Visitor<'_> for Name {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a table")
-            }
-
-            fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-                let mut keys = catalog::TABLES.iter().filter_map(|spec| Some((spec, spec.local_key?)));
-                if let Some((spec, _)) = keys.clone().find(|(_, key)| *key == name) {
-                    return Ok(Key(spec));
-                }
-                let known: Vec<String> = keys.by_ref().map(|(_, key)| format!("`{key}`")).collect();
-                Err(E::custom(format!("unknown field `{name}`, expected one of {}", known.join(", "))))
-            }
-        }
-
-        deserializer.deserialize_str(Name)
+        let known: Vec<String> = keys().map(|(_, key)| format!("`{key}`")).collect();
+        Err(format!("unknown field `{name}`, expected one of {}", known.join(", ")))
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::customization::{Alerts, Customization, Exclude, PAUSED_TYPES, Strategy};
-use super::duration::{WrittenDuration, duration};
+use super::duration::{WrittenDuration, duration_or_none};
 use super::local_entities::LocalEntities;
 use super::overrides::Override;
 
@@ -113,10 +112,11 @@ impl WrittenReplica {
             customization,
             apply_on_boot: self.apply_on_boot.unwrap_or_default(),
             restart: self.restart.unwrap_or_default(),
-            min_restart_interval: match self.min_restart_interval {
-                Some(WrittenDuration(SignedDuration::ZERO)) => Duration::ZERO,
-                written => duration("replica.min-restart-interval", written, Duration::from_secs(300))?,
-            },
+            min_restart_interval: duration_or_none(
+                "replica.min-restart-interval",
+                self.min_restart_interval,
+                Duration::from_secs(300),
+            )?,
             on_drift,
             schema: self.schema.unwrap_or_default(),
         })

@@ -1,8 +1,6 @@
 //! A value of a column, as it is written.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 use serde::ser::{Serialize, Serializer};
 
 use crate::model::value::Value;
@@ -48,32 +46,14 @@ impl Serialize for Scalar {
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyScalar)
-    }
-}
-
-struct AnyScalar;
-
-impl Visitor<'_> for AnyScalar {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, a number or a boolean")
-    }
-
-    fn visit_bool<E>(self, boolean: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Boolean(boolean))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Integer(number))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Real(number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Boolean(boolean) => Ok(Self::Boolean(boolean)),
+            toml::Value::Integer(number) => Ok(Self::Integer(number)),
+            toml::Value::Float(number) => Ok(Self::Real(number)),
+            toml::Value::String(text) => Ok(Self::Text(text)),
+            other => {
+                Err(D::Error::invalid_type(Unexpected::Other(other.type_str()), &"a string, a number or a boolean"))
+            }
+        }
     }
 }

@@ -92,6 +92,8 @@ pub struct Main {
     pub look_every: Duration,
     /// The share of rows, 0 to 1, that may disappear between two publishes.
     pub max_shrink: f64,
+    /// How long a changed configuration must stay the same before it is published.
+    pub settle: Duration,
 }
 
 impl Settings {

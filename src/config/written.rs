@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::duration::{WrittenDuration, duration};
+use super::duration::{WrittenDuration, duration, duration_or_none};
 use super::names::{Location, UnitName};
 use super::replica::WrittenReplica;
 use super::settings::{Kuma, Main, Restic, Role, Settings};
@@ -50,6 +50,7 @@ struct WrittenKuma {
 struct WrittenMain {
     look_every: Option<WrittenDuration>,
     max_shrink: Option<f64>,
+    settle: Option<WrittenDuration>,
 }
 
 impl Written {
@@ -113,7 +114,8 @@ impl WrittenMain {
             return Err(format!("main.max-shrink is {max_shrink}; it must be between 0 and 1"));
         }
         let look_every = duration("main.look-every", self.look_every, Duration::from_secs(86_400))?;
-        Ok(Main { look_every, max_shrink })
+        let settle = duration_or_none("main.settle", self.settle, Duration::from_secs(3))?;
+        Ok(Main { look_every, max_shrink, settle })
     }
 }
 

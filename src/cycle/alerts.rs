@@ -11,6 +11,7 @@ use crate::model::origin::Origin;
 use crate::model::state::LocalRows;
 use crate::plan::Size;
 
+use super::change::Cleared;
 use super::outside::Host;
 use super::{Change, Event, Export, Session, Verified, verify};
 
@@ -72,9 +73,9 @@ impl<H: Host> Session<'_, H> {
         if change.plan.is_empty() {
             return Ok(size);
         }
-        self.host.rehearse(&change.plan, &here.configuration, &change.wanted).await?;
+        self.host.rehearse(&here.configuration, &change.wanted).await?;
         let clearance = self.clear(&[&change.plan], Restart::WhenNeeded).await?;
-        if let Err(error) = self.put_in_force(change, here, &desired, &clearance).await {
+        if let Err(error) = self.put_in_force(Cleared { change, here, desired, clearance: &clearance }).await {
             // Nothing is under way any more. If that cannot be saved, the next cycle finds nothing to recover.
             self.save_or_warn();
             return Err(error);

@@ -14,7 +14,7 @@ use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Applied, Decision, Verdict};
 use crate::plan::{Plan, plan};
 
-use super::change::{Change, Written, needs_restart};
+use super::change::{Change, Cleared, Written, needs_restart};
 use super::obtain::{Found, Obtained};
 use super::outside::Host;
 use super::ready::desired;
@@ -116,7 +116,7 @@ impl<H: Host> Session<'_, H> {
     /// Tries a change on a copy of the tables.
     pub(super) async fn rehearse(&mut self, change: &Change, here: &Configuration, main: &Schema) -> Result<()> {
         self.host.report(&Event::Planned { origin: change.origin.clone(), size: change.plan.size() });
-        let tried = self.host.rehearse(&change.plan, here, &change.wanted).await;
+        let tried = self.host.rehearse(here, &change.wanted).await;
         tried.map_err(|error| decide::unwritable(error, &change.schema, main))
     }
 
@@ -134,9 +134,8 @@ impl<H: Host> Session<'_, H> {
                     continue;
                 }
             }
-            written += self
-                .with_verdict(async |session| session.put_in_force(change, &here, &desired, clearance).await)
-                .await?;
+            let cleared = Cleared { change, here: &here, desired, clearance };
+            written += self.with_verdict(async |session| session.put_in_force(cleared).await).await?;
         }
         if let Some(until) = deferred {
             let reason = "Uptime Kuma was restarted a moment ago".to_owned();

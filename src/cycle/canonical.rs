@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::content::Content;
+use crate::model::dangling;
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::manifest::{FORMAT, Manifest, Place};
@@ -27,6 +28,13 @@ impl CanonicalExport {
         let body = dump::body(&export.configuration);
         let digest = Digest::of(&body);
         Self { export, body, digest }
+    }
+
+    /// What a main publishes of `export`: without references to rows that do not exist, of which its warnings then tell.
+    /// A replica whose database has its foreign keys would refuse them.
+    pub fn of_main(mut export: Export) -> Self {
+        export.warnings.extend(dangling::leave_out(&mut export.configuration));
+        Self::new(export)
     }
 
     /// What identifies it.

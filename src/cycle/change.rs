@@ -55,6 +55,18 @@ pub struct Clearance {
     pub restart: Restart,
 }
 
+/// A change that may be put in force, with everything that this takes.
+pub(super) struct Cleared<'a> {
+    /// The change.
+    pub(super) change: Change,
+    /// The rows that it was planned for.
+    pub(super) here: &'a Export,
+    /// What it was planned from. If a stopped database has other rows by then, the change is planned anew.
+    pub(super) desired: Desired<'a>,
+    /// That it may be put in force.
+    pub(super) clearance: &'a Clearance,
+}
+
 /// What was put in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Written {
@@ -88,6 +100,7 @@ impl<H: Host> Session<'_, H> {
         }
         let mut dependents = Vec::new();
         if activity == Activity::Running {
+            self.host.check_in_use().await?;
             // This holds for a live write, too: a rollback would stop Uptime Kuma, and one that does not answer before
             // the write proves nothing afterwards.
             self.host.check_stoppable().await?;
@@ -96,20 +109,13 @@ impl<H: Host> Session<'_, H> {
         Ok(Clearance { activity, dependents, restart })
     }
 
-    /// Puts `change` in force, which was planned for the rows `here`. If a stopped database has other rows by then, it is
-    /// planned anew from what is `desired`. When this returns an error, the previous configuration is in force.
-    pub(super) async fn put_in_force(
-        &mut self,
-        change: Change,
-        here: &Export,
-        desired: &Desired<'_>,
-        clearance: &Clearance,
-    ) -> Result<Written> {
-        let running = clearance.activity == Activity::Running;
-        if running && !needs_restart(&change.plan, clearance.restart) {
-            self.write_live(change, here, clearance).await
+    /// Puts a change in force. When this returns an error, the previous configuration is in force.
+    pub(super) async fn put_in_force(&mut self, cleared: Cleared<'_>) -> Result<Written> {
+        let running = cleared.clearance.activity == Activity::Running;
+        if running && !needs_restart(&cleared.change.plan, cleared.clearance.restart) {
+            self.write_live(cleared).await
         } else {
-            self.replace(change, here, desired, clearance).await
+            self.replace(cleared).await
         }
     }
 }

@@ -24,7 +24,7 @@ enum Found {
     Boot,
     /// Rows were edited; this is in the database instead of what the apply left.
     Drift(Content),
-    /// This is in the database, as far as can be told without an edit.
+    /// This is in the database, and no edit is known.
     Same(Content),
     /// The database cannot be read at the moment.
     Unknown,

@@ -1,27 +1,28 @@
-//! Changes that a running server takes up by itself: they are written while it runs.
+//! Changes that a running server picks up by itself: they are written while it runs.
 
 use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::state::Intent;
 
-use super::change::{Change, Clearance, Written};
+use super::change::{Cleared, Written};
 use super::outside::Host;
 use super::rollback::is_fault_of_rows;
 use super::session::millis;
-use super::{CanonicalExport, Event, Export, Session};
+use super::{Event, Session};
 
 impl<H: Host> Session<'_, H> {
-    /// Writes `change` while Uptime Kuma runs. When this returns an error, the previous configuration is in force.
-    pub(super) async fn write_live(&mut self, change: Change, here: &Export, clearance: &Clearance) -> Result<Written> {
+    /// Writes while Uptime Kuma runs. When this returns an error, the previous configuration is in force.
+    pub(super) async fn write_live(&mut self, cleared: Cleared<'_>) -> Result<Written> {
+        let Cleared { change, here, clearance, .. } = cleared;
         self.host.check_interrupted()?;
-        let previous = CanonicalExport::new(self.host.export().await?);
+        let previous = self.host.export().await?;
         // Fetching and rehearsing took their time. The next cycle finds an edit in any table, and plans anew.
-        if previous.export != *here {
+        if previous != *here {
             let what = "the configuration was edited while the changes were planned";
             return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle plans anew"));
         }
-        let digest = self.keep_previous(&change, &previous)?;
+        let (previous, digest) = self.keep_previous(&change.origin, previous)?;
         // This does not say that Uptime Kuma is stopped: if this process is killed after the commit, the next cycle
         // has to check that it answers.
         let (origin, since, dependents) = (change.origin.clone(), self.host.now(), clearance.dependents.clone());
@@ -29,7 +30,7 @@ impl<H: Host> Session<'_, H> {
         self.host.save(self.state)?;
 
         let since = Instant::now();
-        let written = self.host.write_live(&change.plan, &previous.export, &change.wanted).await;
+        let written = self.host.write_live(here, &change.wanted).await;
         let warnings = written.inspect_err(|_| self.state.intent = None)?;
         for text in warnings {
             self.host.report(&Event::Warning { text });
@@ -38,9 +39,7 @@ impl<H: Host> Session<'_, H> {
         self.host.report(&Event::Written { origin: change.origin.clone(), size, millis: millis(since.elapsed()) });
         match self.host.check_healthy().await {
             Ok(()) => Ok(Written { size, restarted: false }),
-            Err(error) if is_fault_of_rows(&error) => {
-                Err(self.roll_back(&change.origin, &previous.export.configuration, error).await)
-            }
+            Err(error) if is_fault_of_rows(&error) => Err(self.roll_back(&change.origin, &previous, error).await),
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! What a cycle does, readable top to bottom: **prepare** → [`Ready`], a value that says all that would be done → **carry
 //! out**. `run` does both; `plan` prepares and prints.
 //!
-//! A cycle has never heard of SQLite, restic or systemd: everything outside lies behind the traits in [`outside`].
+//! A cycle does not know SQLite, restic or systemd: everything outside is behind the traits in [`outside`].
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | `rollback`, `recover` | when an apply fails, and when one was interrupted |
 //! | `drift` | whether the snapshot in force is applied again |
 //! | `restore`, `role`, `alerts` | what an operator orders |
+//! | `event`, `fields` | the steps that a cycle reports, and their fields in the journal |
 
 mod alerts;
 mod apply;
@@ -21,6 +22,7 @@ mod canonical;
 mod change;
 mod drift;
 mod event;
+mod fields;
 mod live;
 mod obtain;
 pub mod outside;
@@ -37,8 +39,9 @@ mod verify;
 pub use alerts::AlertsSwitch;
 pub use canonical::CanonicalExport;
 pub use change::{Change, MAX_LIVE_ROWS, needs_restart};
-pub(crate) use event::journal_fields;
-pub use event::{Event, Fields, Level, MESSAGE_IDS};
+pub use event::{Event, Level, MESSAGE_IDS};
+pub use fields::Fields;
+pub(crate) use fields::journal_fields;
 pub use outside::{Activity, Claim, Export, History, Host, Kuma, Repository, Store, Surroundings};
 pub use ready::{Application, Cause, Publication, Ready};
 pub use restore::{Restoration, Source};

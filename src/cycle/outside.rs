@@ -2,12 +2,15 @@
 //! store, and its surroundings. `host` implements these traits for the real things; a test implements them to fail or
 //! to be killed at every call in turn.
 //!
-//! Each method does one thing, once, and says how it failed; what to do then is the cycle's to decide. A failed call has
+//! Each method does one thing, once, and says how it failed; the cycle decides what to do then. A failed call has
 //! changed nothing unless it says otherwise. Errors are named where the cycle depends on their kind; any method may
 //! also fail with a kind that only ends the cycle.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Alerts, Role, Settings};
 use crate::error::Result;
@@ -67,7 +70,8 @@ pub enum Activity {
 }
 
 /// What a write does with the history of monitors that it removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum History {
     /// It removes the history with them.
     Remove,
@@ -93,17 +97,22 @@ pub trait Kuma {
     /// moment, as during a migration.
     async fn export(&mut self) -> Result<Export>;
 
-    /// Tries `plan` on a copy of the tables in memory that holds the rows `here`, before anything is stopped.
+    /// Tries the changes from the rows `here` to those that are `wanted` on a copy of the tables in memory, before
+    /// anything is stopped.
     ///
     /// # Errors
     /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if the database would refuse a row.
-    async fn rehearse(&mut self, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()>;
+    async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()>;
 
     /// Reads the whole live database and fails if any of it is damaged.
     async fn check_intact(&mut self) -> Result<()>;
 
     /// Fails if the database, and what `plan` needs beside it, cannot be written now: rights, locks and free space.
     async fn check_writable(&mut self, plan: &Plan) -> Result<()>;
+
+    /// Fails if Uptime Kuma runs and does not have this very database open: then nothing that is read here is its
+    /// configuration, and nothing that is written here has an effect.
+    async fn check_in_use(&mut self) -> Result<()>;
 
     /// Whether Uptime Kuma runs.
     async fn activity(&mut self) -> Result<Activity>;
@@ -134,12 +143,13 @@ pub trait Kuma {
     /// Proves that nobody has the database open, and keeps everybody out.
     async fn claim(&mut self) -> Result<Self::Claim>;
 
-    /// Writes `plan` while Uptime Kuma runs, in one short transaction. It commits only if the rows that it touches are
-    /// still those of `here`, and read back as `wanted`. Returns what failed after the commit, for people.
+    /// Writes the changes from the rows `here` to those that are `wanted` while Uptime Kuma runs, in one short
+    /// transaction. It commits only if the tables that it touches are still those of `here`, and read back as `wanted`.
+    /// Returns what failed after the commit, for people.
     ///
     /// # Errors
     /// [`Kind::DatabaseBusy`](crate::error::Kind::DatabaseBusy) if another attempt may succeed.
-    async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
+    async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
 
     /// Removes the history that a write set aside, and the files that a killed write left unfinished. The next call or
     /// the next write removes what is left of them.
@@ -152,13 +162,13 @@ pub trait Claim {
     /// Exports its configuration.
     async fn export(&mut self) -> Result<Export>;
 
-    /// Writes `plan` in one transaction, which commits only if everything reads back as `wanted` and every reference
-    /// finds its row. Gives the database free again. Returns what failed after the commit, for people.
+    /// Writes the rows that are `wanted` in one transaction, which commits only if everything reads back so and every
+    /// reference finds its row. Releases the database. Returns what failed after the commit, for people.
     ///
     /// # Errors
     /// [`Kind::WriteFailed`](crate::error::Kind::WriteFailed) or
     /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if the rows are the reason. The database is as it was.
-    async fn write(self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>>;
+    async fn write(self, wanted: &Configuration, history: History) -> Result<Vec<String>>;
 }
 
 /// What this program keeps on this host: its state, two dumps, and its configuration file.
@@ -186,6 +196,7 @@ pub trait Store {
 }
 
 /// The surroundings of this process.
+#[allow(async_fn_in_trait, reason = "only used with static dispatch on one thread")]
 pub trait Surroundings {
     /// The time, for records; never to order snapshots.
     fn now(&self) -> Timestamp;
@@ -205,7 +216,13 @@ pub trait Surroundings {
     /// Reports an event to the journal and the service manager.
     fn report(&mut self, event: &Event);
 
-    /// Fails if this process received a signal to stop. Only asked where nothing is under way.
+    /// Waits this long.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    async fn pause(&mut self, duration: Duration) -> Result<()>;
+
+    /// Fails if this process received a signal to stop. Only called where nothing is under way.
     ///
     /// # Errors
     /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).

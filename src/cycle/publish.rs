@@ -1,5 +1,6 @@
 //! The cycle of a main: export, compare, guard, look; then publish and record.
 
+use crate::config::Main;
 use crate::decide::{self, Publish};
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
@@ -7,12 +8,16 @@ use crate::model::content::Content;
 use crate::model::digest::Digest;
 use crate::model::manifest::FORMAT;
 use crate::model::outcome::Outcome;
+use crate::model::sanity;
 use crate::model::snapshot::{Listing, Snapshot, Tags};
 use crate::model::state::{Attempt, Fenced, MainState, Published};
 
 use super::outside::{Host, Surroundings};
 use super::session::Conclusion;
 use super::{CanonicalExport, Event, Export, Publication, Ready, Session, verify};
+
+/// How often a changing configuration is exported in one cycle.
+const MAX_EXPORTS: usize = 6;
 
 /// The epoch of the first main of a repository.
 const FIRST_EPOCH: u64 = 1;
@@ -22,13 +27,15 @@ impl<H: Host> Session<'_, H> {
         if let Some(fenced) = self.state.main.as_ref().and_then(|main| main.fenced.as_ref()) {
             return Err(decide::fenced_since(fenced, &self.host.zone()));
         }
-        let canonical = CanonicalExport::new(self.host.export().await?);
-        let (digest, content) = (canonical.digest, canonical.content());
         let main = self.main_state()?.clone();
-        if decide::unchanged(&main, content, self.host.now(), self.host.booted(), self.settings.main.look_every) {
+        let Some(canonical) = self.settled(&main).await? else {
+            let digest = main.published.map(|published| published.content.digest);
+            let digest = digest.ok_or_else(|| Error::new(Kind::Bug, "nothing was published and it is unchanged"))?;
             return Ok(Ready::Unchanged { digest, found: None });
-        }
-        self.guard(&canonical.export, &main)?;
+        };
+        let content = canonical.content();
+        self.host.check_in_use().await?;
+        self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
         let listing = self.host.look().await?;
         self.fence(&listing)?;
@@ -37,8 +44,10 @@ impl<H: Host> Session<'_, H> {
         self.main_state()?.looked = Some(self.host.now());
         match step {
             Publish::AlreadyThere(snapshot) => {
-                self.remember_published(snapshot, &canonical)?;
-                Ok(Ready::Unchanged { digest, found: Some(snapshot.clone()) })
+                let (id, sequence, at) = (snapshot.id.clone(), snapshot.tags.place.sequence, snapshot.time);
+                let counts = canonical.export.configuration.counts();
+                self.remember_published(Published { snapshot: id, sequence, content, counts, at })?;
+                Ok(Ready::Unchanged { digest: content.digest, found: Some(snapshot.clone()) })
             }
             Publish::At(place) => {
                 // Damage elsewhere in the file means that what was read cannot be trusted either.
@@ -51,13 +60,39 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
+    /// The configuration of this main, once two exports in a row are the same: Uptime Kuma saves some edits in several
+    /// steps. `None` if it is that published last, and no look is due.
+    ///
+    /// # Errors
+    /// Those of an export; [`Kind::DatabaseBusy`] if it changes all the time.
+    async fn settled(&mut self, main: &MainState) -> Result<Option<CanonicalExport>> {
+        let Main { look_every, settle, .. } = self.settings.main;
+        let mut last = None;
+        for _ in 0..MAX_EXPORTS {
+            let canonical = CanonicalExport::of_main(self.host.export().await?);
+            let content = canonical.content();
+            if decide::unchanged(main, content, self.host.now(), self.host.booted(), look_every) {
+                return Ok(None);
+            }
+            let is_published = main.published.as_ref().is_some_and(|published| published.content == content);
+            if is_published || settle.is_zero() || last == Some(content) {
+                return Ok(Some(canonical));
+            }
+            last = Some(content);
+            self.host.pause(settle).await?;
+        }
+        let what = "the configuration changes all the time, so an edit may be half saved";
+        Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle publishes once nobody edits"))
+    }
+
     pub(super) async fn publish(&mut self, publication: Publication) -> Result<Conclusion> {
         let Publication { canonical, place, .. } = publication;
         for text in &canonical.export.warnings {
             self.host.report(&Event::Warning { text: text.clone() });
         }
-        let (sequence, Content { digest, schema }) = (place.sequence, canonical.content());
-        // Saved before the deed: a snapshot of this sequence that is found later is this host's own.
+        let (sequence, content) = (place.sequence, canonical.content());
+        let Content { digest, schema } = content;
+        // Saved before the publish: a snapshot of this sequence that is found later is this host's own.
         self.main_state()?.publishing = Some(Attempt { sequence, digest });
         self.host.save(self.state)?;
         let dump = canonical.dump(&self.host.name(), self.host.now(), Some(place.clone()))?;
@@ -66,12 +101,9 @@ impl<H: Host> Session<'_, H> {
 
         let (counts, at) = (canonical.export.configuration.counts(), self.host.now());
         let rows = counts.values().sum();
-        let content = canonical.content();
-        let main = self.main_state()?;
-        main.published = Some(Published { snapshot: snapshot.clone(), sequence, content, counts, at });
-        main.publishing = None;
+        self.remember_published(Published { snapshot: snapshot.clone(), sequence, content, counts, at })?;
         // Another main may have published at the same moment: the next cycle looks once more.
-        main.looked = None;
+        self.main_state()?.looked = None;
         self.host.report(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: dump.len() });
         Ok(Conclusion::Published(snapshot))
     }
@@ -106,11 +138,9 @@ impl<H: Host> Session<'_, H> {
         Err(error)
     }
 
-    fn remember_published(&mut self, snapshot: &Snapshot, canonical: &CanonicalExport) -> Result<()> {
-        let (id, sequence, at) = (snapshot.id.clone(), snapshot.tags.place.sequence, snapshot.time);
-        let (content, counts) = (canonical.content(), canonical.export.configuration.counts());
+    fn remember_published(&mut self, published: Published) -> Result<()> {
         let main = self.main_state()?;
-        main.published = Some(Published { snapshot: id, sequence, content, counts, at });
+        main.published = Some(published);
         main.publishing = None;
         Ok(())
     }
@@ -129,13 +159,22 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// Refuses an export that lost its users, or more rows than allowed.
-    fn guard(&self, export: &Export, main: &MainState) -> Result<()> {
+    async fn guard(&mut self, export: &Export, main: &MainState) -> Result<()> {
         require_user(export)?;
-        match &main.published {
-            Some(published) if !self.options.confirm_shrink => {
-                decide::shrink(&published.counts, &export.configuration.counts(), self.settings.main.max_shrink)
-            }
-            _ => Ok(()),
+        if let Some(problem) = sanity::first_problem(&export.configuration) {
+            let what = format!("nothing is published: Uptime Kuma could not run with it: {problem}");
+            return Err(Error::new(Kind::Unwritable, what).with_hint("correct the named row on this host"));
+        }
+        let Some(published) = main.published.as_ref().filter(|_| !self.options.confirm_shrink) else { return Ok(()) };
+        let max_shrink = self.settings.main.max_shrink;
+        let Err(error) = decide::shrink(&published.counts, &export.configuration.counts(), max_shrink) else {
+            return Ok(());
+        };
+        // Only then it is worth a fetch: the rows say more than their number.
+        let before = self.host.fetch(&published.snapshot).await.and_then(|bytes| verify(&bytes, None));
+        match before {
+            Ok(before) => decide::shrink_of(&before.0.configuration, &export.configuration, max_shrink),
+            Err(_) => Err(error),
         }
     }
 
@@ -150,8 +189,8 @@ impl<H: Host> Session<'_, H> {
         let Some(newest) = newest.filter(|_| !self.options.confirm_shrink) else { return Ok(()) };
         match verify(&self.host.fetch(&newest.id).await?, Some(newest)) {
             Ok(verified) => {
-                let before = verified.0.configuration.counts();
-                decide::shrink(&before, &export.configuration.counts(), self.settings.main.max_shrink)
+                let before = &verified.0.configuration;
+                decide::shrink_of(before, &export.configuration, self.settings.main.max_shrink)
             }
             Err(error) => {
                 let text = format!("this host cannot be compared with the newest snapshot: {}", error.chain());

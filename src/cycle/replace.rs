@@ -12,7 +12,7 @@ use crate::model::origin::Origin;
 use crate::model::state::Intent;
 use crate::plan::Size;
 
-use super::change::{Change, Clearance, Written};
+use super::change::{Change, Cleared, Written};
 use super::outside::{Activity, Claim as _, Host};
 use super::rollback::is_fault_of_rows;
 use super::session::millis;
@@ -20,16 +20,10 @@ use super::{CanonicalExport, Event, Export, History, Session};
 
 impl<H: Host> Session<'_, H> {
     /// Stops, writes, starts and checks. When this returns an error, the previous configuration is in force.
-    pub(super) async fn replace(
-        &mut self,
-        change: Change,
-        here: &Export,
-        desired: &Desired<'_>,
-        clearance: &Clearance,
-    ) -> Result<Written> {
-        let (origin, start) = (change.origin.clone(), clearance.activity == Activity::Running);
+    pub(super) async fn replace(&mut self, cleared: Cleared<'_>) -> Result<Written> {
+        let (origin, start) = (cleared.change.origin.clone(), cleared.clearance.activity == Activity::Running);
         self.host.check_interrupted()?;
-        let (since, dependents) = (self.host.now(), clearance.dependents.clone());
+        let (since, dependents) = (self.host.now(), cleared.clearance.dependents.clone());
         self.state.intent = Some(Intent { origin: origin.clone(), start, dependents, since, previous: None });
         if start {
             self.state.replica.stopped = Some(since);
@@ -42,7 +36,7 @@ impl<H: Host> Session<'_, H> {
         let since = Instant::now();
         // Without a start there is no rollback.
         let history = if start { History::SetAside } else { History::Remove };
-        let (previous, size) = match self.write(change, here, desired, history).await {
+        let (previous, size) = match self.write(cleared, history).await {
             Ok(written) => written,
             Err(error) => return Err(self.resume(&origin, start, error).await),
         };
@@ -77,32 +71,27 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
-    /// Writes `change` into the stopped database. Returns the configuration that was there, and what changed.
-    async fn write(
-        &mut self,
-        change: Change,
-        here: &Export,
-        desired: &Desired<'_>,
-        history: History,
-    ) -> Result<(Configuration, Size)> {
+    /// Writes into the stopped database. Returns the configuration that was there, and what changed.
+    async fn write(&mut self, cleared: Cleared<'_>, history: History) -> Result<(Configuration, Size)> {
+        let Cleared { change, here, desired, .. } = cleared;
         let mut claim = self.host.claim().await?;
-        let previous = CanonicalExport::new(claim.export().await?);
-        if previous.export.schema != change.schema {
+        let previous = claim.export().await?;
+        if previous.schema != change.schema {
             let what = "the database was exchanged or upgraded while Uptime Kuma was being stopped";
             let hint = "the next cycle looks at the database again";
             return Err(Error::new(Kind::SchemaDiffers, what).with_hint(hint));
         }
-        let unchanged = here.configuration == previous.export.configuration;
-        let change = if unchanged { change } else { self.planned_again(change, &previous.export, desired)? };
-        let digest = self.keep_previous(&change, &previous)?;
+        let unchanged = here.configuration == previous.configuration;
+        let change = if unchanged { change } else { self.planned_again(change, &previous, &desired)? };
+        let (previous, digest) = self.keep_previous(&change.origin, previous)?;
         if let Some(intent) = &mut self.state.intent {
             intent.previous = digest;
         }
         self.host.save(self.state)?;
-        for text in claim.write(&change.plan, &change.wanted, history).await? {
+        for text in claim.write(&change.wanted, history).await? {
             self.host.report(&Event::Warning { text });
         }
-        Ok((previous.export.configuration, change.plan.size()))
+        Ok((previous, change.plan.size()))
     }
 
     /// The change from the rows `here`, which are others than those it was planned for.
@@ -111,15 +100,20 @@ impl<H: Host> Session<'_, H> {
         Ok(Change::new(change.origin, &here.configuration, &here.schema, wanted))
     }
 
-    /// Keeps the configuration that `change` replaces, so that a rollback finds it on disk, and returns its digest. The
-    /// alerts setting is no configuration of its own: what it replaces is not kept.
-    pub(super) fn keep_previous(&mut self, change: &Change, previous: &CanonicalExport) -> Result<Option<Digest>> {
-        if matches!(change.origin, Origin::Alerts { .. }) {
-            return Ok(None);
+    /// Keeps the configuration that one of this `origin` replaces, so that a rollback finds it on disk. Returns it, with
+    /// its digest if it is kept. The alerts setting is no configuration of its own: what it replaces is not kept.
+    pub(super) fn keep_previous(
+        &mut self,
+        origin: &Origin,
+        previous: Export,
+    ) -> Result<(Configuration, Option<Digest>)> {
+        if matches!(origin, Origin::Alerts { .. }) {
+            return Ok((previous.configuration, None));
         }
+        let previous = CanonicalExport::new(previous);
         let dump = previous.dump(&self.host.name(), self.host.now(), None)?;
         self.host.keep_previous(&dump)?;
-        Ok(Some(previous.digest))
+        Ok((previous.export.configuration, Some(previous.digest)))
     }
 
     /// The units that are started with Uptime Kuma, by the intent.

@@ -12,6 +12,7 @@ use crate::model::snapshot::SnapshotId;
 use crate::model::state::{Hold, LocalRows};
 use crate::plan::Size;
 
+use super::change::Cleared;
 use super::outside::Host;
 use super::{Change, Event, Export, Session, Verified, verify};
 
@@ -83,7 +84,7 @@ impl<H: Host> Session<'_, H> {
     pub async fn restore(&mut self, restoration: Restoration) -> Result<()> {
         let Restoration { name, change, digest, dump, source, here, previous } = restoration;
         let size = change.plan.size();
-        // Saved before the deed: if this process is killed, no cycle undoes what it has done.
+        // Saved before the restore: if this process is killed, no cycle undoes what it has done.
         let hold = Hold { reason: format!("restore of {name}"), since: self.host.now(), until: None };
         let (held, rows) = (self.state.hold.replace(hold), self.set_restored(digest));
         self.host.save(self.state)?;
@@ -117,7 +118,7 @@ impl<H: Host> Session<'_, H> {
     ) -> Result<()> {
         let clearance = self.clear(&[&change.plan], Restart::Always).await?;
         let desired = desired(self.settings, source, dump);
-        self.put_in_force(change, here, &desired, &clearance).await.map(drop)
+        self.put_in_force(Cleared { change, here, desired, clearance: &clearance }).await.map(drop)
     }
 
     fn finish_restore(&mut self, source: Source, name: String, digest: Digest, size: Size) -> Result<()> {

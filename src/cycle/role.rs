@@ -32,7 +32,7 @@ pub struct Promotion {
     pub confirm_shrink: bool,
 }
 
-/// How firmly a host has the role of the main.
+/// How certain it is that a host is the main.
 enum Standing {
     /// It is the main, and no other host claims to be.
     Confirmed,
@@ -158,7 +158,7 @@ impl<H: Host> Session<'_, H> {
         };
         let listing = self.host.look().await?;
         main.epoch = decide::epoch(&listing, &main);
-        let content = CanonicalExport::new(self.host.export().await?).content();
+        let content = CanonicalExport::of_main(self.host.export().await?).content();
         let contested = main.fenced.is_some() || decide::publish(&listing, &main, content).is_err();
         let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
         Ok(match newest {

@@ -3,7 +3,6 @@
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::model::origin::Origin;
-use crate::plan::plan;
 
 use super::outside::{Claim as _, Host};
 use super::{Event, History, Session};
@@ -57,9 +56,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     async fn write_back(&mut self, previous: &Configuration) -> Result<()> {
-        let mut claim = self.host.claim().await?;
-        let here = claim.export().await?.configuration;
-        for text in claim.write(&plan(&here, previous), previous, History::BringBack).await? {
+        for text in self.host.claim().await?.write(previous, History::BringBack).await? {
             self.host.report(&Event::Warning { text });
         }
         Ok(())

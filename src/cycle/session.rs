@@ -29,7 +29,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether nothing waits.
+    /// Whether an apply waits for the end of a backoff, or until Uptime Kuma may be restarted.
     pub(super) fn is_patient(self) -> bool {
         !self.retry && !self.at_once
     }

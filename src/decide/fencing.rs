@@ -1,4 +1,4 @@
-//! Who is the main: epochs, former mains, and hosts that take themselves for one. Order is (epoch, sequence); no
+//! Who is the main: epochs, former mains, and hosts that claim to be the main. Order is (epoch, sequence); no
 //! clock and no lock decides anything.
 
 use jiff::tz::TimeZone;
@@ -15,13 +15,13 @@ pub(super) fn has_lost_state(main: &MainState) -> bool {
     main.published.is_none() && main.publishing.is_none() && main.fenced.is_none()
 }
 
-/// The epoch that `main` publishes in: one that has lost its memory takes up its own where the repository stands.
+/// The epoch that `main` publishes in: one that has lost its state continues with its own epoch in the repository.
 pub fn epoch(listing: &Listing, main: &MainState) -> u64 {
     let own = |newest: &&Snapshot| has_lost_state(main) && newest.tags.place.main == main.id;
     listing.newest().into_iter().find(own).map_or(main.epoch, |newest| main.epoch.max(newest.tags.place.epoch))
 }
 
-/// The snapshot of a higher epoch that ends the time of `main`, if there is one.
+/// The snapshot of a higher epoch, which fences `main`, if there is one.
 pub fn succeeded<'a>(listing: &'a Listing, main: &MainState) -> Option<&'a Snapshot> {
     listing.newest().into_iter().find(|newest| newest.tags.place.epoch > main.epoch)
 }
@@ -61,7 +61,7 @@ pub fn overruled<'a>(
         .find(|newest| newest.tags.place.epoch < place.epoch && newest.tags.digest != content.digest && !taken(newest))
 }
 
-/// The epoch of a host that becomes the main: above all that it ever heard of.
+/// The epoch of a host that becomes the main: above every epoch that it knows of.
 pub fn next_epoch(listing: &Listing, state: &State) -> u64 {
     let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
     let own = state.main.as_ref().map(|main| main.epoch);
@@ -70,7 +70,7 @@ pub fn next_epoch(listing: &Listing, state: &State) -> u64 {
     [newest, own, fenced, applied].into_iter().flatten().max().unwrap_or(0).saturating_add(1)
 }
 
-/// What a main says that was succeeded.
+/// The failure of a former main: another host was promoted.
 pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced, zone: &TimeZone) -> Error {
     let Place { main, epoch, sequence } = place;
     let what = format!(
@@ -82,7 +82,7 @@ pub fn fenced_since(Fenced { snapshot, place, host, at }: &Fenced, zone: &TimeZo
     Error::new(Kind::Fenced, what)
 }
 
-/// Another host publishes here, or a copy of this one.
+/// The failure of a main when another host, or a copy of this one, publishes.
 pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
     let Place { main, epoch, sequence } = &newest.tags.place;
     let who = if main == me { "a copy of this main".to_owned() } else { format!("main {main}") };
@@ -96,7 +96,7 @@ pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
     )
 }
 
-/// A host without memory whose rows are not those that were published in its name last.
+/// The failure of a host that lost its state, and whose rows are not those that were last published in its name.
 pub(super) fn unknown_rows(newest: &Snapshot, me: &MainId) -> Error {
     let Place { epoch, sequence, .. } = &newest.tags.place;
     let what = format!(

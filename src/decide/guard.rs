@@ -1,15 +1,20 @@
-//! Whether rows are gone that nobody meant to remove. A person's `--confirm-shrink` goes past all of this, once.
+//! Whether rows are gone that nobody meant to remove. A person's `--confirm-shrink` skips all of these checks, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog;
+use crate::model::configuration::{Configuration, Table};
+use crate::model::value::Value;
+use crate::model::{catalog, dangling};
 
 /// Rows by table.
 type Counts = BTreeMap<String, u64>;
 
 /// A table with fewer rows may lose any of them: people remove the only notification, or two of three tags.
 const SMALL: u64 = 10;
+
+/// How many rows a refusal names.
+const NAMED: usize = 10;
 
 fn count(counts: &Counts, table: &str) -> u64 {
     counts.get(table).copied().unwrap_or(0)
@@ -45,6 +50,35 @@ pub fn shrink(before: &Counts, now: &Counts, max_shrink: f64) -> Result<()> {
         Kind::Shrunk,
         format!("{gone} of {total} rows are gone since the last publish ({})", tables.join(", ")),
     ))
+}
+
+/// As [`shrink`], with the rows themselves. Rows that Uptime Kuma deletes with the row that they refer to are no loss of
+/// their own: of the rows before, only those count whose parents are still there.
+///
+/// # Errors
+/// [`Kind::Shrunk`], naming the tables that lost rows and some of the rows.
+pub fn shrink_of(before: &Configuration, now: &Configuration, max_shrink: f64) -> Result<()> {
+    let mut counts = Counts::new();
+    let mut gone = Vec::new();
+    for table in &before.tables {
+        let is_left = dangling::refers_to(table, now);
+        let rows = table.rows.iter().filter(|row| is_left(row));
+        counts.insert(table.spec.name.to_owned(), rows.clone().count() as u64);
+        if let Some(identity) = table.identity() {
+            let ids: BTreeSet<&Value> = now.table(table.spec.name).into_iter().flat_map(Table::ids).collect();
+            let lost = rows.filter(|row| row.get(identity).is_some_and(|id| !ids.contains(id)));
+            gone.extend(lost.map(|row| dangling::name(table, row)));
+        }
+    }
+    shrink(&counts, &now.counts(), max_shrink).map_err(|error| {
+        let more = gone.len().saturating_sub(NAMED);
+        gone.truncate(NAMED);
+        let mut named = gone.join("; ");
+        if more > 0 {
+            named.push_str(&format!("; and {more} more"));
+        }
+        if named.is_empty() { error } else { error.because(named) }
+    })
 }
 
 /// Refuses a first snapshot without any monitor for a replica that has some: this is what a production host gets
@@ -103,8 +137,8 @@ mod tests {
         for (name, now, max_shrink, good) in cases {
             assert_eq!(shrink(&before, &now, max_shrink).is_ok(), good, "{name}");
         }
-        let told = shrink(&before, &with("notification", 0), 0.5).expect_err("lost").chain();
-        assert!(told.contains("12 of 422 rows") && told.contains("notification 12 → 0"), "{told}");
+        let message = shrink(&before, &with("notification", 0), 0.5).expect_err("lost").chain();
+        assert!(message.contains("12 of 422 rows") && message.contains("notification 12 → 0"), "{message}");
         assert!(shrink(&Counts::new(), &before, 0.0).is_ok(), "a first publish");
         // Three of five rows are more than half, however many settings there are.
         let before = counts(&[("user", 1), ("monitor", 4), ("setting", 14)]);

@@ -11,7 +11,7 @@ mod versions;
 
 pub use apply::{Newest, backoff, deferred_until, newest, rejected};
 pub use fencing::{epoch, fenced_since, next_epoch, overruled, stray, succeeded};
-pub use guard::{first_contact, shrink};
+pub use guard::{first_contact, shrink, shrink_of};
 pub use operation::{alarm, last_success_age, on_hold};
 pub use publish::{Publish, publish, unchanged};
 pub use versions::{schema_gate, still_blocked, unwritable};

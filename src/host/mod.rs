@@ -1,6 +1,6 @@
 //! Everything outside, grouped by what it is.
 //!
-//! | room | what it is for |
+//! | module | what it is for |
 //! |---|---|
 //! | [`restic`] | the repository |
 //! | [`kuma`] | Uptime Kuma: its database, its uploaded files, its unit, its answers |
@@ -8,7 +8,7 @@
 //! | [`system`] | files, users, signals, the service manager that started this program |
 //! | `outside` | [`System`], which puts them together as the host of the cycles |
 //!
-//! `outside` imports the rooms, `kuma`, `restic` and `store` import `system`, and nothing imports the other way.
+//! `outside` imports the other modules; `kuma`, `restic` and `store` import `system`; nothing imports the other way.
 
 pub mod kuma;
 mod outside;

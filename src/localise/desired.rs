@@ -31,11 +31,6 @@ pub enum Desired<'a> {
         /// That configuration.
         configuration: &'a Configuration,
     },
-    /// The rows that an apply has just replaced, whatever they are: they were in force.
-    Rollback {
-        /// Those rows.
-        previous: &'a Configuration,
-    },
 }
 
 /// What a host is to have.
@@ -60,7 +55,7 @@ impl<'a> Desired<'a> {
     /// [`Kind::NoUser`](crate::error::Kind::NoUser) if no user could log in,
     /// [`Kind::Unwritable`](crate::error::Kind::Unwritable) if Uptime Kuma could not run with it,
     /// [`Kind::SchemaDiffers`](crate::error::Kind::SchemaDiffers) if the rows do not fit the tables `here` (the schema
-    /// gate rules that out for a snapshot). None for [`Desired::Rollback`].
+    /// gate rules that out for a snapshot).
     pub fn on(&self, here: &Configuration) -> Result<Localised> {
         let plain = |configuration| Localised { configuration, notes: Vec::new() };
         match *self {
@@ -70,23 +65,6 @@ impl<'a> Desired<'a> {
             }
             Self::AsMain { main, settings } => fit::fitting(main, here, settings).map(plain),
             Self::Restored { configuration } => fit::fitting(configuration, here, &[]).map(plain),
-            Self::Rollback { previous } => Ok(plain(previous.clone())),
         }
     }
-}
-
-/// [`Desired::customized`] on a host.
-///
-/// # Errors
-/// Those of [`Desired::on`].
-pub fn wanted(main: &Configuration, here: &Configuration, customization: &Customization) -> Result<Localised> {
-    Desired::customized(main, customization).on(here)
-}
-
-/// [`Desired::AsMain`] on a host.
-///
-/// # Errors
-/// Those of [`Desired::on`].
-pub fn fitting(main: &Configuration, here: &Configuration, settings: &[String]) -> Result<Configuration> {
-    Desired::AsMain { main, settings }.on(here).map(|localised| localised.configuration)
 }

@@ -18,7 +18,7 @@ mod scope;
 mod settings;
 
 pub use customized::overridden;
-pub use desired::{Desired, Localised, fitting, wanted};
+pub use desired::{Desired, Localised};
 pub use note::Note;
 pub use part::{Part, only, parts};
 pub use scope::managed;

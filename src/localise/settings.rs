@@ -11,6 +11,7 @@ pub(super) fn taken_over(main: &Table, here: &Configuration, keys: &[String]) ->
     }
     let mut settings = Table::new(main.spec, main.columns.clone());
     settings.rows.extend(main.rows.iter().filter(|row| listed(main, row, keys)).cloned());
+    settings.leave_out_defaults(here.major());
     if let Some(here) = here.table(main.spec.name) {
         let here = here.limited_to(&settings.columns);
         let others = |row: &Row| !listed(&here, row, keys);

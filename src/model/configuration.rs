@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::{self, TableSpec};
+use super::catalog::{self, Class, Major, TableSpec};
 use super::value::Value;
 
 /// Values of one row, in the order of [`Table::columns`].
@@ -63,6 +63,25 @@ impl Table {
         limited
     }
 
+    /// Leaves out settings that mean the same as none in this version of Uptime Kuma.
+    pub fn leave_out_defaults(&mut self, major: Major) {
+        if self.spec.class != Class::Setting {
+            return;
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.retain(|row| {
+            let text = |column| self.value(row, column).as_text().unwrap_or_default();
+            !catalog::is_default(text(catalog::KEY), text(catalog::TYPE), text("value"), major)
+        });
+        self.rows = rows;
+    }
+
+    /// The keys of the rows; none for links.
+    pub fn ids(&self) -> impl Iterator<Item = &Value> {
+        let at = self.identity();
+        self.rows.iter().filter_map(move |row| row.get(at?))
+    }
+
     /// The position of the key in each row; links have none.
     pub fn identity(&self) -> Option<usize> {
         self.position(self.spec.identity()?)
@@ -93,6 +112,11 @@ impl Configuration {
     /// The table of that name, mutable.
     pub fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
         self.tables.iter_mut().find(|table| table.spec.name == name)
+    }
+
+    /// The major version of the Uptime Kuma that it belongs to.
+    pub fn major(&self) -> Major {
+        Major::of(|name| self.table(name).is_some())
     }
 
     /// How many rows each table has; tables without rows are listed with 0.

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod configuration;
 pub mod content;
+pub mod dangling;
 pub mod digest;
 pub mod dump;
 pub mod ids;

@@ -3,6 +3,7 @@
 
 mod changes;
 mod check;
+mod clock;
 mod init;
 mod plan;
 mod print;
@@ -10,8 +11,9 @@ mod snapshots;
 mod status;
 
 pub use check::{Check, CheckDocument};
+pub use clock::Clock;
 pub use init::InitDocument;
 pub use plan::PlanDocument;
 pub use print::{VERSION, print, say};
 pub use snapshots::SnapshotsDocument;
-pub use status::{Clock, StatusDocument};
+pub use status::StatusDocument;

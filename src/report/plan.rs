@@ -27,7 +27,7 @@ pub struct PlanDocument {
     snapshot: Option<Snapshot>,
     /// Whether it restarts Uptime Kuma.
     restart: bool,
-    /// The first table with changes that Uptime Kuma does not take up without a restart.
+    /// The first table with changes that Uptime Kuma does not pick up without a restart.
     restart_for: Option<&'static str>,
     #[serde(flatten)]
     changes: Changes,

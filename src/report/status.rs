@@ -3,11 +3,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::VERSION;
 use super::changes::Changes;
+use super::{Clock, VERSION};
 use crate::config::{Alerts, Role, Settings};
 use crate::error::Error;
 use crate::model::digest::Digest;
@@ -113,15 +112,6 @@ struct VerdictView {
     at: Timestamp,
     /// How often the snapshot was tried; only of a backoff.
     attempts: Option<u32>,
-}
-
-/// The time for which a document was made, and the zone in which its text shows times.
-#[derive(Debug, Clone)]
-pub struct Clock {
-    /// The time.
-    pub now: Timestamp,
-    /// The time zone.
-    pub zone: TimeZone,
 }
 
 impl StatusDocument {
@@ -291,22 +281,5 @@ impl Replica {
             writeln!(f, "{decision:<13} since {}, snapshot {id}: {reason}", clock.when(at))?;
         }
         Ok(())
-    }
-}
-
-impl Clock {
-    fn when(&self, at: &Timestamp) -> String {
-        format!("{} ({})", text::time(*at, &self.zone), ago(self.now.duration_since(*at).as_secs()))
-    }
-}
-
-/// A span in its largest whole unit.
-fn ago(seconds: i64) -> String {
-    match seconds {
-        ..0 => "in the future".to_owned(),
-        0..120 => format!("{seconds} s ago"),
-        120..7200 => format!("{} min ago", seconds / 60),
-        7200..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86400),
     }
 }

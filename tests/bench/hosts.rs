@@ -12,12 +12,12 @@ use crate::figures::{Run, Side};
 use crate::testbed::{FolderRepository, Machine, Options, Result};
 use crate::world;
 
-/// Where the files of the bench lie on a host.
+/// Where the files of the bench are on a host.
 const FILES: &str = "/usr/local/lib/bench";
 
 const DATABASE: &str = "/var/lib/uptime-kuma/kuma.db";
 
-/// What the scripts' restic is told.
+/// The environment of the scripts' restic.
 const ENVIRONMENT: [&str; 3] = [
     "RESTIC_REPOSITORY=/srv/repository/scripts",
     "RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password",

@@ -28,7 +28,7 @@ use figures::{Operation, Run, SIDES};
 use hosts::Hosts;
 use testbed::Result;
 
-/// The numbers of monitors, unless told otherwise.
+/// The numbers of monitors, unless others are given.
 const SIZES: [usize; 3] = [50, 500, 5000];
 
 /// How often the cycles that change nothing are run.

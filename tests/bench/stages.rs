@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kuma_replicator::config::Customization;
 use kuma_replicator::cycle::{CanonicalExport, History, Verified, verify};
 use kuma_replicator::host::kuma::database::{self, Database};
-use kuma_replicator::localise;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
 use kuma_replicator::plan::plan;
@@ -72,7 +72,7 @@ fn live(main: &Path) -> Result<(usize, Duration)> {
     let customization = Customization::default();
     let (wanted, replica) = (Database::new(main).export()?.configuration, Database::new(&path));
     let here = replica.export()?;
-    let wanted = localise::wanted(&wanted, &here.configuration, &customization)?.configuration;
+    let wanted = Desired::customized(&wanted, &customization).on(&here.configuration)?.configuration;
     let changes = plan(&here.configuration, &wanted);
     let since = Instant::now();
     replica.write_live(&changes, &here, &wanted)?;
@@ -99,7 +99,6 @@ fn round(main: &Path, before: &str) -> Result<Round> {
     fs::copy(main, &path)?;
     Connection::open(&path)?.execute_batch(before)?;
     let (main, replica) = (Database::new(main), Database::new(&path));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 
     let mut round = Round { stages: Vec::new(), bytes: 0 };
     let export = round.time("main: export", || main.export())?;
@@ -110,12 +109,12 @@ fn round(main: &Path, before: &str) -> Result<Round> {
 
     let here = round.time("replica: export", || replica.export())?.configuration;
     let Verified(dump) = round.time("replica: parse and verify", || verify(&bytes, None))?;
-    let wanted =
-        round.time("replica: localise", || localise::wanted(&dump.configuration, &here, &Customization::default()))?;
+    let wanted = round
+        .time("replica: localise", || Desired::customized(&dump.configuration, &Customization::default()).on(&here))?;
     let wanted = wanted.configuration;
     let changes = round.time("replica: plan", || plan(&here, &wanted));
     round.time("replica: rehearse", || database::rehearse(&replica, &changes, &here, &wanted))?;
-    let claim = round.time("replica: claim", || runtime.block_on(replica.claim(Duration::ZERO)))?;
+    let claim = round.time("replica: claim", || replica.claim(Duration::ZERO))?;
     let previous = round.time("replica: export again", || claim.export())?;
     let dump = round.time("replica: render the previous configuration", || {
         CanonicalExport::new(previous).dump("bench", Timestamp::now(), None)

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use kuma_replicator::cycle::{CanonicalExport, Export, History, Verified, verify};
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::database::{self, Database};
-use kuma_replicator::localise;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::catalog::{self, MONITOR_HISTORY, safe_upload_name};
 use kuma_replicator::model::configuration::Row;
 use kuma_replicator::model::digest::Digest;
@@ -28,7 +28,7 @@ use crate::support::instance::{Instance, Version};
 
 pub(crate) const PROPERTIES: &[Property] = &[
     ("a_broken_dump_is_refused_or_means_what_it_says", means_what_it_says),
-    ("a_dump_with_broken_lines_and_a_right_digest_harms_no_database", right_digest),
+    ("a_dump_with_broken_lines_and_a_right_digest_breaks_no_database", right_digest),
     ("strange_values_arrive_as_they_are_or_are_refused_before_the_stop", strange_values),
 ];
 
@@ -47,7 +47,7 @@ fn rich() -> &'static (Export, Vec<u8>) {
     })
 }
 
-/// `bytes` with a digest, and counts, that fit the body, as somebody would make them who can publish.
+/// `bytes` with a digest and counts that fit the body, as anyone who can publish can make them.
 fn sealed(bytes: &[u8]) -> Vec<u8> {
     let text = |line: &[u8]| serde_json::from_slice::<serde_json::Value>(line).unwrap_or_default();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
@@ -148,8 +148,9 @@ fn harmless(bytes: &[u8]) -> Result<(), TestCaseError> {
             continue;
         }
         let here = here.configuration;
-        let wanted = match localise::fitting(&dump.configuration, &here, &settings) {
-            Ok(wanted) => wanted,
+        let as_main = Desired::AsMain { main: &dump.configuration, settings: &settings };
+        let wanted = match as_main.on(&here) {
+            Ok(wanted) => wanted.configuration,
             Err(error) => {
                 prop_assert!(matches!(error.kind(), Kind::NoUser | Kind::Unwritable), "{:?}", error);
                 return Ok(());
@@ -161,8 +162,7 @@ fn harmless(bytes: &[u8]) -> Result<(), TestCaseError> {
             continue;
         }
         let (before, files) = beside(&target);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let claim = runtime.block_on(database.claim(std::time::Duration::ZERO)).unwrap();
+        let claim = database.claim(std::time::Duration::ZERO).unwrap();
         let written = claim.write(&changes, &wanted, History::Remove);
         prop_assert!(written.as_ref().is_ok_and(Vec::is_empty), "rehearsed well, and then {:?}", written);
         let mut now = Database::new(target.path()).export().unwrap().configuration;

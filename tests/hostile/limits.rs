@@ -119,11 +119,11 @@ fn room(_: Budget) {
         links.extend((0..monitors * each).map(|at| format!("{{\"a\":{},\"b\":{}}}\n", at / each, at % each)));
     }
     let body = [body, links.concat()].concat();
-    // Only what is wrong with the manifest is told: all rows were read.
+    // Only the manifest is wrong: all rows were read.
     let bytes = with("monitor", &monitor, monitors, body.as_bytes());
     let (parsed, most) = peak(|| dump::parse(&bytes));
-    let told = parsed.expect_err("its manifest names one table").to_string();
-    assert!(told.contains("manifest does not describe"), "{told}");
+    let message = parsed.expect_err("its manifest names one table").to_string();
+    assert!(message.contains("manifest does not describe"), "{message}");
     assert!(most < 2 * bytes.len() + DOCUMENTED, "{most}");
 }
 

@@ -102,7 +102,7 @@ fn broken_tags(budget: Budget) {
         if let Ok(tags) = Tags::from_strings(&lines)
             && Tags::are_marked(&lines)
         {
-            // Each key that counts stands there once, with this value; a plus sign or zeros in front are the same number.
+            // Each key that counts is there once, with this value; a plus sign or zeros in front are the same number.
             for tag in tags.to_strings() {
                 let Some((key, value)) = tag.split_once('=') else { continue };
                 let found: Vec<&str> = lines
@@ -124,7 +124,7 @@ fn broken_tags(budget: Budget) {
     });
 }
 
-/// A program in the place of restic that writes what it is told to.
+/// A program in the place of restic that writes these answers.
 fn speaker(directory: &Path) -> Restic {
     let program = directory.join("restic");
     let script = format!("#!/bin/sh\ncd '{}'\ncat stderr >&2\ncat stdout\nexit $(cat exit)\n", directory.display());

@@ -1,5 +1,5 @@
-//! Promise: whatever stands in a dump, in the tags and listings of a repository, in the state, in the settings or
-//! in the unit of Uptime Kuma, nothing panics, nothing takes more memory than is documented, and it is either
+//! Promise: whatever is written in a dump, in the tags and listings of a repository, in the state, in the settings, in
+//! the unit of Uptime Kuma or in the pipe to the worker, nothing panics, nothing takes more memory than is documented, and it is either
 //! refused by a kind of failure that says so or means what it says. Valid documents are broken at random, piece by piece.
 //!
 //! A smoke of it runs with all tests. With `KUMA_REPLICATOR_SOAK_MINUTES` set it goes on for that long.
@@ -15,6 +15,7 @@ mod limits;
 mod listings;
 mod memory;
 mod mutation;
+mod requests;
 mod settings;
 mod shown;
 mod states;
@@ -35,8 +36,15 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // The time of a soak is shared out between them.
     arguments.test_threads = arguments.test_threads.or(Some(budget::THREADS));
-    let searched =
-        [dumps::PROPERTIES, listings::PROPERTIES, settings::PROPERTIES, states::PROPERTIES, shown::PROPERTIES].concat();
+    let searched = [
+        dumps::PROPERTIES,
+        listings::PROPERTIES,
+        requests::PROPERTIES,
+        settings::PROPERTIES,
+        states::PROPERTIES,
+        shown::PROPERTIES,
+    ]
+    .concat();
     let budget = Budget::share_of(searched.len());
     let properties = [&searched, limits::FIXED, listings::FIXED].concat();
     let trial = |(name, property): Property| {

@@ -15,11 +15,11 @@ pub(crate) enum Mutation {
     Insert(Index, Vec<u8>),
     /// A piece is gone.
     Cut(Index, Index),
-    /// A piece stands twice.
+    /// A piece is there twice.
     Copy(Index, Index),
     /// A line is gone.
     DropLine(Index),
-    /// A line stands twice.
+    /// A line is there twice.
     RepeatLine(Index),
     /// Two lines exchange their places.
     SwapLines(Index, Index),
@@ -129,7 +129,7 @@ fn tokens() -> Vec<Vec<u8>> {
     tokens
 }
 
-/// Pieces of strings that somebody may want to smuggle in.
+/// Pieces of strings that an attacker may want to smuggle in.
 const PIECES: &[&[u8]] = &[
     b"\\u001b[31m",
     b"\x1b[31m",
@@ -191,7 +191,7 @@ impl Mutation {
         if document.is_empty() {
             return document;
         }
-        // No piece of more than a few hundred bytes goes or stands twice, or little would be left of most documents.
+        // No piece of more than a few hundred bytes is removed or doubled, or little would be left of most documents.
         let piece = |from: &Index, length: &Index| {
             let from = from.index(document.len());
             from..document.len().min(from + 1 + length.index(300))

@@ -62,7 +62,7 @@ fn environments(budget: Budget) {
         let (parsed, most) = peak(|| environment::parse(&text));
         prop_assert!(most < 16 * text.len() + (64 << 10), "{} bytes of memory for {}", most, text.len());
         match parsed {
-            // The line, and nothing of what stands in it.
+            // The line, and nothing of its content.
             Err(reason) => prop_assert!(reason.starts_with("line ") && reason.len() < 100, "{}", reason),
             Ok(pairs) => {
                 for (name, value) in pairs {

@@ -1,4 +1,4 @@
-//! What people are shown: text of somebody else forges no line and steers no terminal, and JSON keeps its meaning.
+//! What people are shown: text from elsewhere forges no line and controls no terminal, and JSON keeps its meaning.
 
 use kuma_replicator::config::Role;
 use kuma_replicator::error::{Error, Kind};
@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::support::host::{World, main_id};
 use crate::support::rows::{i, t, table};
 
-pub(crate) const PROPERTIES: &[Property] = &[("no_name_or_message_of_somebody_else_steers_a_terminal", names)];
+pub(crate) const PROPERTIES: &[Property] = &[("no_name_or_message_from_elsewhere_steers_a_terminal", names)];
 
 /// Text with everything in it that a terminal or a log may take for more than text.
 fn hostile() -> impl Strategy<Value = String> {

@@ -1,4 +1,4 @@
-//! Promise: a replication that fails, or that has stopped without a word, is told by `status`.
+//! Promise: `status` reports a replication that fails, or that has stopped silently.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kuma_replicator::error::Kind;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::state::{Hold, LastCycle, State};
 
-/// Whether somebody should look, for `status` and all that watches it.
+/// Whether a person has to look, for `status` and for everything that monitors it.
 #[test]
 fn a_failure_and_a_long_silence_are_an_alarm() {
     let now: Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();

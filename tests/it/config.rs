@@ -55,6 +55,7 @@ fn what_is_written_counts() {
         [main]
         look-every = "36h"
         max-shrink = 1.0
+        settle = "1s"
         [replica]
         strategy = "snapshot"
         "#,
@@ -67,6 +68,7 @@ fn what_is_written_counts() {
     assert_eq!(settings.kuma.unit.as_ref(), "uptime.service");
     assert_eq!(settings.kuma.url.as_deref(), Some("https://127.0.0.1:3001"));
     assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(129_600), 1.0));
+    assert_eq!(settings.main.settle, Duration::from_secs(1));
 }
 
 #[test]

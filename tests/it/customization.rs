@@ -1,5 +1,5 @@
 //! Promise: what the configuration of a replica says about that host holds: which monitors are paused, how often Uptime
-//! Kuma is restarted, what becomes of edits, and into which schemas rows are written.
+//! Kuma is restarted, what happens to edits, and into which schemas rows are written.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use kuma_replicator::config::{Role, SchemaPolicy, Settings};
 use kuma_replicator::cycle::{Cause, Conclusion, Options, Promotion, Ready, Session};
 use kuma_replicator::decide;
-use kuma_replicator::localise;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
@@ -47,7 +47,7 @@ fn monitors_of_some_types_are_paused_on_replicas() {
     let main = monitors(&TYPES);
     assert_eq!(active(&main), [1, 3, 5, 7].into());
     let wanted = |customization: &str| {
-        localise::wanted(&main, &main, &replica(customization).replica.customization).unwrap().configuration
+        Desired::customized(&main, &replica(customization).replica.customization).on(&main).unwrap().configuration
     };
     assert_eq!(active(&wanted("")), [1].into(), "push, docker and tailscale are paused by default");
     assert_eq!(wanted("paused-types = []"), main);
@@ -56,11 +56,14 @@ fn monitors_of_some_types_are_paused_on_replicas() {
     let mut odd = monitors(&["push", "push"]);
     let at = odd.tables[1].position("active").unwrap();
     odd.tables[1].rows[0][at] = t("true");
-    let wanted = localise::wanted(&odd, &odd, &replica("").replica.customization).unwrap().configuration;
+    let wanted = Desired::customized(&odd, &replica("").replica.customization).on(&odd).unwrap().configuration;
     assert_eq!(
-        plan(&wanted, &localise::wanted(&odd, &wanted, &replica("").replica.customization).unwrap().configuration)
-            .size()
-            .updates,
+        plan(
+            &wanted,
+            &Desired::customized(&odd, &replica("").replica.customization).on(&wanted).unwrap().configuration
+        )
+        .size()
+        .updates,
         0
     );
     assert!(active(&wanted).is_empty());
@@ -116,7 +119,7 @@ fn edits_of_a_busy_main_are_applied_together() {
         }
     }
     assert_eq!((applied, world.stops, reported), (6, 6, 24));
-    // A person does not wait; nor is a clock that went back waited for.
+    // An order does not wait, and neither does a cycle after the clock went back.
     world.offer(&generation(31), &main_id('b'), 1, 31);
     let at_once = Options { at_once: true, ..Options::default() };
     assert!(matches!(world.cycle_with(&settings, &at_once), End::Done(Conclusion::Applied(_))));
@@ -138,9 +141,9 @@ fn an_edit_is_reported_once_and_overwritten_by_policy() {
     world.offer(&generation(1), &main_id('b'), 1, 1);
     assert!(matches!(world.cycle(&settings("report")), End::Done(Conclusion::Applied(_))));
     world.rows = generation(2);
-    for told in [1, 0] {
+    for reported in [1, 0] {
         assert!(matches!(world.cycle(&settings("report")), End::Done(Conclusion::UpToDate)));
-        assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (told, 1, &generation(2)));
+        assert_eq!((events(&world, "drifted"), world.stops, &world.rows), (reported, 1, &generation(2)));
         assert!(world.state().replica.is_drifted());
     }
     // Another edit is reported as well; an edit that is reverted is none.
@@ -167,8 +170,8 @@ fn an_edit_is_reported_once_and_overwritten_by_policy() {
 
 /// What `plan` says before any cycle has found an edit is what the next one does.
 #[test]
-fn what_becomes_of_an_edit_is_known_before_the_cycle() {
-    let foretold = |world: &World, settings: &Settings| match world.foretell(settings, Options::default()) {
+fn plan_predicts_what_happens_to_an_edit() {
+    let predicted = |world: &World, settings: &Settings| match world.predict(settings, Options::default()) {
         Ok(Ready::Apply(application)) => (true, Some(application.cause)),
         Ok(Ready::UpToDate { drifted, .. }) => (false, drifted.then_some(Cause::Drift(None))),
         other => panic!("{other:?}"),
@@ -184,13 +187,13 @@ fn what_becomes_of_an_edit_is_known_before_the_cycle() {
         let mut world = World::new(generation(0));
         world.offer(&generation(1), &main_id('b'), 1, 1);
         assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Applied(_))));
-        assert!(matches!(foretold(&world, &settings), (false, None)));
+        assert!(matches!(predicted(&world, &settings), (false, None)));
         for (boots, expected) in [(false, over_edits), (true, over_boots)] {
             world.rows = generation(2);
             if boots {
                 world.booted = world.clock;
             }
-            let (applies, cause) = foretold(&world, &settings);
+            let (applies, cause) = predicted(&world, &settings);
             let boot = boots && customization.starts_with("apply-on-boot");
             let expected_cause = if boot { Cause::Boot } else { Cause::Drift(None) };
             assert_eq!(cause, Some(expected_cause), "{customization}");
@@ -198,7 +201,7 @@ fn what_becomes_of_an_edit_is_known_before_the_cycle() {
             world.cycle(&settings);
             assert_eq!(world.rows == generation(1), applies, "{customization}");
         }
-        assert_eq!(foretold(&world, &replica("paused-types = []")), (true, Some(Cause::Customization)));
+        assert_eq!(predicted(&world, &replica("paused-types = []")), (true, Some(Cause::Customization)));
     }
 }
 

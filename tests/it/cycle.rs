@@ -1,7 +1,8 @@
 //! Promise: whatever fails or is killed at whatever step, Uptime Kuma runs again if it ran, its rows are
-//! wholly the old or wholly the new, nothing is recorded that is not so, and the next cycle gets on with it.
+//! all old or all new, nothing is recorded that is not true, and the next cycle continues.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Settings;
@@ -48,7 +49,7 @@ fn words(text: &str) -> Vec<&str> {
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, report fetched, report planned, rehearse, activity";
-    let stop = "check_intact, check_writable, check_stoppable, dependents, save, report stopping, stop, report stopped";
+    let stop = "check_intact, check_writable, check_in_use, check_stoppable, dependents, save, report stopping, stop, report stopped";
     let write = "claim, export, keep_previous, save, write, release, report written";
     let start = "start, report started, check_healthy, report healthy, remove_leftovers, export";
     for (running, steps) in [
@@ -67,15 +68,44 @@ fn an_apply_takes_its_steps_in_this_order() {
         assert_eq!(world.calls, words(&steps));
         assert_eq!((world.running, &world.rows, applied(&world)), (running, &generation(1), Some(id)));
         let previous = dump::parse(world.previous.as_ref().unwrap()).unwrap();
-        assert_eq!(previous.configuration, generation(0), "the way back holds what was there");
+        assert_eq!(previous.configuration, generation(0), "a rollback finds what was there");
         let state = world.state();
         assert_eq!(state.intent, None);
         assert_eq!((state.last_cycle.unwrap().outcome.name(), state.last_success), ("applied", Some(world.clock)));
 
-        // From now on one question a cycle.
+        // From now on one look per cycle.
         assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!(world.calls, words("look, export, report up-to-date, save"));
     }
+}
+
+#[test]
+fn an_edit_that_is_half_saved_is_not_published() {
+    let published = |world: &World| -> Vec<Configuration> {
+        world.repository.iter().map(|(_, bytes)| dump::parse(bytes).unwrap().configuration).collect()
+    };
+    let mut world = World::new(generation(0));
+    world.cycle(&main_host());
+    // The first look finds generation 1, half of the edit; the second and the third find all of it.
+    world.rows = generation(1);
+    world.edits.push_back(generation(2));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
+    assert_eq!(published(&world), [generation(0), generation(2)]);
+    // An edit that is undone meanwhile is none.
+    world.rows = generation(1);
+    world.edits.push_back(generation(2));
+    assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
+    // The rows are edited all the time.
+    world.rows = generation(1);
+    world.edits = [0, 1, 0, 1, 0, 1, 0].into_iter().map(generation).collect();
+    assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::DatabaseBusy));
+    assert_eq!(world.repository.len(), 2);
+    // With settle at zero, nothing waits.
+    world.edits.clear();
+    let mut settings = main_host();
+    settings.main.settle = Duration::ZERO;
+    assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Published(_))));
+    assert_eq!((world.did("pause"), world.repository.len()), (0, 3));
 }
 
 #[test]
@@ -83,7 +113,12 @@ fn a_publish_takes_its_steps_in_this_order() {
     let mut world = World::new(generation(0));
     world.warnings = vec!["uploaded file x is left out".to_owned()];
     assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Published(_))));
-    assert_eq!(world.calls, words("export, look, check_intact, report warning, save, publish, report published, save"));
+    assert_eq!(
+        world.calls,
+        words(
+            "export, pause, export, check_in_use, look, check_intact, report warning, save, publish, report published, save"
+        )
+    );
     let (snapshot, bytes) = &world.repository[0];
     let dump = dump::parse(bytes).unwrap();
     assert_eq!(dump.configuration, generation(0));
@@ -92,9 +127,9 @@ fn a_publish_takes_its_steps_in_this_order() {
     assert_eq!((snapshot.tags.digest, snapshot.tags.schema), (dump.manifest.digest, dump.manifest.fingerprint));
 
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
-    // With a look comes a look for locks that were left behind; what is found is told.
+    // With a look it also removes locks that were left behind, and reports them.
     world.left_locks = 1;
-    for look in [", look, remove_stale_locks, report warning", "", ""] {
+    for look in [", check_in_use, look, remove_stale_locks, report warning", "", ""] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
         assert_eq!(world.calls, words(&format!("export{look}, report unchanged, save")));
     }
@@ -191,7 +226,7 @@ fn an_apply_survives_a_fault_at_every_step() {
 /// A snapshot that removes a monitor and with which Uptime Kuma does not come up costs no history, whatever else
 /// goes wrong.
 #[test]
-fn a_way_back_finds_the_history_of_removed_monitors() {
+fn a_rollback_finds_the_history_of_removed_monitors() {
     let all = rows::ids(&generation(2), "monitor");
     let mut tried = 0;
     for fault in FAULTS {
@@ -267,7 +302,7 @@ fn an_apply_survives_two_faults_in_one_run() {
 fn a_publish_survives_a_fault_at_every_step() {
     let mut tried = 0;
     // Also with an edit between the crash and the next cycle, which must not take one's own snapshot for
-    // that of a stranger.
+    // that of another main.
     for edited in [false, true] {
         for fault in FAULTS {
             for at in 0.. {
@@ -341,7 +376,7 @@ fn a_failure_that_is_not_the_snapshots_is_tried_again() {
 
 /// F8: rows with which Uptime Kuma does not come up.
 #[test]
-fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
+fn rows_that_uptime_kuma_does_not_start_with_are_rolled_back() {
     for at in 0..80 {
         for fault in FAULTS {
             let (mut world, id) = behind(true);
@@ -365,7 +400,7 @@ fn rows_that_uptime_kuma_does_not_start_with_are_taken_back() {
                 continue;
             }
             let context = format!("{fault:?} at {at}: {:?}", world.calls);
-            // With one more fault, and interrupted at any point: the next cycles finish the way back.
+            // With one more fault, and interrupted at any point: the next cycles finish the rollback.
             for _ in 0..2 {
                 world.cycle(&replica());
             }
@@ -387,7 +422,7 @@ fn a_lasting_failure_is_tried_less_and_less_often() {
     let (mut world, id) = behind(true);
     let mut attempts = Vec::new();
     for minute in 0..400 {
-        // The claim of every attempt fails; a postponed cycle does not get so far.
+        // The claim of every attempt fails; a cycle in backoff does not get that far.
         world.named = vec![("claim", Fault::ErrorBefore)];
         world.kinds = vec![("claim", Kind::DatabaseBusy)];
         let stops = world.stops;
@@ -431,9 +466,9 @@ fn a_bus_that_is_gone_after_the_write_refuses_nothing() {
     }
 }
 
-/// The system goes down while Uptime Kuma is being waited for: nobody's fault, so nothing is taken back.
+/// The system shuts down while a cycle waits for Uptime Kuma: the rows are not to blame, so nothing is rolled back.
 #[test]
-fn a_shutdown_while_waiting_for_an_answer_takes_nothing_back() {
+fn a_shutdown_while_waiting_for_an_answer_rolls_nothing_back() {
     let (mut world, id) = behind(true);
     world.kinds = vec![("check_healthy", Kind::Interrupted)];
     world.named = vec![("check_healthy", Fault::ErrorBefore)];
@@ -447,7 +482,7 @@ fn a_shutdown_while_waiting_for_an_answer_takes_nothing_back() {
 }
 
 #[test]
-fn told_to_stop_before_anything_was_stopped() {
+fn a_signal_before_the_stop_of_uptime_kuma_ends_the_cycle() {
     for role in ["main", "replica"] {
         let (mut world, _) = behind(true);
         world.kinds = vec![("check_interrupted", Kind::Interrupted)];
@@ -456,7 +491,7 @@ fn told_to_stop_before_anything_was_stopped() {
     }
 }
 
-/// An intent of a cycle that was killed is dealt with before anything is asked of anybody.
+/// The intent of a killed cycle comes before everything else.
 #[test]
 fn an_unfinished_apply_comes_first() {
     for ran in [true, false] {
@@ -481,13 +516,13 @@ fn an_unfinished_apply_comes_first() {
     }
 }
 
-/// A lock that nobody owns hinders nobody here, and neither does a repository that does not let go of it.
+/// A stale lock blocks no publish, and neither does a repository from which it cannot be removed.
 #[test]
-fn a_publish_is_not_failed_by_the_locks_it_tidies_up() {
+fn locks_that_cannot_be_removed_fail_no_publish() {
     for fault in FAULTS {
         let mut world = World::new(generation(0));
         world.cycle(&main_host());
-        world.faults = vec![(words("export, look").len(), fault)];
+        world.faults = vec![(words("export, check_in_use, look").len(), fault)];
         let end = world.cycle(&main_host());
         let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter);
         assert_eq!(matches!(end, End::Killed), killed, "{fault:?}: {end:?} {:?}", world.calls);
@@ -566,7 +601,7 @@ fn a_replica_holds_on_another_schema_and_fetches_once() {
 
 #[test]
 fn a_replica_decides_from_tags() {
-    // What the repository holds beside snapshot (b, epoch 1, sequence 5), which was applied; what comes of it.
+    // What the repository holds beside snapshot (b, epoch 1, sequence 5), which was applied; what the replica does.
     type Offers<'a> = &'a [(char, u64, u64, i64)];
     let cases: &[(&str, Offers<'_>, Result<bool, Kind>)] = &[
         ("nothing new", &[], Ok(false)),
@@ -720,7 +755,7 @@ fn a_main_is_fenced_by_another() {
     assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
     world.clock = world.clock.checked_add(SignedDuration::from_hours(24)).unwrap();
     assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::Fenced));
-    // Two at the newest place: nobody's truth.
+    // Two at the newest place: neither is applied.
     let mut world = World::new(generation(0));
     world.offer(&generation(1), &main_id('a'), 1, 1);
     world.offer(&generation(2), &main_id('a'), 1, 1);
@@ -768,7 +803,7 @@ fn a_main_publishes_a_migration() {
 }
 
 #[test]
-fn a_main_that_lost_its_state_takes_up_where_the_repository_stands() {
+fn a_main_that_lost_its_state_continues_where_the_repository_stands() {
     // Also if it was promoted.
     let mut world = World::new(generation(1));
     world.offer(&generation(0), &main_id('b'), 2, 8);
@@ -816,7 +851,7 @@ fn a_main_does_not_publish_what_shrank() {
 
 /// What a host with monitors gets that is made a replica by mistake.
 #[test]
-fn a_first_snapshot_without_monitors_takes_none_away() {
+fn a_first_snapshot_without_monitors_removes_none() {
     let mut empty = generation(1);
     empty.tables.iter_mut().find(|table| table.spec.name == "monitor").unwrap().rows.clear();
     let mut world = World::new(generation(0));
@@ -839,7 +874,7 @@ fn a_first_snapshot_without_monitors_takes_none_away() {
 
 /// Rows that SQLite takes and Uptime Kuma cannot run with: remembered, so that they are fetched once.
 #[test]
-fn a_snapshot_that_would_harm_uptime_kuma_is_refused_before_the_stop() {
+fn a_snapshot_that_would_break_uptime_kuma_is_refused_before_the_stop() {
     let mut rows = generation(1);
     let tag = rows.tables.iter_mut().find(|table| table.spec.name == "tag").unwrap();
     let id = tag.position("id").unwrap();

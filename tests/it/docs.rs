@@ -79,7 +79,7 @@ fn rows(text: &str) -> Vec<(String, Vec<String>)> {
     rows
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -316,7 +316,7 @@ fn the_documents_have_every_event_as_it_is_declared() {
                 let row = rows.iter().find(|row| row[name] == event.name()).unwrap();
                 if let Some(at) = at(&["priority"]) {
                     let words = row[at].starts_with(|c: char| c.is_alphabetic());
-                    // An exception stands after a semicolon.
+                    // An exception follows a semicolon.
                     let documented = row[at].split(';').next().unwrap();
                     assert_eq!(documented, priority(&event, words), "{}: {}", path.display(), event.name());
                 }

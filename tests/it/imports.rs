@@ -1,5 +1,5 @@
 //! Promise: the picture in src/lib.rs is true. Imports point down and inward, what decides does no I/O and
-//! asks no clock, and every file says what it is for.
+//! reads no clock, and every file says what it is for.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -93,7 +93,7 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// `text` without comments and without what stands in literals.
+/// `text` without comments and without the content of literals.
 fn code(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -252,7 +252,7 @@ fn imports_follow_the_picture() {
             seen.insert((top.clone(), name.clone()));
         }
     }
-    // Nothing here is allowed that nobody needs, but for the room that `decide` has for settings.
+    // Nothing is allowed here that is not used, except the settings that `decide` may need.
     for (module, allowed) in PICTURE {
         for name in allowed.iter().filter(|name| (*module, **name) != ("decide", "config")) {
             assert!(seen.contains(&((*module).to_owned(), (*name).to_owned())), "{module} does not import {name}");
@@ -261,7 +261,7 @@ fn imports_follow_the_picture() {
 }
 
 #[test]
-fn what_decides_knows_no_world_and_no_clock() {
+fn pure_modules_use_no_io_and_no_clock() {
     for source in sources() {
         let Some(top) = source.module.first().map(String::as_str) else { continue };
         let mut forbidden: Vec<&str> = Vec::new();

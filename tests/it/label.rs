@@ -1,11 +1,11 @@
-//! Promise: with a label, the names of the monitors of a replica say which host sent an alert. It is neither an edit nor part of
-//! what is published.
+//! Promise: with a label, the names of the monitors of a replica say which host sent an alert. It is neither an edit
+//! nor part of what is published.
 
 use std::path::Path;
 
 use kuma_replicator::config::{Role, Settings};
 use kuma_replicator::cycle::{Conclusion, Options, Promotion, Session};
-use kuma_replicator::localise;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::configuration::{Configuration, Table};
 use kuma_replicator::model::value::Value;
 
@@ -31,7 +31,7 @@ fn names(configuration: &Configuration) -> Vec<Value> {
 }
 
 fn wanted(main: &Configuration, customization: &str) -> Configuration {
-    localise::wanted(main, main, &eager(customization).replica.customization).unwrap().configuration
+    Desired::customized(main, &eager(customization).replica.customization).on(main).unwrap().configuration
 }
 
 #[test]
@@ -49,9 +49,9 @@ fn every_name_has_the_label_once_and_nothing_else_has_it() {
         i(7),
     ];
     assert_eq!(names(&labelled), expected);
-    // What is here already has no say in it.
+    // The names that are here already make no difference.
     let customization = eager("label = \"fra1\"").replica.customization;
-    assert_eq!(localise::wanted(&main, &labelled, &customization).unwrap().configuration, labelled);
+    assert_eq!(Desired::customized(&main, &customization).on(&labelled).unwrap().configuration, labelled);
     let mut rest = labelled;
     for (row, name) in rest.table_mut("monitor").unwrap().rows.iter_mut().zip(&named) {
         let at = main.table("monitor").unwrap().position("name").unwrap();
@@ -61,7 +61,7 @@ fn every_name_has_the_label_once_and_nothing_else_has_it() {
 }
 
 #[test]
-fn pages_stay_clean_if_they_are_to() {
+fn pages_stay_clean_if_so_configured() {
     let main = monitors(&[t("web"), t("db")]);
     let customization = |clean| format!("label = \"fra1\"\nclean-status-pages = {clean}");
     assert_eq!(names(&wanted(&main, &customization(false))), [t("web (fra1)"), t("db (fra1)")]);
@@ -73,7 +73,7 @@ fn pages_stay_clean_if_they_are_to() {
     links.rows[0][at] = i(2);
     let own =
         eager(&format!("{}\n[replica.exclude]\ntables = [\"status_page\"]", customization(true))).replica.customization;
-    let wanted = localise::wanted(&main, &here, &own).unwrap().configuration;
+    let wanted = Desired::customized(&main, &own).on(&here).unwrap().configuration;
     assert_eq!(names(&wanted), [t("web (fra1)"), t("db")]);
 }
 

@@ -1,4 +1,4 @@
-//! Promise: what a running Uptime Kuma takes up by itself is written while it runs, whole or not at all, and restarts
+//! Promise: what a running Uptime Kuma picks up by itself is written while it runs, whole or not at all, and restarts
 //! are for the rest.
 
 use jiff::SignedDuration;
@@ -13,7 +13,7 @@ use crate::support::generations::generation;
 use crate::support::host::{End, World, at_every_call, main_id, replica};
 use crate::support::rows::{i, t, table};
 
-/// `generation` with its tags renamed: a running server takes that up.
+/// `generation` with its tags renamed: a running server picks that up.
 fn renamed(generation: i64, name: &str) -> Configuration {
     let mut configuration = self::generation(generation);
     *configuration.table_mut("tag").unwrap() =
@@ -76,12 +76,12 @@ fn a_live_write_takes_its_steps_in_this_order() {
     let end = world.cycle(&replica(""));
     assert!(end.applied(), "{end:?}");
     let steps = "look, export, fetch, report fetched, report planned, rehearse, activity, check_intact, check_writable, \
-                 check_stoppable, dependents, export, keep_previous, save, write_live, report written, check_healthy, export, keep_applied, \
+                 check_in_use, check_stoppable, dependents, export, keep_previous, save, write_live, report written, check_healthy, export, keep_applied, \
                  report applied, save";
     assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
     assert_eq!((&world.rows, world.stops, world.running), (&renamed(1, "live"), 1, true));
     let previous = dump::parse(world.previous.as_ref().unwrap()).unwrap();
-    assert_eq!(previous.configuration, generation(1), "the way back holds what was there");
+    assert_eq!(previous.configuration, generation(1), "a rollback finds what was there");
     // The next monitor restarts once.
     world.offer(&generation(2), &main_id('b'), 1, 3);
     world.clock = world.clock.checked_add(SignedDuration::from_hours(1)).unwrap();
@@ -90,7 +90,7 @@ fn a_live_write_takes_its_steps_in_this_order() {
 }
 
 #[test]
-fn what_is_stopped_or_always_restarted_is_written_as_ever() {
+fn a_stopped_or_always_restarted_uptime_kuma_is_written_while_it_is_down() {
     let mut world = behind();
     world.running = false;
     assert!(world.cycle(&replica("")).applied());
@@ -140,7 +140,7 @@ fn what_needs_no_restart_does_not_wait() {
 }
 
 #[test]
-fn rows_with_which_a_running_server_stops_answering_are_taken_back() {
+fn rows_with_which_a_running_server_stops_answering_are_rolled_back() {
     let mut world = behind();
     world.poison = Some(renamed(1, "live"));
     assert_eq!(world.cycle(&replica("")).kind(), Some(Kind::RolledBack));
@@ -234,7 +234,7 @@ fn a_live_write_survives_a_fault_at_every_step() {
                     world.cycle(&replica(""));
                 }
                 assert!(world.running && world.state().intent.is_none(), "{context}");
-                // A rehearsal or an answer that was made to fail tells against the snapshot.
+                // A rehearsal or an answer that was made to fail is blamed on the snapshot.
                 let refused = poisoned || world.rejected().is_some();
                 let expected = if refused { generation(1) } else { renamed(1, "live") };
                 assert!(world.rows == expected, "{context}");

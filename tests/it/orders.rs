@@ -1,4 +1,4 @@
-//! Promise: what a person options by hand (hold, restore, another try) is kept by the cycles that follow, and a kill
+//! Promise: the cycles keep to what a person orders by hand (hold, restore, another try), and a kill
 //! in the middle of an order loses nothing.
 
 use jiff::SignedDuration;
@@ -49,10 +49,10 @@ fn nothing_happens_on_hold() {
         for _ in 0..2 {
             let End::Done(Conclusion::OnHold(reason)) = world.cycle(&settings(role)) else { panic!("not held") };
             assert_eq!(reason, "upgrade");
-            assert_eq!(world.calls, ["report on-hold", "save"], "nothing else is even asked");
-            assert_eq!(world.state().last_success, None, "held is no success");
+            assert_eq!(world.calls, ["report on-hold", "save"], "nothing else is called");
+            assert_eq!(world.state().last_success, None, "a hold is no success");
         }
-        // The time is over: told once, and the cycle goes on.
+        // The time is over: reported once, and the cycle goes on.
         let end = world.cycle(&settings(role));
         assert!(matches!(end, End::Done(Conclusion::Published(_) | Conclusion::Applied(_))), "{end:?}");
         assert_eq!(world.calls[0], "report released");
@@ -119,7 +119,7 @@ fn a_restore_that_cannot_be_changes_nothing() {
 }
 
 #[test]
-fn a_restored_configuration_that_uptime_kuma_does_not_take_is_taken_back() {
+fn a_restored_configuration_that_uptime_kuma_does_not_start_with_is_rolled_back() {
     let (mut world, first) = following();
     world.offer(&generation(2), &main_id('b'), 1, 2);
     let replica = settings(Role::Replica);
@@ -168,7 +168,7 @@ fn a_restore_survives_a_fault_at_every_step() {
 }
 
 #[test]
-fn a_restore_that_failed_leaves_the_way_back_and_the_hold_as_they_were() {
+fn a_failed_restore_changes_neither_the_previous_configuration_nor_the_hold() {
     let (mut world, _) = following();
     world.offer(&generation(2), &main_id('b'), 1, 2);
     world.cycle(&settings(Role::Replica));
@@ -180,7 +180,7 @@ fn a_restore_that_failed_leaves_the_way_back_and_the_hold_as_they_were() {
     let state = world.state();
     assert_eq!((state.hold, &world.previous), (Some(order), &previous));
     assert!(!matches!(world.local_rows(), Some(LocalRows::Restored { .. })));
-    // What kept it from starting is gone: it is there to be restored.
+    // What kept Uptime Kuma from starting is gone: the configuration can be restored.
     world.poison = None;
     assert!(matches!(restore(&mut world, &Source::Previous), End::Done(_)));
     assert_eq!(world.rows, generation(1));
@@ -212,10 +212,10 @@ fn nothing_without_a_user_is_restored() {
 }
 
 #[test]
-fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
+fn a_rejected_snapshot_is_tried_again_once_if_a_person_orders_it() {
     let replica = settings(Role::Replica);
     let (mut world, second) = refusing();
-    // Still poisoned: it is refused as before, and told.
+    // Still poisoned: it is refused as before, and reported.
     assert_eq!(world.cycle_with(&replica, &RETRY).kind(), Some(Kind::RolledBack));
     assert_eq!(world.did("report retried"), 1);
     let stops = world.stops;
@@ -240,7 +240,7 @@ fn a_refused_snapshot_is_tried_again_once_if_a_person_orders_it() {
 }
 
 #[test]
-fn an_ordered_try_that_is_killed_is_gone_on_with() {
+fn a_killed_retry_is_completed_or_counts_as_not_ordered() {
     let replica = settings(Role::Replica);
     for fault in [Fault::KillBefore, Fault::KillAfter] {
         for at in 0.. {
@@ -261,7 +261,7 @@ fn an_ordered_try_that_is_killed_is_gone_on_with() {
 }
 
 #[test]
-fn a_postponed_snapshot_is_tried_at_once_if_a_person_orders_it() {
+fn a_snapshot_in_backoff_is_tried_at_once_if_a_person_orders_it() {
     let replica = settings(Role::Replica);
     let (mut world, _) = following();
     let second = world.offer(&generation(2), &main_id('b'), 1, 2);
@@ -280,7 +280,7 @@ fn a_postponed_snapshot_is_tried_at_once_if_a_person_orders_it() {
 }
 
 #[test]
-fn a_refused_snapshot_that_was_restored_by_hand_is_not_refused_any_more() {
+fn a_rejected_snapshot_that_was_restored_by_hand_is_no_longer_rejected() {
     let (mut world, second) = refusing();
     world.poison = None;
     assert!(matches!(restore(&mut world, &Source::Snapshot(second)), End::Done(_)));

@@ -1,5 +1,5 @@
-//! Promise: there is one main. Who is promoted fences who was the main before, a host that is not the main publishes
-//! nothing that anybody takes, and a kill in the middle of a promotion loses nothing.
+//! Promise: there is one main. A promotion fences the former main, no replica takes what another host publishes, and a
+//! kill in the middle of a promotion loses nothing.
 
 use std::path::Path;
 
@@ -80,7 +80,7 @@ fn a_failover_has_one_main_at_its_end() {
         assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
         assert_eq!((a.did("look"), a.did("publish")), (look, 0));
     }
-    // Not even when the repository loses what told so.
+    // Not even when the repository loses the snapshot that fenced it.
     let all = std::mem::take(&mut a.repository);
     assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
     a.repository = all;
@@ -119,7 +119,7 @@ fn a_former_main_that_was_off_is_fenced_by_its_first_cycle_without_any_change() 
 }
 
 #[test]
-fn what_a_former_main_publishes_late_is_ignored_and_told_once() {
+fn what_a_former_main_publishes_late_is_ignored_and_reported_once() {
     let (mut a, mut b) = fleet();
     let mut c = World::new(generation(1));
     c.share(&a);
@@ -189,7 +189,7 @@ fn a_main_restored_from_an_old_backup_takes_the_newest_before_it_is_the_main_aga
 }
 
 #[test]
-fn no_role_is_turned_on_hold_or_when_the_newest_cannot_be_had() {
+fn no_role_changes_on_hold_or_while_the_newest_snapshot_cannot_be_applied() {
     let (mut a, mut b) = fleet();
     let since = b.clock;
     for (world, from, to) in [(&mut b, Role::Replica, Role::Main), (&mut a, Role::Main, Role::Replica)] {
@@ -219,8 +219,8 @@ fn a_promotion_survives_a_fault_at_every_step() {
         order,
         |mut b, _, _, context| {
             let mut a = a.clone();
-            // Whatever came of it, the host has a role that its cycles can live with, and the order given once
-            // more settles it, but for a snapshot that it was made to refuse.
+            // Whatever happened, the cycles of the host work with its role, and the same order settles it, except for
+            // a snapshot that it was made to refuse.
             let role = b.role.unwrap_or(Role::Replica);
             let next = b.cycle(&settings(role));
             assert!(b.running && b.state().intent.is_none(), "{context}: {next:?}");
@@ -243,7 +243,7 @@ fn a_promotion_survives_a_fault_at_every_step() {
 /// All that a main remembers is gone, and its database is not what it published last: it was edited, or restored from
 /// an old backup, or this is a clone of it.
 #[test]
-fn a_main_without_memory_publishes_no_other_rows_than_the_newest_until_it_is_promoted() {
+fn a_main_that_lost_its_state_publishes_no_other_rows_than_the_newest_until_it_is_promoted() {
     for (as_is, rows) in [(false, generation(2)), (true, generation(3))] {
         let (mut a, _) = fleet();
         a.rows = generation(2);
@@ -299,14 +299,14 @@ fn promoted_as_it_is_a_host_that_lost_most_rows_has_to_be_confirmed() {
 }
 
 #[test]
-fn a_snapshot_that_a_promotion_passes_over_is_told() {
+fn a_snapshot_that_a_promotion_overrules_is_reported() {
     let (mut a, mut b) = fleet();
     a.rows = generation(2);
     a.cycle(&settings(Role::Main));
     b.share(&a);
     assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
     assert_eq!((b.did("report stray"), &b.rows), (1, &generation(1)));
-    // Nothing is passed over where it was taken, or says the same.
+    // A snapshot that was applied, or that has the same rows, is not overruled.
     let (a, mut b) = fleet();
     b.share(&a);
     turn(&mut b, Role::Replica, Role::Main, true).unwrap();
@@ -314,7 +314,7 @@ fn a_snapshot_that_a_promotion_passes_over_is_told() {
 }
 
 #[test]
-fn a_new_main_stands_above_every_epoch_that_it_has_heard_of() {
+fn a_new_main_publishes_above_every_epoch_that_it_knows_of() {
     // The repository is lost, and a new one is there.
     let (_, mut b) = fleet();
     turn(&mut b, Role::Replica, Role::Main, false).unwrap();
@@ -337,7 +337,7 @@ fn a_new_main_stands_above_every_epoch_that_it_has_heard_of() {
 }
 
 #[test]
-fn strays_are_told_by_order_and_not_by_time() {
+fn strays_are_recognised_by_order_and_not_by_time() {
     let mut world = World::new(Configuration::default());
     let mut at = |main: char, epoch: u64, sequence: u64| world.offer(&generation(0), &main_id(main), epoch, sequence);
     at('a', 1, 8);

@@ -1,9 +1,12 @@
 //! Promise: of Uptime Kuma's settings, a replica takes those that it lists over and leaves all others alone, and no
 //! value of one is shown.
 
+use std::time::Duration;
+
 use kuma_replicator::config::{Role, Settings};
-use kuma_replicator::cycle::{self, Conclusion, Options, Promotion, Session, Source};
-use kuma_replicator::localise;
+use kuma_replicator::cycle::{self, Conclusion, History, Options, Promotion, Session, Source};
+use kuma_replicator::host::kuma::database::Database;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
@@ -11,6 +14,7 @@ use kuma_replicator::report::PlanDocument;
 
 use crate::support::generations::generation;
 use crate::support::host::{End, World, eager, main_id};
+use crate::support::instance::{Instance, Order, Version};
 use crate::support::rows::{t, table};
 
 fn replica(settings: &[&str]) -> Settings {
@@ -52,16 +56,55 @@ fn only_what_is_listed_is_the_mains() {
     let (main, here) = (with(1, MAIN), with(0, HERE));
     for (keys, expected) in cases {
         let customization = replica(keys).replica.customization;
-        let fitting = localise::fitting(&main, &here, &customization.settings).unwrap();
-        for wanted in [localise::wanted(&main, &here, &customization).unwrap().configuration, fitting] {
+        let customized = Desired::customized(&main, &customization);
+        let as_main = Desired::AsMain { main: &main, settings: &customization.settings };
+        for desired in [customized, as_main] {
+            let wanted = desired.on(&here).unwrap().configuration;
             assert_eq!(settings(&wanted).as_deref(), *expected, "{keys:?}");
-            let mut rest = wanted.clone();
+            let mut rest = wanted;
             rest.tables.retain(|table| table.spec.name != "setting");
             assert_eq!(rest, generation(1), "{keys:?}: nothing else is touched");
         }
         // A main that writes format 1 says nothing about settings.
-        let wanted = localise::wanted(&generation(1), &here, &customization).unwrap().configuration;
+        let wanted = Desired::customized(&generation(1), &customization).on(&here).unwrap().configuration;
         assert_eq!(settings(&wanted), None, "{keys:?}");
+    }
+}
+
+#[test]
+fn what_a_server_writes_by_itself_is_no_edit() {
+    for (version, default, other) in [(Version::One, "180", "365"), (Version::Two, "365", "180")] {
+        let instance = Instance::rich(version, Order::Fresh);
+        instance.execute("DELETE FROM setting WHERE key IN ('keepDataPeriodDays', 'tlsExpiryNotifyDays')");
+        let export = || Database::new(instance.path()).export().unwrap().configuration;
+        let insert = |key: &str, kind: &str, value: &str| {
+            instance.execute(&format!("INSERT INTO setting (key, type, value) VALUES ('{key}', {kind}, '{value}')"));
+        };
+        let none = export();
+        insert("tlsExpiryNotifyDays", "'general'", "[7,14,21]");
+        insert("keepDataPeriodDays", "'general'", default);
+        assert_eq!(export(), none, "{version:?}");
+        // A value that a person chose replaces what the server wrote.
+        let mut wanted = none.clone();
+        let settings = wanted.table_mut("setting").unwrap();
+        settings.rows.push(vec![t("keepDataPeriodDays"), t("general"), t(other)]);
+        settings.sort();
+        let changes = plan(&none, &wanted);
+        let claim = Database::new(instance.path()).claim(Duration::ZERO).unwrap();
+        claim.write(&changes, &wanted, History::Remove).unwrap();
+        assert_eq!(export(), wanted, "{version:?}");
+        let stored = "SELECT group_concat(value) FROM setting WHERE key = 'keepDataPeriodDays'";
+        assert_eq!(instance.value(stored), t(other), "{version:?}");
+        // The server does not treat a row of another type as its own.
+        instance.execute("DELETE FROM setting WHERE key = 'keepDataPeriodDays'");
+        insert("keepDataPeriodDays", "NULL", default);
+        assert_ne!(export(), none, "{version:?}");
+        // In a dump it is none, either.
+        let customization = replica(&["keepDataPeriodDays"]).replica.customization;
+        let mut main = none.clone();
+        main.table_mut("setting").unwrap().rows.push(vec![t("keepDataPeriodDays"), t("general"), t(default)]);
+        let wanted = Desired::customized(&main, &customization).on(&none).unwrap().configuration;
+        assert_eq!(wanted.table("setting"), none.table("setting"), "{version:?}");
     }
 }
 

@@ -44,7 +44,7 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     assert_eq!((&world.rows, world.did("look"), world.did("fetch")), (&fleet(1), 0, 0));
     assert!(world.configuration.contains("alerts = \"on\""), "{}", world.configuration);
     world.repository = repository;
-    assert!(world.cycle(&eager("")).up_to_date(), "it is what is wished for by now");
+    assert!(world.cycle(&eager("")).up_to_date(), "the configuration file says so by now");
     assert_eq!(world.did("report drifted"), 0);
     world.offer(&fleet(2), &main_id('b'), 1, 2);
     assert!(world.cycle(&eager("")).applied());
@@ -61,7 +61,7 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     assert_eq!(world.commits, commits);
 }
 
-/// An order that could not be carried out is over: nothing is started or taken back for it later.
+/// An order that could not be carried out is over: nothing is started or rolled back for it later.
 #[test]
 fn a_failed_switch_leaves_nothing_to_recover() {
     let mut world = standby();
@@ -90,7 +90,7 @@ fn switching_alerts_applies_nothing_else_and_forgets_no_edit() {
     assert!(!world.state().replica.is_drifted(), "undone, it is no edit any more");
 }
 
-/// Its monitors tell nobody, and so would those of every host that takes them over.
+/// Its monitors alert nobody, and neither would those of the hosts that take them over.
 #[test]
 fn a_silent_standby_is_not_promoted_as_it_is() {
     let promote = |world: &mut World, settings: &Settings, as_is| {
@@ -105,7 +105,7 @@ fn a_silent_standby_is_not_promoted_as_it_is() {
     assert!(matches!(switch(&mut world, &silent(), Alerts::On), End::Done(_)));
     assert!(matches!(promote(&mut world, &eager(""), true), End::Done(_)));
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));
-    // Otherwise it takes what the main had, and speaks.
+    // Otherwise it applies what the main had, and alerts.
     let mut world = standby();
     assert!(matches!(promote(&mut world, &silent(), false), End::Done(_)));
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &fleet(1)));

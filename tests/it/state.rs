@@ -170,7 +170,7 @@ fn a_state_that_cannot_be_understood_is_an_error_and_kept() {
         }
         assert_eq!(fs::read(&path).unwrap(), content, "kept byte for byte");
     }
-    // No file is another thing than a bad one.
+    // A missing file is not a damaged one.
     let directory = tempfile::tempdir().unwrap();
     assert!(read_state(directory.path()).unwrap().is_none());
     assert_eq!(Store::lock(directory.path()).unwrap().load().unwrap(), State::default());

@@ -1,4 +1,4 @@
-//! Promise: a replica takes what its strategy and its other customization name, and again when they change.
+//! Promise: a replica takes what its strategy and the rest of its customization name, and again when they change.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::support::rows::{i, t};
 const MINE: &str = "[[replica.overrides]]\ntable = \"monitor\"\nwhere = { id = 1 }\nset = { name = \"mine\" }\n";
 
 // ---------------------------------------------------------------------------------------------------
-// Customization that change
+// Changed customization
 
 #[test]
-fn other_wishes_are_applied_without_a_new_snapshot_and_without_a_fetch() {
+fn a_changed_customization_is_applied_without_a_new_snapshot_and_without_a_fetch() {
     let mut world = World::new(generation(0));
     world.offer(&generation(1), &main_id('b'), 1, 1);
     assert!(world.cycle(&eager("")).applied());
@@ -25,11 +25,11 @@ fn other_wishes_are_applied_without_a_new_snapshot_and_without_a_fetch() {
         assert_eq!((world.did("fetch"), name(&world.rows, "monitor", 0)), (0, t("mine")));
         for _ in 0..2 {
             assert!(world.cycle(&eager(MINE)).up_to_date());
-            assert_eq!(world.did("report drifted"), 0, "what is wished for is no edit");
+            assert_eq!(world.did("report drifted"), 0, "a customization is no edit");
         }
         assert!(world.cycle(&eager("")).applied());
         assert_eq!(world.rows, generation(1));
-        // Without the copy it is fetched; one that is another's is of no use.
+        // Without the copy of this snapshot it is fetched.
         world.applied = None;
         assert!(world.cycle(&eager(MINE)).applied());
         assert_eq!(world.did("fetch"), 1);
@@ -40,7 +40,7 @@ fn other_wishes_are_applied_without_a_new_snapshot_and_without_a_fetch() {
 }
 
 #[test]
-fn what_is_refused_with_some_wishes_is_tried_with_others() {
+fn a_snapshot_rejected_with_one_customization_is_tried_with_another() {
     let mut bad = generation(1);
     rename(&mut bad, "monitor", 0, "mine");
     let mut world = World::new(generation(0));
@@ -49,19 +49,19 @@ fn what_is_refused_with_some_wishes_is_tried_with_others() {
     assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::RolledBack));
     assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::SnapshotRejected));
     assert!(world.cycle(&eager("")).applied());
-    // The same when it is in force already: it is told, and Uptime Kuma is not stopped every minute.
+    // The same when it is in force already: it is reported, and Uptime Kuma is not stopped every minute.
     assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::RolledBack));
     let stops = world.stops;
     for _ in 0..2 {
         assert_eq!(world.cycle(&eager(MINE)).kind(), Some(Kind::SnapshotRejected));
         assert_eq!((world.stops, &world.rows), (stops, &generation(1)));
     }
-    assert!(world.cycle(&eager("")).up_to_date(), "those customization are in force");
+    assert!(world.cycle(&eager("")).up_to_date(), "it is in force without the customization");
     assert_eq!(world.stops, stops);
 }
 
 #[test]
-fn wishes_that_do_not_fit_are_an_error_of_the_configuration() {
+fn a_customization_that_does_not_fit_is_a_configuration_error() {
     for (customization, said) in [
         ("[[replica.overrides]]\ntable = \"proxy\"\nset = { host = \"x\" }", "no table proxy"),
         ("[[replica.overrides]]\ntable = \"monitor\"\nset = { pace = 1 }", "no column pace"),
@@ -78,7 +78,7 @@ fn wishes_that_do_not_fit_are_an_error_of_the_configuration() {
 }
 
 #[test]
-fn a_boot_ends_edits_if_it_is_to() {
+fn a_boot_undoes_edits_if_so_configured() {
     for (key, ended) in [("apply-on-boot = true", true), ("", false)] {
         let mut world = World::new(generation(0));
         world.offer(&generation(1), &main_id('b'), 1, 1);
@@ -88,7 +88,7 @@ fn a_boot_ends_edits_if_it_is_to() {
         world.booted = world.clock;
         assert_eq!(world.cycle(&eager(key)).applied(), ended);
         assert_eq!(world.rows, generation(if ended { 1 } else { 2 }));
-        // Once a boot, and not for nothing.
+        // Once per boot, and only if something was edited.
         let stops = world.stops;
         assert!(world.cycle(&eager(key)).up_to_date());
         world.booted = world.clock;

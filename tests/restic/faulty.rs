@@ -1,5 +1,5 @@
-//! A server that fails half-way, seen through a proxy that does it harm: each restic ends in time and leaves nothing
-//! behind, what went wrong is told by its kind, nothing is half there afterwards, and all is well when the server is.
+//! A server that fails half-way, behind a proxy that breaks what passes: each restic ends in time and leaves nothing
+//! behind, the failure has the right kind, nothing is half there afterwards, and all works again once the server does.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 /// What the agent adds to that at most: two seconds for restic to remove its lock, and the rest for a busy machine.
 const REACTION: Duration = Duration::from_secs(20);
 
-/// What has to come of it.
+/// How it has to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Want {
     /// It works all the same.
@@ -30,7 +30,7 @@ enum Want {
     Nothing,
 }
 
-/// A fault, and what has to come of a look, a fetch and a publish.
+/// A fault, and how a look, a fetch and a publish have to end.
 type Case = (Fault, [Want; 3]);
 
 const UNREACHABLE: Want = Want::Failure(Kind::RepositoryUnreachable);
@@ -48,7 +48,7 @@ const CASES: &[Case] = &[
     (Fault::FailAfter(12), [Want::Nothing, Want::Nothing, UNREACHABLE]),
     (Fault::Cut, [DAMAGED, DAMAGED, Want::Success]),
     (Fault::Flip, [Want::Success, DAMAGED, Want::Success]),
-    // Acknowledged is acknowledged: the damage shows when somebody fetches.
+    // The server has acknowledged it: the damage shows when it is fetched.
     (Fault::Lose, [Want::Success; 3]),
     (Fault::Deny, [DENIED; 3]),
     (Fault::Skew, [UNREACHABLE; 3]),
@@ -58,7 +58,7 @@ const CASES: &[Case] = &[
 const WAITING: usize = 5;
 
 /// One server and one repository for all, and one proxy for each fault.
-pub(crate) fn every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half(program: &Program) -> Outcome {
+pub(crate) fn every_fault_of_a_server_is_reported_in_time_and_leaves_nothing_half_done(program: &Program) -> Outcome {
     let server = Server::s3()?;
     let direct = program.host(&Repository::at(&server.url));
     run(direct.restic().init()).expect("created");
@@ -73,7 +73,7 @@ pub(crate) fn every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half(pr
         numbered.for_each(|(case, sequence)| suffer(program, case, server, id, sequence));
     });
 
-    // Whatever is in the list is whole, or told as damaged if the server lost it.
+    // Whatever is in the list is whole, or reported as damaged if the server lost it.
     let restic = direct.restic();
     let listing = run(restic.look()).expect("a look");
     assert_eq!(listing.unreadable.len(), 0);
@@ -124,13 +124,13 @@ fn suffer(program: &Program, case: &Case, server: &Server, id: &SnapshotId, sequ
         };
         life.is_over();
         let took = begun.elapsed();
-        let told = match want {
+        let message = match want {
             Want::Failure(kind) => host.fails(result, *kind),
             _ => result.map(|()| String::new()).unwrap_or_else(|error| panic!("{fault:?}: {what}: {error:?}")),
         };
         assert!(took < timeout + REACTION, "{fault:?}: {what} took {took:?}");
-        assert_eq!(told.contains("timedatectl"), *fault == Fault::Skew, "{fault:?}: {told}");
-        println!("{fault:?}, {what}: {took:?} {told}");
+        assert_eq!(message.contains("timedatectl"), *fault == Fault::Skew, "{fault:?}: {message}");
+        println!("{fault:?}, {what}: {took:?} {message}");
     }
     proxy.set(Fault::None);
     let mut host = host.timeout(PATIENCE);
@@ -140,7 +140,7 @@ fn suffer(program: &Program, case: &Case, server: &Server, id: &SnapshotId, sequ
     assert!(listing.snapshots.iter().any(|snapshot| snapshot.id.same(id)));
 }
 
-/// Credentials that cannot write are enough for a replica, and a main is told at once.
+/// Credentials that cannot write are enough for a replica; on a main they fail at once.
 pub(crate) fn reading_needs_no_right_to_write(program: &Program) -> Outcome {
     let server = Server::s3()?;
     let direct = program.host(&Repository::at(&server.url));

@@ -1,4 +1,4 @@
-//! Locks that nobody owns any more: those that this host left are removed, and no others, ever.
+//! Locks whose owners are gone: those that this host left are removed, and never any others.
 
 use std::fs;
 
@@ -66,8 +66,8 @@ pub(crate) fn locks_that_this_host_left_are_removed_and_no_others(program: &Prog
             forge(&host, &repository, owner, pid, minutes)?;
         }
         assert_eq!(locks(&repository), owners.len());
-        let told = run(host.restic().remove_stale_locks(&me)).expect("seen to");
-        assert_eq!((told, locks(&repository)), (*removed, owners.len() - removed), "{owners:?}");
+        let count = run(host.restic().remove_stale_locks(&me)).expect("seen to");
+        assert_eq!((count, locks(&repository)), (*removed, owners.len() - removed), "{owners:?}");
     }
     Ok(Completion::Completed)
 }

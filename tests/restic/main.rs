@@ -3,7 +3,7 @@
 //! What depends on restic runs with the one of this machine and with the newer one of the testbed.
 //! What the machine lacks is skipped, says so and is counted; where `CI` is set it fails instead.
 //! Nothing here waits for time to pass: a test that needs restic in the middle of its work lets it open a
-//! FIFO in the place of an index file, where it stays until somebody is at the other end.
+//! FIFO in the place of an index file, where it stays until the test opens the other end.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, reason = "a test")]
 
@@ -42,24 +42,27 @@ const ON_EVERY: &[Test<OnAny>] = &[
     ("a_thousand_snapshots_are_listed", a_thousand_snapshots_are_listed),
     ("other_backups_are_ignored", other_backups_are_ignored),
     ("an_exclusive_lock_stops_only_publish", an_exclusive_lock_stops_only_publish),
-    ("failures_are_told_apart", failures_are_told_apart),
-    ("wrong_credentials_are_told", wrong_credentials_are_told),
-    ("the_version_is_told", the_version_is_told),
-    ("a_snapshot_that_is_gone_is_told", a_snapshot_that_is_gone_is_told),
-    ("a_snapshot_without_its_data_is_told_soon", a_snapshot_without_its_data_is_told_soon),
+    ("failures_are_distinguished", failures_are_distinguished),
+    ("wrong_credentials_are_reported", wrong_credentials_are_reported),
+    ("the_version_is_reported", the_version_is_reported),
+    ("a_snapshot_that_is_gone_is_reported", a_snapshot_that_is_gone_is_reported),
+    ("a_snapshot_without_its_data_is_reported_soon", a_snapshot_without_its_data_is_reported_soon),
     ("a_look_at_a_snapshot_that_cannot_be_read_is_no_look", a_look_at_a_snapshot_that_cannot_be_read_is_no_look),
-    ("a_full_disk_is_told", a_full_disk_is_told),
+    ("a_full_disk_is_reported", a_full_disk_is_reported),
     ("a_hanging_server_ends_at_the_deadline", a_hanging_server_ends_at_the_deadline),
-    ("an_agent_told_to_stop_leaves_nothing", an_agent_told_to_stop_leaves_nothing),
-    ("a_restic_told_to_stop_is_an_interruption", a_restic_told_to_stop_is_an_interruption),
+    ("an_agent_that_is_stopped_leaves_nothing", an_agent_that_is_stopped_leaves_nothing),
+    ("a_restic_that_is_stopped_is_an_interruption", a_restic_that_is_stopped_is_an_interruption),
     ("a_killed_agent_leaves_nothing", a_killed_agent_leaves_nothing),
     (
-        "every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half",
-        faulty::every_fault_of_a_server_is_told_in_time_and_leaves_nothing_half,
+        "every_fault_of_a_server_is_reported_in_time_and_leaves_nothing_half_done",
+        faulty::every_fault_of_a_server_is_reported_in_time_and_leaves_nothing_half_done,
     ),
     ("reading_needs_no_right_to_write", faulty::reading_needs_no_right_to_write),
     ("locks_that_this_host_left_are_removed_and_no_others", locks::locks_that_this_host_left_are_removed_and_no_others),
-    ("a_restic_killed_in_a_publish_leaves_nothing_half", misbehaving::a_restic_killed_in_a_publish_leaves_nothing_half),
+    (
+        "a_restic_killed_in_a_publish_leaves_no_partial_snapshot",
+        misbehaving::a_restic_killed_in_a_publish_leaves_no_partial_snapshot,
+    ),
     ("an_oversized_snapshot_is_not_read_to_its_end", misbehaving::an_oversized_snapshot_is_not_read_to_its_end),
     ("certificates_are_checked_and_what_is_wrong_is_named", tls::certificates_are_checked_and_what_is_wrong_is_named),
 ];
@@ -69,13 +72,13 @@ const ON_TWO: &[Test<OnTwo>] = &[("what_one_publishes_the_other_fetches", what_o
 
 /// What is the same with every restic.
 const ON_ONE: &[Test<OnAny>] = &[
-    ("a_missing_program_is_told", a_missing_program_is_told),
+    ("a_missing_program_is_reported", a_missing_program_is_reported),
     ("too_much_output_is_refused", too_much_output_is_refused),
     ("half_an_output_is_refused", half_an_output_is_refused),
     ("a_restic_that_hangs_is_ended_with_all_it_started", misbehaving::a_restic_that_hangs_is_ended_with_all_it_started),
-    ("an_answer_that_is_none_is_told", misbehaving::an_answer_that_is_none_is_told),
+    ("an_unusable_answer_is_reported", misbehaving::an_unusable_answer_is_reported),
     ("endless_output_takes_bounded_memory", misbehaving::endless_output_takes_bounded_memory),
-    ("secrets_are_neither_told_nor_shown", secrets_are_neither_told_nor_shown),
+    ("secrets_are_neither_passed_as_arguments_nor_shown", secrets_are_neither_passed_as_arguments_nor_shown),
 ];
 
 fn main() -> ExitCode {
@@ -145,14 +148,14 @@ fn contract(program: &Program, repository: Repository) -> Outcome {
     }
     assert!(listing.newest()[0].id.same(&published[3].0));
 
-    let stranger = program.host(&repository).password("another-secret-password");
-    let restic = stranger.restic();
+    let other = program.host(&repository).password("another-secret-password");
+    let restic = other.restic();
     let id = &published[0].0;
-    stranger.fails(run(restic.init()), Kind::WrongPassword);
-    stranger.fails(run(restic.look()), Kind::WrongPassword);
-    stranger.fails(run(restic.fetch(id)), Kind::WrongPassword);
-    stranger.fails(run(restic.publish(b"{}\n", &tags(9, b"{}\n"), "main-2")), Kind::WrongPassword);
-    assert_eq!(run(host.restic().look()).expect("a look"), listing, "a stranger changed the repository");
+    other.fails(run(restic.init()), Kind::WrongPassword);
+    other.fails(run(restic.look()), Kind::WrongPassword);
+    other.fails(run(restic.fetch(id)), Kind::WrongPassword);
+    other.fails(run(restic.publish(b"{}\n", &tags(9, b"{}\n"), "main-2")), Kind::WrongPassword);
+    assert_eq!(run(host.restic().look()).expect("a look"), listing, "another host changed the repository");
     Ok(Completion::Completed)
 }
 
@@ -247,7 +250,7 @@ fn an_exclusive_lock_stops_only_publish(program: &Program) -> Outcome {
 }
 
 /// A closed port, a dead name, and what servers answer.
-fn failures_are_told_apart(program: &Program) -> Outcome {
+fn failures_are_distinguished(program: &Program) -> Outcome {
     let closed = servers::closed_port();
     let (missing, refused) = (Answering::with("404 Not Found"), Answering::with("403 Forbidden"));
     let (unknown, broken) = (Answering::with("401 Unauthorized"), Answering::with("500 Internal Server Error"));
@@ -296,7 +299,7 @@ fn fails_as(program: &Program, kind: Kind, address: &str, url: &str) {
     }
 }
 
-fn wrong_credentials_are_told(program: &Program) -> Outcome {
+fn wrong_credentials_are_reported(program: &Program) -> Outcome {
     let server = Server::rest()?;
     let url = server.url.replace("right-secret", "wrong-secret");
     let host = program.host(&Repository::at(&url));
@@ -305,13 +308,13 @@ fn wrong_credentials_are_told(program: &Program) -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn the_version_is_told(program: &Program) -> Outcome {
+fn the_version_is_reported(program: &Program) -> Outcome {
     let version = run(program.host(&Repository::folder()).restic().version()).expect("a version");
     assert_eq!(version, program.version);
     Ok(Completion::Completed)
 }
 
-fn a_missing_program_is_told(program: &Program) -> Outcome {
+fn a_missing_program_is_reported(program: &Program) -> Outcome {
     let repository = Repository::folder();
     for missing in ["no-such-restic", "/nowhere/restic", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
         let host = program.host(&repository).program(missing);
@@ -324,7 +327,7 @@ fn a_missing_program_is_told(program: &Program) -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn a_snapshot_that_is_gone_is_told(program: &Program) -> Outcome {
+fn a_snapshot_that_is_gone_is_reported(program: &Program) -> Outcome {
     let repository = program.template();
     let host = program.host(&repository);
     let restic = host.restic();
@@ -340,7 +343,7 @@ fn a_snapshot_that_is_gone_is_told(program: &Program) -> Outcome {
 }
 
 /// A prune removes data last. restic itself would try for up to 15 minutes to load them.
-fn a_snapshot_without_its_data_is_told_soon(program: &Program) -> Outcome {
+fn a_snapshot_without_its_data_is_reported_soon(program: &Program) -> Outcome {
     let repository = program.template();
     let host = program.host(&repository);
     let restic = host.restic();
@@ -348,7 +351,7 @@ fn a_snapshot_without_its_data_is_told_soon(program: &Program) -> Outcome {
     fs::remove_dir_all(repository.path().join("data")).expect("no data any more");
     let started = Instant::now();
     let error = host.fails(run(restic.fetch(&listing.snapshots[0].id)), Kind::SnapshotDamaged);
-    println!("told after {:?}: {error}", started.elapsed());
+    println!("reported after {:?}: {error}", started.elapsed());
     Ok(Completion::Completed)
 }
 
@@ -367,17 +370,17 @@ fn a_look_at_a_snapshot_that_cannot_be_read_is_no_look(program: &Program) -> Out
     for bad in [&good[..60], &[], &flipped] {
         put(bad)?;
         // A host that has it in its cache need not notice.
-        let stranger = program.host(&repository);
-        let error = stranger.fails(run(stranger.restic().look()), Kind::SnapshotDamaged);
+        let other = program.host(&repository);
+        let error = other.fails(run(other.restic().look()), Kind::SnapshotDamaged);
         assert!(error.contains(newest.short()) && error.contains("restic check"), "{error}");
         // Well again, and not remembered as damaged, although some restics keep what they got.
         put(&good)?;
-        assert_eq!(run(stranger.restic().look()).expect("a look").snapshots.len(), 2);
+        assert_eq!(run(other.restic().look()).expect("a look").snapshots.len(), 2);
     }
     Ok(Completion::Completed)
 }
 
-fn a_full_disk_is_told(program: &Program) -> Outcome {
+fn a_full_disk_is_reported(program: &Program) -> Outcome {
     if !rustix::process::geteuid().is_root() {
         return Err(parts::lacking("root rights to mount a small disk"));
     }
@@ -410,7 +413,7 @@ fn a_hanging_server_ends_at_the_deadline(program: &Program) -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn an_agent_told_to_stop_leaves_nothing(program: &Program) -> Outcome {
+fn an_agent_that_is_stopped_leaves_nothing(program: &Program) -> Outcome {
     let (repository, agent) = agent_in_the_middle(program);
     agent.signal(rustix::process::Signal::TERM);
     agent.life.is_over();
@@ -423,9 +426,9 @@ fn an_agent_told_to_stop_leaves_nothing(program: &Program) -> Outcome {
     Ok(Completion::Completed)
 }
 
-/// At a shutdown restic may be told before the agent is.
-fn a_restic_told_to_stop_is_an_interruption(program: &Program) -> Outcome {
-    let (server, connected) = Answering::never_but_telling();
+/// At a shutdown restic may receive the signal before the agent does.
+fn a_restic_that_is_stopped_is_an_interruption(program: &Program) -> Outcome {
+    let (server, connected) = Answering::never_but_reporting();
     let host = program.host(&Repository::at(&format!("rest:http://{}/x/", server.address())));
     let agent = host.agent(&[]);
     connected.recv_timeout(parts::PATIENCE).expect("no restic came by");
@@ -488,19 +491,19 @@ fn half_an_output_is_refused(program: &Program) -> Outcome {
     Ok(Completion::Completed)
 }
 
-fn secrets_are_neither_told_nor_shown(program: &Program) -> Outcome {
+fn secrets_are_neither_passed_as_arguments_nor_shown(program: &Program) -> Outcome {
     let repository = Repository::at("rest:http://someone:url-secret@127.0.0.1:1/x/");
     let mut host = program.host(&repository).line("AWS_SECRET_ACCESS_KEY=\"aws secret/+=\"");
-    let told = tempfile::NamedTempFile::new().expect("a file");
+    let recorded = tempfile::NamedTempFile::new().expect("a file");
     let life = host.script(&format!(
         "printf '%s\\n' \"$@\" >{}; (env; cat \"$RESTIC_PASSWORD_FILE\"; echo \"$AWS_SECRET_ACCESS_KEY\") >&2; exit 1",
-        told.path().display()
+        recorded.path().display()
     ));
     let restic = host.restic();
     let error = host.fails(run(restic.publish(b"{}\n", &tags(1, b"{}\n"), "main")), Kind::ResticFailed);
     life.is_over();
     assert!(error.contains("***"), "{error}");
-    let mut arguments = fs::read_to_string(told.path()).expect("arguments");
+    let mut arguments = fs::read_to_string(recorded.path()).expect("arguments");
     arguments.push_str(&format!("{restic:?}"));
     for secret in ["url-secret", "aws secret", PASSWORD] {
         assert!(!error.contains(secret) && !arguments.contains(secret), "{secret} in {error} or {arguments}");

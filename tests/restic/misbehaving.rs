@@ -1,5 +1,5 @@
 //! A restic that hangs, dies, or answers with anything but an answer: each is ended in time together with what it
-//! started, is told by its kind, and takes a bounded amount of memory.
+//! started, is reported by its kind, and takes a bounded amount of memory.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program
     // Stopped, so that it cannot even be asked to end; deaf; and with a helper, as ssh and rclone are.
     for script in ["kill -STOP $$", "trap '' INT TERM; while :; do sleep 1000; done", "sleep 1000 & sleep 1000"] {
         let mut host = program.host(&repository).timeout(Duration::from_secs(1));
-        // It is over when nobody is left who has it open: helpers inherit it.
+        // It is over when no process has it open any more: helpers inherit it.
         let life = host.script(script);
         let begun = Instant::now();
         let error = host.fails(run(host.restic().look()), Kind::RepositoryUnreachable);
@@ -29,7 +29,7 @@ pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program
     Ok(Completion::Completed)
 }
 
-pub(crate) fn a_restic_killed_in_a_publish_leaves_nothing_half(program: &Program) -> Outcome {
+pub(crate) fn a_restic_killed_in_a_publish_leaves_no_partial_snapshot(program: &Program) -> Outcome {
     let (repository, agent) = agent_in_the_middle(program);
     parts::signal_restic(&agent.process, Signal::KILL);
     agent.life.is_over();
@@ -42,7 +42,7 @@ pub(crate) fn a_restic_killed_in_a_publish_leaves_nothing_half(program: &Program
     Ok(Completion::Completed)
 }
 
-pub(crate) fn an_answer_that_is_none_is_told(program: &Program) -> Outcome {
+pub(crate) fn an_unusable_answer_is_reported(program: &Program) -> Outcome {
     let repository = Repository::folder();
     // Nothing, half a list, no text, another document, and an exit code that nobody has defined.
     let scripts = [
@@ -76,9 +76,9 @@ pub(crate) fn endless_output_takes_bounded_memory(program: &Program) -> Outcome 
     ] {
         let mut host = program.host(&repository).timeout(timeout);
         let life = host.script(script);
-        let (told, peak) = parts::answer_with_peak(host.fetcher("0123456789abcdef"));
+        let (found, peak) = parts::answer_with_peak(host.fetcher("0123456789abcdef"));
         life.is_over();
-        assert_eq!(told, kind, "{script}");
+        assert_eq!(found, kind, "{script}");
         assert!(peak < MEMORY, "{script}: {peak} KiB");
     }
     Ok(Completion::Completed)
@@ -96,9 +96,9 @@ pub(crate) fn an_oversized_snapshot_is_not_read_to_its_end(program: &Program) ->
     let listing = run(host.restic().look()).expect("a look");
     let newest = listing.newest()[0].id.to_string();
     let life = host.watched();
-    let (told, peak) = parts::answer_with_peak(host.fetcher(&newest));
+    let (found, peak) = parts::answer_with_peak(host.fetcher(&newest));
     life.is_over();
-    assert_eq!(told, "snapshot-damaged");
+    assert_eq!(found, "snapshot-damaged");
     assert!(peak < MEMORY, "{peak} KiB");
     Ok(Completion::Completed)
 }

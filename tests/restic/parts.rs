@@ -85,7 +85,7 @@ pub(crate) fn dump(size: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(size).collect()
 }
 
-/// A tags for `dump`.
+/// Tags for `dump`.
 pub(crate) fn tags(sequence: u64, dump: &[u8]) -> Tags {
     let main = "0123456789abcdef0123456789abcdef".parse().expect("an id");
     Tags {
@@ -268,7 +268,7 @@ impl Host {
         open(&self.write(), &self.cache(), Interrupt::never()).expect("restic")
     }
 
-    /// The error of `result`, which must be of this kind and tell no secret.
+    /// The error of `result`, which must be of this kind and contain no secret.
     pub(crate) fn fails<T>(&self, result: Result<T>, kind: Kind) -> String {
         let error = result.err().unwrap_or_else(|| panic!("no {} with {}", kind.name(), self.url));
         let text = format!("{error:?}");
@@ -375,8 +375,8 @@ pub(crate) fn answer(agent: Child) -> String {
 pub(crate) fn answer_with_peak(agent: Child) -> (String, u64) {
     let output = agent.wait_with_output().expect("the end of the agent");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (told, peak) = text.split_once('\n').expect("an answer");
-    (told.to_owned(), peak.trim().trim_end_matches(" kB").parse().expect("a number"))
+    let (answer, peak) = text.split_once('\n').expect("an answer");
+    (answer.to_owned(), peak.trim().trim_end_matches(" kB").parse().expect("a number"))
 }
 
 /// An agent whose restic is in the middle of its work.
@@ -411,10 +411,10 @@ pub(crate) struct Life(File);
 impl Life {
     /// Fails if one is still there, or none ever was.
     pub(crate) fn is_over(&self) {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let mut life = self.0.try_clone().expect("the FIFO");
-        thread::spawn(move || tell.send(life.read_to_end(&mut Vec::new())));
-        let marks = told.recv_timeout(PATIENCE).expect("restic is still there").expect("its mark");
+        thread::spawn(move || sender.send(life.read_to_end(&mut Vec::new())));
+        let marks = receiver.recv_timeout(PATIENCE).expect("restic is still there").expect("its mark");
         assert!(marks > 0, "there was no restic");
     }
 }
@@ -438,10 +438,10 @@ impl Gate {
 
     /// Waits until a restic is there. It stays for as long as the result lives.
     pub(crate) fn wait(&self) -> File {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let index = self.index.clone();
-        thread::spawn(move || tell.send(File::options().write(true).open(index)));
-        told.recv_timeout(PATIENCE).expect("no restic came by").expect("the gate")
+        thread::spawn(move || sender.send(File::options().write(true).open(index)));
+        receiver.recv_timeout(PATIENCE).expect("no restic came by").expect("the gate")
     }
 
     /// Puts the index back.

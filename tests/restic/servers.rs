@@ -131,14 +131,14 @@ impl Answering {
         Self::start(|stream, open| open.push(stream))
     }
 
-    /// The same, and the result's second part hears of each connection.
-    pub(crate) fn never_but_telling() -> (Self, mpsc::Receiver<()>) {
-        let (tell, told) = mpsc::channel();
+    /// The same; the second part of the result receives a message for each connection.
+    pub(crate) fn never_but_reporting() -> (Self, mpsc::Receiver<()>) {
+        let (sender, receiver) = mpsc::channel();
         let server = Self::start(move |stream, open| {
             open.push(stream);
-            let _ = tell.send(());
+            let _ = sender.send(());
         });
-        (server, told)
+        (server, receiver)
     }
 
     fn start(mut serve: impl FnMut(TcpStream, &mut Vec<TcpStream>) + Send + 'static) -> Self {

@@ -1,4 +1,4 @@
-//! A server whose certificate nobody vouches for, or that has expired.
+//! A server whose certificate is not trusted, or has expired.
 
 use std::fs;
 

@@ -55,8 +55,7 @@ impl Server {
 
     /// Writes a plan, as an apply does while Uptime Kuma is stopped.
     pub(crate) fn write(&self, changes: &Plan, wanted: &Configuration) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let claim = runtime.block_on(self.database.claim(Duration::ZERO))?;
+        let claim = self.database.claim(Duration::ZERO)?;
         assert_eq!(claim.write(changes, wanted, History::Remove)?, Vec::<String>::new());
         Ok(())
     }
@@ -153,7 +152,7 @@ fn free<'a>(of: &[&'a str], seed: u8, taken: &mut BTreeSet<&'a str>) -> Option<&
     Some(found)
 }
 
-/// Whether a monitor can be the parent of another one: along this order there is no way back.
+/// Whether a monitor can be the parent of another one: this order has no cycles.
 fn above(parent: i64, child: i64) -> bool {
     let rank = |id: i64| (id * 4) % 7;
     rank(parent) > rank(child)

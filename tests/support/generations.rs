@@ -1,4 +1,4 @@
-//! Small configurations that can be told apart.
+//! Small configurations that differ from each other.
 
 use kuma_replicator::model::configuration::{Configuration, Row, Table};
 use kuma_replicator::model::value::Value;

@@ -4,11 +4,12 @@
 //! an intent on disk, writing to a database that runs or is not claimed, starting while it is claimed.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -25,7 +26,7 @@ use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
 use kuma_replicator::model::state::{Decision, LocalRows, State};
 use kuma_replicator::model::value::Value;
-use kuma_replicator::plan::Plan;
+use kuma_replicator::plan::{Plan, plan};
 
 use super::rows;
 
@@ -130,21 +131,23 @@ pub(crate) struct World {
     pub(crate) warnings: Vec<String>,
     /// Whether the service runs.
     pub(crate) running: bool,
-    /// What somebody makes of the rows while a snapshot is fetched.
+    /// The rows after an edit that a person makes while a snapshot is fetched.
     pub(crate) edited: Option<Configuration>,
-    /// What the rows are when it is stopped next, because somebody saved something until then.
+    /// The rows after the next waits, while a person saves an edit in steps.
+    pub(crate) edits: VecDeque<Configuration>,
+    /// The rows at the next stop, after a person saved something until then.
     pub(crate) at_stop: Option<Configuration>,
     /// Rows with which Uptime Kuma runs but does not answer.
     pub(crate) poison: Option<Configuration>,
     /// What the repository holds.
     pub(crate) repository: Vec<(Snapshot, Vec<u8>)>,
-    /// Locks in the repository that nobody owns any more.
+    /// Locks in the repository whose owners are gone.
     pub(crate) left_locks: usize,
-    /// Whether the newest snapshot is pruned, or its data are, by the time it is fetched, and how that is told.
+    /// How the next fetch fails, if the newest snapshot or its data are pruned before it.
     pub(crate) pruned: Option<Kind>,
     /// The state file.
     pub(crate) disk: Option<Vec<u8>>,
-    /// The way back.
+    /// The dump of the previous configuration.
     pub(crate) previous: Option<Vec<u8>>,
     /// The dump of the snapshot in force.
     pub(crate) applied: Option<Vec<u8>>,
@@ -187,6 +190,7 @@ impl World {
             warnings: Vec::new(),
             running: true,
             edited: None,
+            edits: VecDeque::new(),
             at_stop: None,
             poison: None,
             repository: Vec::new(),
@@ -217,18 +221,18 @@ impl World {
         self.cycle_with(settings, &Options::default())
     }
 
-    /// The same with options. If nothing goes wrong in between, the end is the one that a preview foretells.
+    /// The same with options. If nothing goes wrong in between, the end is the one that a preview predicts.
     pub(crate) fn cycle_with(&mut self, settings: &Settings, options: &Options) -> End {
-        let foretold = self.is_foreseeable().then(|| self.foretell(settings, *options));
+        let predicted = self.is_predictable().then(|| self.predict(settings, *options));
         let end = self.process(async |world, state| Session::new(world, settings, state, *options).run().await);
-        if let Some(foretold) = foretold {
-            self.assert_foretold(&foretold, &end);
+        if let Some(predicted) = predicted {
+            self.assert_predicted(&predicted, &end);
         }
         end
     }
 
     /// What the next cycle would do. Nothing of the world changes.
-    pub(crate) fn foretell(&self, settings: &Settings, options: Options) -> Result<Ready> {
+    pub(crate) fn predict(&self, settings: &Settings, options: Options) -> Result<Ready> {
         let mut world = self.clone();
         let mut ready = None;
         let end = world.process(async |world, state| {
@@ -243,24 +247,24 @@ impl World {
     }
 
     /// Whether nothing happens between a preview and the cycle, and nothing goes wrong in it.
-    fn is_foreseeable(&self) -> bool {
+    fn is_predictable(&self) -> bool {
         let faults = self.faults.is_empty() && self.named.is_empty() && self.kinds.is_empty();
         let changes = self.edited.is_some() || self.at_stop.is_some() || self.pruned.is_some();
         faults && !changes && self.poison.is_none() && self.state().intent.is_none()
     }
 
-    fn assert_foretold(&self, foretold: &Result<Ready>, end: &End) {
-        match (foretold, end) {
-            (Err(foretold), End::Failed(error)) => {
-                assert_eq!((foretold.kind(), foretold.chain()), (error.kind(), error.chain()));
+    fn assert_predicted(&self, predicted: &Result<Ready>, end: &End) {
+        match (predicted, end) {
+            (Err(predicted), End::Failed(error)) => {
+                assert_eq!((predicted.kind(), predicted.chain()), (error.kind(), error.chain()));
             }
             (Ok(ready), End::Done(conclusion)) => {
                 assert_eq!(ready.outcome(), conclusion.outcome());
                 match ready {
                     Ready::Publish(publication) => {
                         let tags = &self.repository.last().unwrap().0.tags;
-                        let foretold = (&publication.place, publication.canonical.digest);
-                        assert_eq!(foretold, (&tags.place, tags.digest));
+                        let predicted = (&publication.place, publication.canonical.digest);
+                        assert_eq!(predicted, (&tags.place, tags.digest));
                     }
                     Ready::Apply(application) => {
                         if let Some((_, last)) = application.changes.last() {
@@ -271,7 +275,7 @@ impl World {
                     _ => {}
                 }
             }
-            (foretold, end) => panic!("foretold {foretold:?}, and then {end:?}"),
+            (predicted, end) => panic!("predicted {predicted:?}, and then {end:?}"),
         }
     }
 
@@ -397,7 +401,7 @@ impl World {
         self.tape.0.borrow_mut().enter(name, usual)
     }
 
-    /// The end of a call; `usual` is set where its failure does not tell that nothing was done.
+    /// The end of a call; `usual` is set where its failure does not mean that nothing was done.
     fn leave(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
         self.tape.0.borrow_mut().leave(name, usual)
     }
@@ -426,7 +430,7 @@ impl Tape {
         self.strike(name, usual, possible)
     }
 
-    /// The end of a call; `usual` is set where its failure does not tell that nothing was done.
+    /// The end of a call; `usual` is set where its failure does not mean that nothing was done.
     fn leave(&mut self, name: &str, usual: Option<Kind>) -> Result<()> {
         let possible = if usual.is_some() { &[Fault::ErrorAfter, Fault::KillAfter][..] } else { &[Fault::KillAfter] };
         self.strike(name, usual, possible)
@@ -518,8 +522,8 @@ impl Repository for World {
 
     async fn publish(&mut self, bytes: &[u8], tags: &Tags) -> Result<SnapshotId> {
         self.enter("publish", Some(Kind::RepositoryUnreachable))?;
-        let main = self.state().main.expect("the attempt is on disk before the deed");
-        let attempt = main.publishing.expect("the attempt is on disk before the deed");
+        let main = self.state().main.expect("the attempt is on disk before the publish");
+        let attempt = main.publishing.expect("the attempt is on disk before the publish");
         assert_eq!((attempt.sequence, attempt.digest), (tags.place.sequence, tags.digest));
         let id = self.store(bytes.to_vec(), tags.clone());
         self.leave("publish", Some(Kind::RepositoryUnreachable))?;
@@ -544,9 +548,9 @@ impl Kuma for World {
         Ok(export)
     }
 
-    async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
+    async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {
         self.enter("rehearse", Some(Kind::Unwritable))?;
-        rows::assert_reached(&rows::carry_out(changes, here), wanted);
+        rows::assert_reached(&rows::carry_out(&plan(here, wanted), here), wanted);
         self.leave("rehearse", None)
     }
 
@@ -558,6 +562,11 @@ impl Kuma for World {
     async fn check_writable(&mut self, _: &Plan) -> Result<()> {
         self.enter("check_writable", Some(Kind::NotPermitted))?;
         self.leave("check_writable", None)
+    }
+
+    async fn check_in_use(&mut self) -> Result<()> {
+        self.enter("check_in_use", Some(Kind::DatabaseNotInUse))?;
+        self.leave("check_in_use", None)
     }
 
     async fn activity(&mut self) -> Result<Activity> {
@@ -616,9 +625,10 @@ impl Kuma for World {
         Ok(ClaimedRows { tape: Rc::clone(&self.tape.0), export, history: self.history.clone() })
     }
 
-    async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
+    async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
+        let plan = plan(&here.configuration, wanted);
         assert!(self.running && !self.is_claimed(), "written live while it is stopped");
-        assert_eq!(plan.cached_table(), None, "a running server would not take that up");
+        assert_eq!(plan.cached_table(), None, "a running server would not pick that up");
         self.enter("write_live", Some(Kind::DatabaseBusy))?;
         let touched = |rows: &Configuration| -> Vec<_> {
             plan.tables.iter().map(|changed| rows.table(changed.spec.name).cloned()).collect()
@@ -626,7 +636,7 @@ impl Kuma for World {
         if touched(&here.configuration) != touched(&self.rows) {
             return Err(Error::new(Kind::DatabaseBusy, "edited meanwhile"));
         }
-        self.rows = rows::carry_out(plan, &self.rows);
+        self.rows = rows::carry_out(&plan, &self.rows);
         assert_eq!(touched(&self.rows), touched(wanted));
         self.commits += 1;
         self.leave("write_live", None)?;
@@ -634,7 +644,7 @@ impl Kuma for World {
     }
 
     async fn remove_leftovers(&mut self) -> Result<()> {
-        // Its failure is told, and changes nothing for the cycle.
+        // Its failure is reported, and changes nothing for the cycle.
         self.enter("remove_leftovers", None)?;
         self.history.1.clear();
         self.leave("remove_leftovers", None)
@@ -648,7 +658,8 @@ impl Claim for ClaimedRows {
         Ok(self.export.clone())
     }
 
-    async fn write(mut self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+    async fn write(mut self, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+        let plan = plan(&self.export.configuration, wanted);
         self.tape.borrow_mut().enter("write", Some(Kind::WriteFailed))?;
         let (there, aside) = &mut self.history;
         if history != History::BringBack {
@@ -668,7 +679,7 @@ impl Claim for ClaimedRows {
                 }
             }
         }
-        let written = rows::carry_out(plan, &self.export.configuration);
+        let written = rows::carry_out(&plan, &self.export.configuration);
         rows::assert_reached(&written, wanted);
         self.tape.borrow_mut().committed = Some((written, self.history.clone()));
         self.tape.borrow_mut().leave("write", None)?;
@@ -760,14 +771,22 @@ impl Surroundings for World {
     fn report(&mut self, event: &Event) {
         assert!(!event.message_id().is_empty() && !event.to_string().is_empty());
         let name = format!("report {}", event.name());
-        let told = self.enter(&name, None).and_then(|()| self.leave(&name, None));
-        assert!(told.is_ok(), "telling cannot fail");
+        let reported = self.enter(&name, None).and_then(|()| self.leave(&name, None));
+        assert!(reported.is_ok(), "a report cannot fail");
+    }
+
+    async fn pause(&mut self, _: Duration) -> Result<()> {
+        self.enter("pause", None)?;
+        if let Some(edit) = self.edits.pop_front() {
+            self.rows = edit;
+        }
+        self.leave("pause", None)
     }
 
     fn check_interrupted(&self) -> Result<()> {
         // It cannot count, being `&self`: interruption has a test of its own, through `kinds`.
         match self.kinds.iter().find(|(call, _)| *call == "check_interrupted") {
-            Some((_, kind)) => Err(Error::new(*kind, "told to stop")),
+            Some((_, kind)) => Err(Error::new(*kind, "received a signal to stop")),
             None => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ pub(crate) enum Version {
     Two,
 }
 
-/// In which order the columns of each table stand.
+/// The order of the columns of each table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// As a fresh installation has them.

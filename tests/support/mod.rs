@@ -1,5 +1,5 @@
 //! What several tests share: databases like those of Uptime Kuma, random configurations, a host that
-//! fails on request. Nothing here asks a clock, a network or a service.
+//! fails on request. Nothing here reads a clock, or needs a network or a service.
 
 #![allow(dead_code, reason = "every test crate compiles this for itself and uses another part of it")]
 

@@ -1,5 +1,5 @@
-//! Configurations by hand: short ways to write values and tables, a manifest, and the plainest thinkable
-//! way to carry out a plan, against which the real ones are held.
+//! Configurations by hand: short ways to write values and tables, a manifest, and the simplest
+//! way to carry out a plan, with which the real ones are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Struck a second time, or where a cycle is not alone: in the way back, in a restore, in what starts Uptime Kuma
-//! again, and while somebody starts it under the agent's hands.
+//! A second kill, and other moments than an apply: a rollback, a restore, the start of Uptime Kuma after a kill, and a
+//! start by a person during an apply.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -13,8 +13,8 @@ use crate::testbed::{Result, signal, wait_for};
 use crate::world::{Pair, SOON, Setup, expect, says, state};
 
 pub const TESTS: &[Test] = &[
-    ("killed_in_the_way_back_in_a_restore_or_while_recovering_the_next_cycle_heals", killed_again),
-    ("started_by_somebody_during_an_apply_uptime_kuma_has_wholly_the_old_or_the_new", started_by_somebody),
+    ("a_kill_in_a_rollback_a_restore_or_a_recovery_is_healed_by_the_next_cycle", killed_again),
+    ("an_uptime_kuma_that_is_started_during_an_apply_has_all_old_or_all_new_rows", started_during_an_apply),
 ];
 
 fn killed_again() -> Result<()> {
@@ -22,8 +22,8 @@ fn killed_again() -> Result<()> {
         let (mut news, _, mut target) = gated(pair)?;
         recover(&mut news, &mut target).map_err(|error| format!("recover: {error}"))?;
         restore(&mut news, &mut target).map_err(|error| format!("restore: {error}"))?;
-        roll_back(pair, &mut news, &mut target, false).map_err(|error| format!("before the way back: {error}"))?;
-        roll_back(pair, &mut news, &mut target, true).map_err(|error| format!("in the way back: {error}"))?;
+        roll_back(pair, &mut news, &mut target, false).map_err(|error| format!("before the rollback: {error}"))?;
+        roll_back(pair, &mut news, &mut target, true).map_err(|error| format!("in the rollback: {error}"))?;
         newest_only(pair, &mut news, &mut target).map_err(|error| format!("days later: {error}"))?;
         Ok(())
     })
@@ -55,7 +55,7 @@ fn restore(news: &mut News<'_>, target: &mut Target<'_>) -> Result<()> {
         close(replica, gate)?;
         replica.run(&["systemd-run", "--unit=person", "--collect", "kuma-replicator", "restore", "previous"])?;
         let waits = if restored { "activating" } else { "deactivating" };
-        wait_for("the restore is at it", SOON, || Ok(is(target, "uptime-kuma", waits)?.then_some(())))?;
+        wait_for("the restore is running", SOON, || Ok(is(target, "uptime-kuma", waits)?.then_some(())))?;
         replica.run(&["systemctl", "kill", "--signal=KILL", "person"])?;
         free(replica)?;
         wait_for("it is at rest", SOON, || {
@@ -75,7 +75,7 @@ fn restore(news: &mut News<'_>, target: &mut Target<'_>) -> Result<()> {
     target.heal(&before, &newest)
 }
 
-/// Uptime Kuma does not run with the new rows. The agent is killed before it takes them back, or while it starts
+/// Uptime Kuma does not run with the new rows. The agent is killed before it rolls them back, or while it starts
 /// Uptime Kuma with the old ones.
 fn roll_back(pair: &Pair, news: &mut News<'_>, target: &mut Target<'_>, late: bool) -> Result<()> {
     let replica = target.replica;
@@ -100,7 +100,7 @@ fn roll_back(pair: &Pair, news: &mut News<'_>, target: &mut Target<'_>, late: bo
     if !late {
         wait_for("Uptime Kuma has ended", SOON, || Ok(is(target, "uptime-kuma", "failed")?.then_some(())))?;
     }
-    // The next cycle takes back what the killed one would have, and says so; the one after only refuses.
+    // The next cycle does the rollback of the killed one, and reports it; the one after only refuses.
     target.begin()?;
     let healed = target.look()?;
     let code = if late { "65" } else { "3" };
@@ -129,7 +129,7 @@ fn newest_only(pair: &Pair, news: &mut News<'_>, target: &mut Target<'_>) -> Res
     expect(&pair.replica, 0, "up to date")
 }
 
-fn started_by_somebody() -> Result<()> {
+fn started_during_an_apply() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         let (mut news, _, mut target) = gated(pair)?;
         let newest = news.publish()?;

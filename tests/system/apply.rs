@@ -1,5 +1,5 @@
 //! How an apply treats the service: stopped only when needed, started again always, left alone when the
-//! administrator stopped it, wherever it lies and however it is started.
+//! administrator stopped it, wherever its data are and however it is started.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ pub const TESTS: &[Test] = &[
     ("a_wrapper_that_dies_at_once_is_waited_for", wrapper),
     ("a_service_stopped_by_the_administrator_stays_stopped", stopped_stays_stopped),
     ("data_under_opt_home_and_dynamic_users_is_written", layouts),
-    ("plan_status_snapshots_and_check_tell_what_is", tells),
+    ("plan_status_snapshots_and_check_show_what_is_there", shows),
     ("import_writes_a_stopped_instance_and_refuses_a_running_one", import),
 ];
 
@@ -128,7 +128,7 @@ fn layouts() -> Result<()> {
     })
 }
 
-fn tells() -> Result<()> {
+fn shows() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         let mut kuma = pair.main_kuma()?;
         kuma.add_monitor_with(json!({ "name": "secret", "basic_auth_pass": "hunter2", "authMethod": "basic" }))?;

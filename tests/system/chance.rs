@@ -1,4 +1,4 @@
-//! Random numbers that can be had again: every test that draws them says its seed.
+//! Random numbers that can be repeated: every test that draws them shows its seed.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! What a replica customization for itself, with real Uptime Kumas.
+//! What a replica customizes, with real Uptime Kumas.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::world::{Pair, Setup, digest, events, expect, invocation, logged_in, s
 
 pub const TESTS: &[Test] = &[
     ("push_monitors_are_paused_on_a_replica_until_it_is_promoted", paused),
-    ("edits_on_a_replica_are_told_or_overwritten", edits),
+    ("edits_on_a_replica_are_reported_or_overwritten", edits),
     ("a_main_edited_every_minute_restarts_a_replica_every_five", busy_main),
 ];
 
@@ -55,7 +55,7 @@ fn edits() -> Result<()> {
         for _ in 0..2 {
             expect(&pair.replica, 0, "up to date")?;
         }
-        assert_eq!(pair.replica.journal(&["KUMA_EVENT=drifted"])?.len(), 1, "told once");
+        assert_eq!(pair.replica.journal(&["KUMA_EVENT=drifted"])?.len(), 1, "reported once");
         assert!(pair.replica.run(&["kuma-replicator", "status"])?.contains("edited here"));
         let plan: Value = serde_json::from_str(&pair.replica.run(&["kuma-replicator", "plan", "--json"])?)?;
         assert_eq!((plan["outcome"].as_str(), plan["restart"].as_bool()), (Some("up to date"), Some(false)));

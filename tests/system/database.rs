@@ -86,7 +86,7 @@ fn damaged() -> Result<()> {
 fn locked() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         let (main, replica) = (&pair.main, &pair.replica);
-        // Somebody writes for long: that does not hinder reading, and would keep Uptime Kuma from starting.
+        // Another program writes for a long time: others can read, but Uptime Kuma would not start.
         let write = ["BEGIN IMMEDIATE;", "UPDATE monitor SET weight = 9;"];
         pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
         open_database(main, &write)?;
@@ -99,7 +99,7 @@ fn locked() -> Result<()> {
         assert_eq!(footing(replica)?, before);
         assert!(!events(replica)?.iter().any(|event| event == "stopping"));
 
-        // Somebody keeps everybody out, which works only while Uptime Kuma is stopped.
+        // Another program has the database for itself, which works only while Uptime Kuma is stopped.
         sql(main, "UPDATE monitor SET name = 'renamed'")?;
         let alone = ["PRAGMA locking_mode=EXCLUSIVE;", "BEGIN EXCLUSIVE;", "SELECT count(*) FROM monitor;"];
         for machine in [main, replica] {
@@ -138,7 +138,7 @@ fn linked() -> Result<()> {
             assert!(in_data("readlink kuma.db")?.contains("real.db"), "{what}");
             logged_in(replica)?;
         }
-        // SQLite makes its files where the link leads, not where it lies.
+        // SQLite makes its files where the link leads, not where it is.
         pair.offer("one more")?;
         let before = footing(replica)?;
         replica.sh("mount --bind /srv/disk /srv/disk; mount -o remount,bind,ro /srv/disk")?;

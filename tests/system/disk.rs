@@ -1,5 +1,5 @@
-//! Disks that are full or read-only, and files of the wrong owner: told before Uptime Kuma is stopped, and
-//! survived if they come later.
+//! Disks that are full or read-only, and files of the wrong owner: reported before Uptime Kuma is stopped, and
+//! survived if they occur later.
 
 use crate::Test;
 use crate::testbed::{FolderRepository, Machine, Result};
@@ -129,7 +129,7 @@ fn fills_up() -> Result<()> {
         assert_eq!(footing(replica)?, (before.clone(), running));
         end_wait(replica)?;
 
-        // The way back finds no room, and neither does the record of it.
+        // There is no room for the rollback, nor for recording it.
         fill_when_stopped(STATE, 0)?;
         fails(replica, 75, "disk-full", "previous.dump")?;
         replica.kuma()?;

@@ -1,4 +1,4 @@
-//! What goes wrong without harm: nothing is stopped for a snapshot that cannot be applied, and Uptime Kuma
+//! Faults that cost nothing: nothing is stopped for a snapshot that cannot be applied, and Uptime Kuma
 //! runs again whatever happens after it was stopped.
 
 use serde_json::{Value, json};
@@ -13,15 +13,15 @@ use crate::world::{
 pub const TESTS: &[Test] = &[
     ("another_schema_is_held_without_a_stop", other_schema),
     ("broken_snapshots_are_refused_without_a_stop", broken_snapshot),
-    ("a_snapshot_that_uptime_kuma_does_not_start_with_is_taken_back", roll_back),
+    ("a_snapshot_that_uptime_kuma_does_not_start_with_is_rolled_back", roll_back),
     ("a_killed_apply_leaves_uptime_kuma_running", killed),
     ("a_stop_of_the_agent_while_uptime_kuma_starts_lets_the_apply_finish", stopped_while_waiting),
     ("a_shutdown_during_an_apply_loses_nothing_and_refuses_nothing", shut_down),
     ("a_power_cut_during_an_apply_is_recovered_from", power_cut),
     ("a_migrating_uptime_kuma_is_not_stopped", migrating),
     ("data_that_the_sandbox_cannot_write_is_refused_without_a_stop", read_only),
-    ("a_stranger_in_the_database_costs_one_restart_and_not_one_a_minute", stranger),
-    ("wrong_passwords_missing_repositories_and_missing_restic_are_told_apart", repository_errors),
+    ("another_program_in_the_database_costs_one_restart_and_not_one_a_minute", stranger),
+    ("wrong_passwords_missing_repositories_and_missing_restic_are_distinguished", repository_errors),
     ("a_second_main_is_fenced", second_main),
 ];
 
@@ -136,7 +136,7 @@ fn killed() -> Result<()> {
     })
 }
 
-/// Lets Uptime Kuma start, but not answer, until somebody writes into a pipe, if there is one.
+/// Lets Uptime Kuma start, but not answer, until the test writes into a pipe, if there is one.
 const GATE: &str = "[Service]\nExecStart=\nExecStart=/bin/sh -c 'test -p /run/gate && read go < /run/gate; \
     exec /usr/bin/node server/server.js'\n";
 
@@ -147,7 +147,7 @@ fn stopped_while_waiting() -> Result<()> {
         pair.begin_apply()?;
         wait_for_event(&pair.replica, "started")?;
         pair.replica.run(&["systemctl", "stop", "--no-block", "kuma-replicator.service"])?;
-        wait_for("the agent is told to stop", SOON, || Ok((agent()? == "deactivating").then_some(())))?;
+        wait_for("the agent is being stopped", SOON, || Ok((agent()? == "deactivating").then_some(())))?;
         assert!(!events(&pair.replica)?.iter().any(|event| event == "healthy"), "Uptime Kuma answered too early");
         pair.replica.sh("echo > /run/gate; rm /run/gate")?;
         wait_for("the agent ends", SOON, || Ok((agent()? != "deactivating").then_some(())))?;
@@ -251,7 +251,7 @@ fn stranger() -> Result<()> {
         replica.kuma()?;
         assert_eq!(before, digest(replica)?);
 
-        // The stranger goes, and so does the time to wait.
+        // The other program ends, and so does the time to wait.
         replica.run(&["systemctl", "stop", "stranger"])?;
         assert_eq!(state(replica)?["replica"]["verdict"]["decision"]["attempts"], 1);
         end_wait(replica)?;

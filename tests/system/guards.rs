@@ -1,5 +1,5 @@
-//! What no host lets pass by itself: a configuration that lost its rows or its users, snapshots that are not what
-//! they say, and names that would steer a terminal.
+//! What every host refuses by itself: a configuration that lost its rows or its users, snapshots that are not what
+//! they say, and names that would control a terminal.
 
 use std::thread;
 
@@ -47,7 +47,7 @@ fn shrunken() -> Result<()> {
         kuma.add_monitor("mail", "http://127.0.0.1:3001/")?;
         sql(main, MANY)?;
         pair.replicate()?;
-        // A copy of what is there, as it is between two statements: the way back of this test.
+        // A copy of the database between two statements, to return to in this test.
         let keep = |name: &str| main.run(&["kuma-replicator", "export", &format!("/root/{name}.dump")]).map(drop);
         let back = |name: &str| {
             main.sh(&format!(
@@ -62,19 +62,19 @@ fn shrunken() -> Result<()> {
             ("DELETE FROM notification", "notification 12 → 0"),
             ("DELETE FROM tag WHERE id > 5", "tag 60 → 5"),
         ];
-        for (loss, told) in losses {
+        for (loss, message) in losses {
             sql(main, loss)?;
             for _ in 0..2 {
                 ends(main, 4, "failed")?;
             }
-            assert!(said(main)?.contains(told), "{}", said(main)?);
+            assert!(said(main)?.contains(message), "{}", said(main)?);
             assert_eq!(published(pair)?, 1, "{loss}");
             ends(replica, 0, "up to date")?;
             back("full")?;
             ends(main, 0, "unchanged")?;
         }
 
-        // A main that lost its memory too publishes no other rows than those of the newest snapshot.
+        // A main that lost its state, too, publishes no other rows than those of the newest snapshot.
         sql(main, "DELETE FROM monitor")?;
         main.run(&["rm", "/var/lib/kuma-replicator/state.json"])?;
         ends(main, 4, "failed")?;
@@ -120,7 +120,7 @@ fn shrunken() -> Result<()> {
     })
 }
 
-/// While somebody moves rows to and fro in transactions, an export has all of them or none.
+/// While another program moves rows to and fro in transactions, an export has all of them or none.
 fn no_half_export(main: &Machine) -> Result<()> {
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -154,7 +154,7 @@ fn no_user_arrives(pair: &Pair) -> Result<()> {
     main.sh("systemctl stop uptime-kuma")?;
     sql(main, "PRAGMA foreign_keys=OFF; DELETE FROM user")?;
     main.sh("kuma-replicator export /root/none.dump; cp /root/none.dump /srv/repository")?;
-    // As somebody would who can publish: the snapshot itself is in order.
+    // As anyone who can publish could do it: the snapshot itself is in order.
     offer(main, &std::fs::read(main.root().join("root/none.dump"))?, 90, "main")?;
     ends(replica, 65, "rejected")?;
     let plan = replica.output(&["kuma-replicator", "import", "--dry-run", "/srv/repository/none.dump"])?;
@@ -163,8 +163,8 @@ fn no_user_arrives(pair: &Pair) -> Result<()> {
     let id = snapshots["snapshots"][0]["id"].as_str().ok_or("no snapshot")?;
     let refused = |order: &[&str]| -> Result<()> {
         let output = replica.output(&[&["kuma-replicator"], order].concat())?;
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(65), "{order:?}: {told}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(65), "{order:?}: {message}");
         Ok(())
     };
     refused(&["restore", id])?;
@@ -179,7 +179,7 @@ fn no_user_arrives(pair: &Pair) -> Result<()> {
     Ok(())
 }
 
-/// Runs restic on the repository, with what stands in `/root/offer`.
+/// Runs restic on the repository, with the content of `/root/offer`.
 const RESTIC: &str =
     "export RESTIC_REPOSITORY=/srv/repository RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password
     cd /root; exec restic \"$@\" <offer";
@@ -188,7 +188,7 @@ fn restic(main: &Machine, arguments: &[&str]) -> Result<()> {
     main.run(&[&["sh", "-euc", RESTIC, "restic"], arguments].concat()).map(drop)
 }
 
-/// Stores `dump` as somebody would who can publish: whatever its body is, place and tags are those of `sequence`.
+/// Stores `dump` as anyone who can publish could: whatever its body is, place and tags are those of `sequence`.
 fn offer(main: &Machine, dump: &[u8], sequence: u64, host: &str) -> Result<()> {
     let end = dump.iter().position(|byte| *byte == b'\n').ok_or("no first line")?;
     let mut manifest: Manifest = serde_json::from_slice(&dump[..end])?;
@@ -224,7 +224,7 @@ fn forged() -> Result<()> {
         let lines: Vec<&[u8]> = good.split_inclusive(|byte| *byte == b'\n').collect();
         let text = String::from_utf8(good.clone())?;
 
-        // Damaged in every way that somebody can who may publish; the newest each time, and refused by its content.
+        // Damaged in every way that anyone who can publish could. Each is the newest, and refused for its content.
         let endless = [lines[1], &*b"{}\n".repeat(2_000_000)].concat();
         let digest_of_good = dump::parse(&good)?.manifest.digest.to_string();
         let digest_of_endless = Digest::of(&endless).to_string();
@@ -237,13 +237,13 @@ fn forged() -> Result<()> {
             ("more than 1000000 rows", [&*sealed(lines[0]), &*endless, &*sealed(lines[lines.len() - 1])].concat()),
             ("cannot be used", [lines[0], &*std::fs::read("/bin/true")?].concat()),
         ];
-        for (sequence, (told, bytes)) in (50..).zip(forgeries) {
-            assert_ne!(bytes, good, "{told}");
+        for (sequence, (message, bytes)) in (50..).zip(forgeries) {
+            assert_ne!(bytes, good, "{message}");
             offer(main, &bytes, sequence, NAME)?;
-            ends(replica, 65, "rejected").map_err(|error| format!("{told}: {error}"))?;
-            assert!(said(replica)?.contains(told), "{}", said(replica)?);
-            ends(replica, 65, "rejected").map_err(|error| format!("{told}: {error}"))?;
-            assert!(said(replica)?.contains("rejected since"), "{told} was fetched twice: {}", said(replica)?);
+            ends(replica, 65, "rejected").map_err(|error| format!("{message}: {error}"))?;
+            assert!(said(replica)?.contains(message), "{}", said(replica)?);
+            ends(replica, 65, "rejected").map_err(|error| format!("{message}: {error}"))?;
+            assert!(said(replica)?.contains("rejected since"), "{message} was fetched twice: {}", said(replica)?);
         }
         // Its tags say something else than its content: re-tagged, and foreign under our mark.
         offer(main, &good, 60, "main")?;

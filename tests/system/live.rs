@@ -1,4 +1,4 @@
-//! What a running Uptime Kuma takes up by itself reaches it while it runs.
+//! What a running Uptime Kuma picks up by itself reaches it while it runs.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::testbed::{Machine, Result, wait_for};
 use crate::world::{Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, sql};
 
 pub const TESTS: &[Test] = &[
-    ("what_a_running_server_takes_up_arrives_without_a_restart_or_a_failed_request", without_a_restart),
+    ("what_a_running_server_picks_up_arrives_without_a_restart_or_a_failed_request", without_a_restart),
     ("a_live_write_killed_at_random_points_leaves_old_or_new_and_restarts_nothing", killed),
 ];
 
@@ -55,7 +55,7 @@ fn without_a_restart() -> Result<()> {
             assert_eq!(sql(&pair.replica, &read)?, sql(&pair.main, &read)?, "{call}");
             pair.assert_equal()?;
         }
-        // The server that has run all the time has them. Whoever is logged in sees them after loading the page anew.
+        // The server that has run all the time has them. People who are logged in see them after they reload the page.
         let mut again = logged_in(&pair.replica)?;
         let lists = again.lists()?;
         assert_eq!(lists["notificationList"][0]["name"], "renamed");
@@ -105,7 +105,7 @@ fn killed() -> Result<()> {
         kuma.tag_monitor(tag, monitor, "")?;
         pair.replicate()?;
         let running = invocation(&pair.replica)?;
-        // How long one takes that nobody disturbs.
+        // How long an undisturbed one takes.
         let mut longest = Duration::from_secs(2);
         let rounds = Rounds::new(12)?;
         let mut round = 0;

@@ -11,6 +11,7 @@ mod testbed;
 
 mod again;
 mod apply;
+mod attack;
 mod chance;
 mod customization;
 mod database;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         again::TESTS,
         replication::TESTS,
         apply::TESTS,
+        attack::TESTS,
         strategies::TESTS,
         live::TESTS,
         customization::TESTS,

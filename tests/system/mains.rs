@@ -1,4 +1,4 @@
-//! Who is the main: a whole failover and the way back, two that are promoted at the same moment, and mains that are
+//! Who is the main: a whole failover and the return, two hosts that are promoted at the same moment, and mains that are
 //! not what they were.
 
 use std::thread;
@@ -12,7 +12,7 @@ use crate::world::{
 };
 
 pub const TESTS: &[Test] = &[
-    ("a_failover_and_the_way_back_keep_one_main_and_lose_nothing", failover),
+    ("a_failover_and_the_return_keep_one_main_and_lose_nothing", failover),
     ("two_mains_that_publish_at_the_same_moment_stop_until_one_is_promoted", same_moment),
     ("a_main_from_an_old_backup_and_a_clone_publish_nothing", not_what_they_were),
 ];
@@ -32,8 +32,8 @@ fn assert_fenced(machine: &Machine, words: &str) -> Result<()> {
         expect(machine, 4, "failed")?;
     }
     assert_eq!(before, places(machine)?);
-    let told = machine.journal(&["-u", "kuma-replicator", "KUMA_ERROR=fenced"])?;
-    let last = told.last().ok_or_else(|| format!("{}: the journal says nothing of it", machine.name()))?;
+    let entries = machine.journal(&["-u", "kuma-replicator", "KUMA_ERROR=fenced"])?;
+    let last = entries.last().ok_or_else(|| format!("{}: the journal says nothing of it", machine.name()))?;
     assert!(last["MESSAGE"].as_str().is_some_and(|text| text.contains(words)), "{last}");
     assert_eq!(last["PRIORITY"], "3");
     let status = says(machine, &["kuma-replicator", "status"])?;
@@ -88,7 +88,7 @@ fn failover() -> Result<()> {
         assert!(typed(one, 0, &["restore", "--dry-run", "previous"])?.contains("never published"));
 
         // Back, as planned: the last edits are published before.
-        rename(two, "edited before the way back")?;
+        rename(two, "edited before the return")?;
         typed(two, 0, &["demote"])?;
         expect(two, 0, "up to date")?;
         typed(one, 0, &["promote"])?;
@@ -113,7 +113,7 @@ fn failover() -> Result<()> {
     })
 }
 
-/// Waits before each backup until somebody opens the gate.
+/// Waits before each backup until the test opens the gate.
 const GATED: &str = "#!/bin/sh\ncase \" $* \" in\n*' backup '*) touch /run/at-gate; read go < /run/gate ;;\nesac\n\
     exec restic \"$@\"\n";
 
@@ -155,8 +155,9 @@ fn same_moment() -> Result<()> {
             expect(rival, 4, "failed")?;
             rename(rival, &format!("later, of {}", rival.name()))?;
             expect(rival, 4, "failed")?;
-            let told = rival.journal(&["-u", "kuma-replicator", "KUMA_ERROR=out-of-order"])?;
-            let text = told.last().ok_or("nothing is said of it")?["MESSAGE"].as_str().unwrap_or_default().to_owned();
+            let entries = rival.journal(&["-u", "kuma-replicator", "KUMA_ERROR=out-of-order"])?;
+            let text =
+                entries.last().ok_or("nothing is said of it")?["MESSAGE"].as_str().unwrap_or_default().to_owned();
             assert!(text.contains("replica") && text.contains("third") && text.contains("promote --as-is"), "{text}");
         }
         assert_eq!(places(&third)?.len(), 3);
@@ -167,7 +168,7 @@ fn same_moment() -> Result<()> {
         expect(&pair.main, 4, "failed")?;
         assert_eq!(before, (digest(&pair.main)?, invocation(&pair.main)?));
 
-        // One is promoted again: there is one truth, and the other one says so.
+        // One is promoted again: there is one main, and the other host says so.
         typed(&pair.replica, 4, &["promote"])?;
         typed(&pair.replica, 0, &["promote", "--as-is"])?;
         assert_eq!(places(&third)?.last(), Some(&place("replica", 3, 3)));
@@ -221,16 +222,19 @@ fn not_what_they_were() -> Result<()> {
         rename(main, "by the main")?;
         expect(main, 0, "published")?;
         rename(replica, "by its clone")?;
-        let mut told = Vec::new();
+        let mut messages = Vec::new();
         for memory in [Some(state(replica)?), None] {
             match memory {
                 Some(memory) => set_state(replica, &memory)?,
                 None => replica.run(&["rm", "/var/lib/kuma-replicator/state.json"]).map(drop)?,
             }
             expect(replica, 4, "failed")?;
-            told.push(state(replica)?["last_cycle"]["message"].as_str().unwrap_or_default().to_owned());
+            messages.push(state(replica)?["last_cycle"]["message"].as_str().unwrap_or_default().to_owned());
         }
-        assert!(told[0].contains("a copy of this main") && told[1].contains("remembers nothing"), "{told:?}");
+        assert!(
+            messages[0].contains("a copy of this main") && messages[1].contains("remembers nothing"),
+            "{messages:?}"
+        );
         assert_eq!(places(main)?.len(), 4);
         // Given an identity of its own, it follows.
         std::fs::write(replica.root().join("etc/machine-id"), id)?;

@@ -1,5 +1,5 @@
-//! What a person options on a host: another configuration, another try, a hold. Options are kept by the cycles that
-//! follow, and traced.
+//! What a person orders on a host: another configuration, another try, a hold. The cycles that follow keep to the
+//! orders, and the journal records them.
 
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ fn restore() -> Result<()> {
         typed(replica, 0, &["release"])?;
         expect(replica, 0, "applied")?;
 
-        // Uptime Kuma does not come up with it: taken back, nothing held, and the way back is what it was.
+        // Uptime Kuma does not come up with it: rolled back, nothing held, and the same previous configuration.
         rename("poison")?;
         expect(main, 0, "published")?;
         let poison = newest(main)?;
@@ -182,7 +182,7 @@ fn hold() -> Result<()> {
         pair.assert_equal()?;
         assert_eq!(state(replica)?.get("hold"), None);
 
-        // A cycle was killed in the middle: the hold sees to what it left, so that no cycle does so later.
+        // A cycle was killed in the middle: the hold recovers what it left, so that no cycle does so later.
         logged_in(main)?.add_monitor("third", "http://127.0.0.1:3001/")?;
         pair.begin_apply()?;
         replica.run(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", "kuma-replicator.service"])?;

@@ -1,4 +1,4 @@
-//! Others at the repository and at restic: prunes, locks, helpers, kills.
+//! Other programs that use the repository or meet restic: prunes, locks, helpers, kills.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[("prunes_locks_and_kills_cost_neither_data_nor_a_st
 
 const UNIT: &str = "kuma-replicator.service";
 
-/// Its program is a restic that does first what stands in a file.
+/// Its restic first runs the commands in a file.
 const CONFIG: &str = "[restic]\nprogram = \"/usr/local/bin/restic-here\"\ntimeout = \"15s\"\n";
 
 /// Lets a host's restic do something first; nothing if that is empty.
@@ -33,7 +33,7 @@ const STUCK: &str = "if [ \"$1\" = backup ]; then restic \"$@\" <&0 &\n\
     until ls /srv/repository/locks/* >/dev/null 2>&1; do sleep 0.02; done\n\
     kill -STOP $!; touch /var/lib/kuma-replicator/stuck; sleep 1000; fi\n";
 
-/// Everything in the repository, with times: whoever writes changes it, if only for a moment.
+/// Everything in the repository, with times: every write changes it, if only for a moment.
 fn inventory(machine: &Machine) -> Result<String> {
     machine.sh("find /srv/repository -printf '%p %T@ %s\\n' | sort")
 }
@@ -113,7 +113,7 @@ fn under_an_exclusive_lock(pair: &Pair, change: &mut impl FnMut() -> Result<()>)
     expect(replica, 0, "applied")
 }
 
-/// The lock that a killed publish leaves keeps nobody out, and nothing of it is ever taken.
+/// The lock that a killed publish leaves blocks nobody, and no replica takes what it has stored.
 fn killed_in_a_publish(pair: &Pair, change: &mut impl FnMut() -> Result<()>) -> Result<()> {
     let (main, replica) = (&pair.main, &pair.replica);
     change()?;
@@ -129,7 +129,7 @@ fn killed_in_a_publish(pair: &Pair, change: &mut impl FnMut() -> Result<()>) -> 
     first(main, "")?;
     expect(main, 0, "published")?;
     expect(replica, 0, "applied")?;
-    // It is too young to be removed: nobody can tell yet whether its owner lives.
+    // It is too young to be removed: its owner may still run.
     expect(main, 0, "unchanged")?;
     assert_eq!(says(main, &["sh", "-c", "ls /srv/repository/locks | wc -l"])?, "1");
     assert_eq!(digest(main)?, digest(replica)?);

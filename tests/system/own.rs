@@ -1,16 +1,18 @@
-//! What a replica leaves out, and what of it is its own; and what is said of the edits of the rest.
+//! What a replica does not take over, what it keeps as its own, and how edits of everything else are reported.
 
 use serde_json::{Value, json};
 
 use crate::Test;
 use crate::testbed::{Kuma, Machine, Result, wait_for};
-use crate::world::{Pair, SOON, Setup, digest, events, expect, fails, footing, logged_in, planned, sql, typed, wish};
+use crate::world::{
+    Pair, SOON, Setup, customize, digest, events, expect, fails, footing, logged_in, planned, sql, typed,
+};
 
 pub const TESTS: &[Test] = &[
-    ("excluded_monitors_go_and_come_back_and_what_is_excluded_whole_is_left_alone", exclusions),
+    ("excluded_monitors_go_and_come_back_and_excluded_tables_are_left_alone", exclusions),
     ("overrides_and_proxies_of_a_replica_outlast_applies", values),
-    ("a_replica_with_its_own_users_is_theirs", users),
-    ("edits_are_told_row_by_row_without_the_repository_and_undone_from_the_copy_kept_here", edits),
+    ("a_replica_can_have_its_own_users", users),
+    ("edits_are_shown_row_by_row_without_the_repository_and_undone_from_the_copy_kept_here", edits),
 ];
 
 const WEB: &str = "http://127.0.0.1:3001/";
@@ -40,12 +42,12 @@ fn exclusions() -> Result<()> {
             Ok((!history(kept)?.is_empty() && !history(tagged)?.is_empty()).then_some(()))
         })?;
 
-        // They go because the customization say so; the snapshot is the one in force.
+        // The customization removes them; the snapshot is the one in force.
         let snapshots = pair.main.run(&["kuma-replicator", "snapshots"])?;
         let before = history(kept)?;
         let customization = "[replica.exclude]\ntables = [\"status_page\", \"proxy\"]\nmonitor-tags = [\"internal\"]\n\
             monitor-names = [\"lab-?\"]\nmonitor-types = [\"ping\"]\nmonitor-groups = [\"Branch *\"]\n";
-        wish(replica, customization)?;
+        customize(replica, customization)?;
         let plan = replica.run(&["kuma-replicator", "plan"])?;
         for line in [
             "excluded by tag internal: 1 monitor",
@@ -88,7 +90,7 @@ fn exclusions() -> Result<()> {
 
         // All that was left out comes back, and all that is not the main's goes.
         let before = history(kept)?;
-        wish(replica, "")?;
+        customize(replica, "")?;
         expect(replica, 0, "applied")?;
         pair.assert_equal()?;
         assert!(history(kept)?.starts_with(&before));
@@ -112,7 +114,7 @@ fn values() -> Result<()> {
         let own = "[replica.local-entities]\nproxy = \"keep\"\n";
         let longer =
             "[[replica.overrides]]\ntable = \"monitor\"\nwhere = { type = \"http\" }\nset = { interval = 120 }\n";
-        wish(replica, &[own, longer].concat())?;
+        customize(replica, &[own, longer].concat())?;
         assert!(typed(replica, 0, &["check"])?.contains("fits the database of this replica"));
         pair.replicate()?;
         let monitors = || sql(replica, "SELECT id, interval, proxy_id FROM monitor ORDER BY id");
@@ -141,13 +143,13 @@ fn values() -> Result<()> {
 
         // A column that is not there is found before anything is touched.
         let before = footing(replica)?;
-        wish(replica, &[own, &longer.replace("interval =", "intervall =")].concat())?;
+        customize(replica, &[own, &longer.replace("interval =", "intervall =")].concat())?;
         assert!(typed(replica, 78, &["check"])?.contains("monitor has no column intervall"));
         fails(replica, 78, "config", "monitor has no column intervall")?;
         assert_eq!(before, footing(replica)?);
 
         // With "follow" and no overrides, it is as on the main again.
-        wish(replica, "")?;
+        customize(replica, "")?;
         expect(replica, 0, "applied")?;
         assert_eq!(proxies(replica)?, proxies(&pair.main)?);
         pair.assert_equal()
@@ -159,11 +161,11 @@ fn users() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         let replica = &pair.replica;
         replica.kuma()?.call("setup", json!([OWN.0, OWN.1]))?;
-        wish(replica, "[replica.local-entities]\nuser = \"keep\"\n")?;
+        customize(replica, "[replica.local-entities]\nuser = \"keep\"\n")?;
         let mut main = pair.main_kuma()?;
         let hook = main.add_notification("hook", "http://127.0.0.1:9/")?;
-        let told = json!({ "name": "web", "url": WEB, "notificationIDList": { hook.to_string(): true } });
-        main.add_monitor_with(told)?;
+        let monitor = json!({ "name": "web", "url": WEB, "notificationIDList": { hook.to_string(): true } });
+        main.add_monitor_with(monitor)?;
         main.call("newMaintenance", json!([{ "title": "night" }]))?;
         main.call("addAPIKey", json!([{ "name": "metrics", "expires": null, "active": true }]))?;
         pair.replicate()?;
@@ -199,7 +201,7 @@ fn users() -> Result<()> {
         assert!(refused(OWN.0, OWN.1)?);
         expect(replica, 0, "up to date")?;
 
-        wish(replica, "")?;
+        customize(replica, "")?;
         expect(replica, 0, "applied")?;
         pair.assert_equal()?;
         assert!(refused(OWN.0, "Local-pass-2")?);
@@ -239,7 +241,7 @@ fn edits() -> Result<()> {
             "+ tag 1 name \"prod\"",
             "+ monitor_tag monitor_id 2 tag_id 1 value \"yes\"",
         ];
-        let told = |text: &str| {
+        let shows_edits = |text: &str| {
             for line in lines {
                 assert!(text.contains(line), "no '{line}' in {text}");
             }
@@ -250,7 +252,7 @@ fn edits() -> Result<()> {
         std::fs::rename(&there, &away)?;
         let status = typed(replica, 0, &["status"])?;
         assert!(status.contains("edited here   "), "{status}");
-        told(&status);
+        shows_edits(&status);
         let document = typed(replica, 0, &["status", "--json"])?;
         let edits: Value = serde_json::from_str::<Value>(&document)?["replica"]["edits"].take();
         assert_eq!(edits["size"], json!({ "inserts": 2, "updates": 2, "deletes": 1, "files": 0 }), "{edits}");
@@ -264,16 +266,16 @@ fn edits() -> Result<()> {
         // With a repository that lists its snapshots and has lost what is in them, they can be undone, too.
         let (there, away) = (pair.repository.path().join("data"), pair.repository.path().join("away"));
         std::fs::rename(&there, &away)?;
-        told(&typed(replica, 0, &["plan"])?);
+        shows_edits(&typed(replica, 0, &["plan"])?);
         expect(replica, 0, "up to date")?;
-        wish(replica, "on-drift = \"overwrite\"\n")?;
+        customize(replica, "on-drift = \"overwrite\"\n")?;
         assert!(typed(replica, 0, &["plan"])?.starts_with("next cycle: applied: "));
         expect(replica, 0, "applied")?;
         assert_eq!(wanted, digest(replica)?);
         expect(replica, 0, "up to date")?;
 
         // A strategy that overwrites says what the next cycle does before any has found the edit.
-        wish(replica, "strategy = \"default\"\n")?;
+        customize(replica, "strategy = \"default\"\n")?;
         expect(replica, 0, "up to date")?;
         logged_in(replica)?.call("changeMonitor", json!([1, { "name": "edited" }]))?;
         let plan = typed(replica, 0, &["plan"])?;

@@ -1,4 +1,4 @@
-//! The package: what it brings, what it leaves alone, and that an upgrade or a removal never harms an apply.
+//! The package: what it brings, what it leaves alone, and that an upgrade or a removal lets a running apply finish.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! The power of a replica cut at random points of an apply, and a shutdown in the middle of one. No hand is laid on
-//! it afterwards: the boot starts Uptime Kuma, and the timer the next cycle.
+//! The power of a replica cut at random points of an apply, and a shutdown in the middle of one. Nobody
+//! intervenes afterwards: the boot starts Uptime Kuma, and the timer the next cycle.
 
 use std::thread;
 use std::time::Duration;

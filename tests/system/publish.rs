@@ -1,4 +1,4 @@
-//! The agent of a main killed, or told to stop, at each step of a publish and at random points of it, and the main's
+//! The agent of a main killed or stopped at each step of a publish and at random points of it, and the main's
 //! power cut there. Replicas must see a whole newest snapshot, and the main must not take its own for another's.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,8 @@ use crate::target::{CYCLE, Target, holds};
 use crate::testbed::{Machine, Result, signal};
 use crate::world::{Pair, SOON, Setup, expect, state};
 
-pub const TESTS: &[Test] = &[("a_publish_struck_at_each_step_and_at_random_points_publishes_once_and_whole", anywhere)];
+pub const TESTS: &[Test] =
+    &[("a_publish_interrupted_at_each_step_and_at_random_points_publishes_once_and_whole", anywhere)];
 
 /// How often a publish is killed at a random point.
 const RANDOM: usize = 10;
@@ -110,7 +111,7 @@ fn cut(main: &mut Target<'_>) -> Result<Power> {
     Ok(Power::Went)
 }
 
-/// Something new is published, and struck on the way. The next cycle gets on with it.
+/// Something new is published, and struck on the way. The next cycle completes it.
 fn struck(
     pair: &Pair,
     news: &mut News<'_>,

@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     ("first_replication_by_the_timers_as_shipped", by_the_timers),
     ("every_entity_kind_is_added_changed_and_removed", every_entity_kind),
     ("ten_applies_keep_the_heartbeats_of_the_replica", heartbeats_stay),
-    ("an_unchanged_main_asks_the_s3_server_nothing", unchanged_is_free),
+    ("an_unchanged_main_sends_no_request_to_the_s3_server", unchanged_is_free),
 ];
 
 fn by_the_timers() -> Result<()> {

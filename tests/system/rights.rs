@@ -35,7 +35,7 @@ fn manual() -> Result<[String; 3]> {
     blocks.try_into().map_err(|blocks| format!("other steps than expected: {blocks:?}").into())
 }
 
-/// Follows the manual, but for the last step, which starts the timer.
+/// Follows the manual, except for the last step, which starts the timer.
 fn follow_the_manual(machine: &Machine) -> Result<()> {
     let [everybody, folder, _] = manual()?;
     machine.sh(&everybody)?;
@@ -109,7 +109,7 @@ fn all_belongs_to_uptime_kuma(pair: &Pair) -> Result<()> {
     Ok(())
 }
 
-/// What of the directories of state and cache, and of `more`, somebody but its owner can see.
+/// What other users than the owner can see of the directories of state and cache, and of `more`.
 fn open_to_others(machine: &Machine, more: &str) -> Result<String> {
     machine.sh(&format!("find {DIRECTORIES} {more} -perm /077"))
 }
@@ -182,7 +182,7 @@ fn refused_and_typed() -> Result<()> {
     })
 }
 
-/// systemd reads an `EnvironmentFile=` that the agent may not. What stands there could name another database.
+/// systemd reads an `EnvironmentFile=` that the agent may not. Its content could name another database.
 fn secrets_of_the_unit_are_asked_for(machine: &Machine) -> Result<()> {
     machine.sh(
         "mkdir -p /etc/systemd/system/uptime-kuma.service.d; echo UPTIME_KUMA_PORT=3001 > /etc/uptime-kuma.env; \
@@ -190,7 +190,7 @@ fn secrets_of_the_unit_are_asked_for(machine: &Machine) -> Result<()> {
          chmod 600 /etc/uptime-kuma.env; systemctl daemon-reload",
     )?;
     expect(machine, 77, "failed")?;
-    let failure = machine.journal(&["KUMA_ERROR=not-permitted"])?.pop().ok_or("no failure was told")?;
+    let failure = machine.journal(&["KUMA_ERROR=not-permitted"])?.pop().ok_or("no failure was reported")?;
     assert!(failure["MESSAGE"].to_string().contains("/etc/uptime-kuma.env"), "{failure}");
     machine.sh("chgrp uptime-kuma /etc/uptime-kuma.env; chmod 640 /etc/uptime-kuma.env")?;
     expect(machine, 0, "unchanged")
@@ -213,13 +213,13 @@ fn polkit_refuses(pair: &Pair) -> Result<()> {
     for (allowed, missing) in [("[]", "start"), (r#"["stop"]"#, "start"), (r#"["start"]"#, "stop")] {
         set_rule(&rule.replace(verbs, allowed))?;
         expect(replica, 77, "failed")?;
-        let failure = replica.journal(&["KUMA_ERROR=not-permitted"])?.pop().ok_or("no failure was told")?;
+        let failure = replica.journal(&["KUMA_ERROR=not-permitted"])?.pop().ok_or("no failure was reported")?;
         let (message, hint) = (failure["MESSAGE"].to_string(), failure["KUMA_HINT"].to_string());
         assert!(message.contains(&format!("the right to {missing} uptime-kuma.service")), "{message}");
         assert!(hint.contains("50-kuma-replicator.rules"), "{hint}");
         assert_eq!(before, (invocation(replica)?, stops()?), "only {allowed} is allowed");
     }
-    // It is no setback either: the next cycle goes on.
+    // It causes no backoff either: the next cycle goes on.
     set_rule(&rule)?;
     expect(replica, 0, "applied")?;
     pair.assert_equal()

@@ -11,18 +11,18 @@ pub const SECRET_KEY: &str = "planted/Secret+Key=of/S3";
 /// The password in the address of a repository.
 pub const URL_SECRET: &str = "planted-url-secret";
 
-/// A restic that writes down with which arguments it was called, and by whom, and then is restic.
-const TOLD: &str = r#"#!/bin/sh
-{ tr '\0' ' ' <"/proc/$PPID/cmdline"; echo; printf '%s\n' "$@"; } >>/var/lib/kuma-replicator/told
+/// Writes down the arguments of restic and of the process that called it, and then runs restic.
+const RECORDER: &str = r#"#!/bin/sh
+{ tr '\0' ' ' <"/proc/$PPID/cmdline"; echo; printf '%s\n' "$@"; } >>/var/lib/kuma-replicator/recorded
 exec restic "$@"
 "#;
 
 /// Where it is.
-pub const PROGRAM: &str = "/usr/local/bin/told-restic";
+pub const PROGRAM: &str = "/usr/local/bin/recording-restic";
 
 /// Puts it on a host.
 pub fn install(machine: &Machine) -> Result<()> {
-    std::fs::write(machine.root().join(PROGRAM.trim_start_matches('/')), TOLD)?;
+    std::fs::write(machine.root().join(PROGRAM.trim_start_matches('/')), RECORDER)?;
     machine.run(&["chmod", "755", PROGRAM]).map(drop)
 }
 
@@ -31,7 +31,7 @@ pub fn install(machine: &Machine) -> Result<()> {
 pub fn scan(machine: &Machine) -> Result<()> {
     let places: [(&str, &[&str]); 7] = [
         ("arguments of processes", &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]),
-        ("arguments of restic", &["sh", "-c", "cat /var/lib/kuma-replicator/told 2>/dev/null"]),
+        ("arguments of restic", &["sh", "-c", "cat /var/lib/kuma-replicator/recorded 2>/dev/null"]),
         ("journal", &["journalctl", "--output=export", "--all", "--no-pager", "--quiet"]),
         ("state", &["cat", "/var/lib/kuma-replicator/state.json"]),
         ("status", &["kuma-replicator", "status"]),
@@ -54,7 +54,7 @@ pub fn scan_commands(machine: &Machine) -> Result<()> {
 }
 
 fn find(machine: &Machine, place: &str, text: &str) -> Result<()> {
-    // As a whole, and as it stands in an address.
+    // As a whole, and as it is written in an address.
     let encoded = SECRET_KEY.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
     match PLANTED.into_iter().chain([encoded.as_str()]).find(|secret| text.contains(secret)) {
         Some(secret) => Err(format!("{}: {place}: {secret} is in {text}", machine.name()).into()),

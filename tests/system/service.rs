@@ -11,12 +11,12 @@ pub const TESTS: &[Test] = &[
     ("a_unit_that_is_masked_missing_or_starting_is_left_alone", left_alone),
     ("a_stop_job_that_is_not_done_leaves_the_database_alone", stop_not_done),
     ("units_that_ignore_sigterm_restart_always_or_hit_the_start_limit_are_restarted", hard_to_restart),
-    ("a_start_that_hangs_with_either_configuration_does_not_condemn_the_new_one", start_hangs),
+    ("a_start_that_hangs_with_either_configuration_does_not_reject_the_new_one", start_hangs),
 ];
 
 const UNIT: &str = "uptime-kuma.service";
 
-/// Where systemd would say that it lies, if it had read the unit.
+/// The path that systemd would give for the unit, if it had read it.
 const PLACES: &str = "[uptime-kuma]\ndata-directory = \"/var/lib/uptime-kuma\"\nurl = \"http://127.0.0.1:3001\"\n";
 
 fn left_alone() -> Result<()> {
@@ -102,11 +102,11 @@ fn stop_not_done() -> Result<()> {
         drop_in(replica, UNIT, "timeout", "")?;
         end_wait(replica)?;
 
-        // Somebody else starts it while it stops.
+        // A person starts it while it stops.
         replica.run(&["mkfifo", "/run/gate"])?;
         replica.run(&["systemctl", "start", "--no-block", "kuma-replicator"])?;
         wait_for("Uptime Kuma is being stopped", SOON, || Ok((kuma()? == "deactivating").then_some(())))?;
-        // Meanwhile nobody else gets in.
+        // Meanwhile no other cycle can begin.
         let typed = replica.output(&["kuma-replicator", "run"])?;
         let said = String::from_utf8_lossy(&typed.stderr).into_owned();
         assert_eq!(typed.status.code(), Some(75), "{said}");
@@ -122,7 +122,7 @@ fn stop_not_done() -> Result<()> {
         assert_eq!((digest(replica)?, written()?), (before, false));
         end_wait(replica)?;
 
-        // The timer strikes while somebody applies by hand: it leaves at once, and lets Uptime Kuma stop.
+        // The timer starts a cycle while a person runs one by hand: it ends at once, and the other one goes on.
         replica.run(&["mkfifo", "/run/gate"])?;
         replica.run(&["systemd-run", "--unit=typed", "--service-type=exec", "kuma-replicator", "run"])?;
         wait_for("Uptime Kuma is being stopped", SOON, || Ok((kuma()? == "deactivating").then_some(())))?;
@@ -210,7 +210,7 @@ fn hard_to_restart() -> Result<()> {
     })
 }
 
-/// Says that it is ready, unless it is told to be silent.
+/// Says that it is ready, unless it has to be silent.
 const NOTIFY: &str = "[Service]\nType=notify\nNotifyAccess=all\nRestart=no\nTimeoutStartSec=8\nExecStart=\n\
     ExecStart=/bin/sh -c 'test -e /run/silent || systemd-notify --ready; exec /usr/bin/node server/server.js'\n";
 
@@ -222,7 +222,7 @@ fn start_hangs() -> Result<()> {
         replica.run(&["touch", "/run/silent"])?;
         fails(replica, 4, "rollback-failed", "nor with the previous configuration")?;
         assert_eq!(digest(replica)?, before);
-        // Until somebody mends the unit, each cycle tries to start it, and nothing else.
+        // Until a person mends the unit, each cycle tries to start it, and does nothing else.
         fails(replica, 4, "start-failed", "its last result 'timeout'")?;
         let rejected = state(replica)?["replica"]["verdict"]["decision"]["name"] == "rejected";
         assert_eq!((digest(replica)?, rejected), (before, false));

@@ -1,4 +1,4 @@
-//! A replication that fails, or that has stopped without a word, is told to whoever asks.
+//! `status` reports a replication that fails, or that has stopped silently.
 
 use serde_json::Value;
 
@@ -29,9 +29,9 @@ fn status() -> Result<()> {
         assert_eq!(cycle(replica)?, (78, "failed".to_owned()));
         let (code, document) = status()?;
         assert_eq!((code, kind(&document).as_str()), (Some(78), "password-missing"));
-        let told = replica.output(&["kuma-replicator", "status"])?;
-        assert!(String::from_utf8_lossy(&told.stdout).contains("last success"));
-        assert!(String::from_utf8_lossy(&told.stderr).contains("restic-password"));
+        let output = replica.output(&["kuma-replicator", "status"])?;
+        assert!(String::from_utf8_lossy(&output.stdout).contains("last success"));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("restic-password"));
         let failed = replica.journal(&["KUMA_EVENT=failed"])?;
         let age: u64 = failed[0]["KUMA_LAST_SUCCESS_AGE"].as_str().ok_or("no age in the journal")?.parse()?;
         assert!(age < 60, "{age}");
@@ -39,7 +39,7 @@ fn status() -> Result<()> {
         expect(replica, 0, "up to date")?;
         assert_eq!(status()?.0, Some(0));
 
-        // The timer is off, as it is in all these tests. The key stands before the tables.
+        // The timer is off, as it is in all these tests. The key has to come before the tables.
         replica.sh("sed -i '1i overdue-after = \"2s\"' /etc/kuma-replicator/config.toml; sleep 3")?;
         let (code, document) = status()?;
         assert_eq!((code, kind(&document).as_str()), (Some(4), "overdue"));
@@ -56,7 +56,7 @@ fn status() -> Result<()> {
         assert!(held.iter().all(|entry| entry["KUMA_LAST_SUCCESS_AGE"].is_string()), "{held:?}");
         replica.run(&["kuma-replicator", "release"])?;
 
-        // Nobody listens to what a cycle tells systemd: it goes on.
+        // The messages of a cycle to systemd are lost: it goes on.
         replica.run(&["env", "NOTIFY_SOCKET=/run/nobody", "kuma-replicator", "run"])?;
         Ok(())
     })

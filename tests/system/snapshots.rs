@@ -1,5 +1,5 @@
-//! Which snapshots are taken: the newest of the main that this replica follows, and of what else lies in a
-//! repository, or becomes of it, nothing.
+//! Which snapshots are applied: the newest of the main that this replica follows, and nothing else that is in the
+//! repository.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn strange_snapshots() -> Result<()> {
         kuma.call("changeMonitor", json!([monitor, { "name": "two" }]))?;
         pair.replicate()?;
 
-        // Others that lie there.
+        // Other snapshots in the repository.
         let fetched =
             || Ok::<_, crate::testbed::Error>(events(replica)?.iter().filter(|event| *event == "fetched").count());
         let (id, tags) = snapshot(main, 2)?;
@@ -78,8 +78,8 @@ fn strange_snapshots() -> Result<()> {
         suffers(replica, "tagged by people", 4, "out-of-order")?;
         main.sh("rm -rf /srv/repository/*; cp -a /root/old/. /srv/repository/")?;
         suffers(replica, "restored from a copy", 4, "out-of-order")?;
-        let told = replica.journal(&["KUMA_ERROR=out-of-order"])?;
-        let last = told.last().ok_or("no entry")?;
+        let entries = replica.journal(&["KUMA_ERROR=out-of-order"])?;
+        let last = entries.last().ok_or("no entry")?;
         assert!(last["MESSAGE"].as_str().is_some_and(|text| text.contains("does not come after")), "{last}");
         assert!(last["KUMA_HINT"].as_str().is_some_and(|hint| hint.contains("kuma-replicator snapshots")), "{last}");
 

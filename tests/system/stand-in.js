@@ -53,7 +53,7 @@ async function run() {
 }
 
 run().catch((error) => {
-    // What was begun when it was told to stop may fail.
+    // What was begun before the signal to stop may fail.
     if (stopping) return;
     console.error(error);
     process.exit(1);

@@ -47,7 +47,7 @@ pub fn gate_restic(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// Waits until somebody is at a gate that `gate_restic` made: `at-` or `done-` with the command.
+/// Waits until a process is at a gate that `gate_restic` made: `at-` or `done-` with the command.
 pub fn wait_at(machine: &Machine, mark: &str) -> Result<()> {
     wait_for(&format!("restic is {mark}"), SOON, || Ok(path(machine, mark).exists().then_some(())))
 }
@@ -61,7 +61,7 @@ pub fn open_all(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// Writes a drop-in for a unit; the service manager is not told.
+/// Writes a drop-in for a unit, without a reload of the service manager.
 pub fn drop_in(machine: &Machine, unit: &str, text: &str) -> Result<()> {
     let directory = machine.root().join(format!("etc/systemd/system/{unit}.service.d"));
     std::fs::create_dir_all(&directory)?;
@@ -80,7 +80,7 @@ pub fn close(machine: &Machine, gate: &str) -> Result<()> {
 
 /// Opens a gate; it may be open already.
 pub fn open(machine: &Machine, gate: &str) {
-    // Whoever waits at a gate that could not be opened makes the test fail.
+    // If a gate cannot be opened, the process that waits at it makes the test fail.
     let _ = std::fs::remove_file(path(machine, gate));
 }
 

@@ -1,4 +1,4 @@
-//! The agent of a replica killed, or told to stop, at each step of an apply. Gates hold it there.
+//! The agent of a replica killed or stopped at each step of an apply. Gates hold it there.
 
 use rustix::process::{Pid, Signal};
 
@@ -10,7 +10,7 @@ use crate::testbed::{Machine, Result, signal, wait_for};
 use crate::world::{Pair, SOON, Setup, expect, state};
 
 pub const TESTS: &[Test] =
-    &[("an_apply_killed_or_told_to_stop_at_each_step_loses_nothing_and_restarts_nothing_twice", each_step)];
+    &[("an_apply_killed_or_stopped_at_each_step_loses_nothing_and_restarts_nothing_twice", each_step)];
 
 /// A step: its name, how the agent is held there, and whether the old rows and the new rows may be there then.
 struct Step {
@@ -64,7 +64,7 @@ pub fn planned(target: &mut Target<'_>) -> Result<Pid> {
     target.agent()
 }
 
-/// Uptime Kuma was told to stop and has not ended.
+/// Uptime Kuma received the signal to stop and has not ended.
 pub fn stopping(target: &mut Target<'_>) -> Result<Pid> {
     close(target.replica, "stop")?;
     target.begin()?;
@@ -76,7 +76,7 @@ pub fn stopping(target: &mut Target<'_>) -> Result<Pid> {
     target.agent()
 }
 
-/// Somebody has the database open.
+/// Another program has the database open.
 pub fn stopped(target: &mut Target<'_>) -> Result<Pid> {
     let reader = "echo 'BEGIN; SELECT count(*) FROM monitor; \n.shell touch /var/lib/gates/inside; exec sleep infinity' \
         | sqlite3 /var/lib/uptime-kuma/kuma.db";
@@ -87,7 +87,7 @@ pub fn stopped(target: &mut Target<'_>) -> Result<Pid> {
     target.agent()
 }
 
-/// The way back is kept, the transaction begun, and not yet committed, or only just.
+/// The previous configuration is kept, the transaction begun, and not yet committed, or only just.
 pub fn writing(target: &mut Target<'_>) -> Result<Pid> {
     let agent = stopping(target)?;
     // In case it is not held in time.
@@ -95,7 +95,7 @@ pub fn writing(target: &mut Target<'_>) -> Result<Pid> {
     open(target.replica, "stop");
     // Looked for without a pause, as a transaction does not take long.
     while state(target.replica)?["intent"].get("previous").is_none() {
-        holds(target.age() < SOON, || "the way back was never kept".to_owned())?;
+        holds(target.age() < SOON, || "the previous configuration was never kept".to_owned())?;
     }
     holds(signal(agent, Signal::STOP), || "the agent has ended".to_owned())?;
     Ok(agent)
@@ -140,7 +140,7 @@ fn each_step() -> Result<()> {
     Pair::test(&Setup::default(), |pair| {
         let (mut news, _, mut target) = gated(pair)?;
         for step in STEPS {
-            for strike in [killed, told_to_stop] {
+            for strike in [killed, interrupted] {
                 let (newest, agent) =
                     held(&mut news, &mut target, step).map_err(|error| format!("{}: {error}", step.name))?;
                 let done = strike(&mut target, step, agent, &newest)
@@ -182,13 +182,13 @@ fn killed(target: &mut Target<'_>, step: &Step, agent: Pid, newest: &Newest) -> 
 }
 
 /// It finishes what it has begun, and begins nothing more.
-fn told_to_stop(target: &mut Target<'_>, step: &Step, agent: Pid, newest: &Newest) -> Result<Look> {
+fn interrupted(target: &mut Target<'_>, step: &Step, agent: Pid, newest: &Newest) -> Result<Look> {
     target.replica.run(&["systemctl", "stop", "--no-block", "kuma-replicator"])?;
     free(target.replica)?;
     signal(agent, Signal::CONT);
     let struck = target.check_struck(newest)?;
     let (touched, new) = (target.has("stopping"), struck.digest == newest.digest);
-    holds(touched == new, || format!("told to stop {}: left half-way: {struck:?}", step.name))?;
+    holds(touched == new, || format!("stopped {}: left half-way: {struck:?}", step.name))?;
     let state = state(target.replica)?;
     let recorded = newest.is(&state["replica"]["applied"]["snapshot"]);
     holds(recorded == new && state.get("intent").is_none(), || format!("not recorded as it is: {state}"))?;

@@ -6,15 +6,16 @@ use serde_json::json;
 
 use crate::Test;
 use crate::testbed::{Kuma, Machine, Result};
-use crate::world::{Pair, Setup, digest, expect, footing, logged_in, planned, sql, wish};
+use crate::world::{Pair, Setup, customize, digest, expect, footing, logged_in, planned, sql};
 
 pub const TESTS: &[Test] = &[
-    ("replicas_of_each_strategy_share_a_main_and_differ_in_what_edits_become", fleet),
-    ("edits_outlive_a_boot_unless_it_is_to_apply_again", boot),
+    ("replicas_of_each_strategy_share_a_main_and_treat_edits_differently", fleet),
+    ("edits_outlive_a_boot_unless_apply_on_boot_is_set", boot),
 ];
 
-/// The main's monitors, its notification, and a place where nobody is told anything.
+/// What the monitors check.
 const WEB: &str = "http://127.0.0.1:3001/";
+/// Where the notifications are sent to: nothing listens there.
 const NOWHERE: &str = "http://127.0.0.1:9/";
 
 fn fleet() -> Result<()> {
@@ -26,18 +27,18 @@ fn fleet() -> Result<()> {
         });
         let (snapshot, default, merge) = (&pair.replica, &default?, &merge?);
         let all = [snapshot, default, merge];
-        wish(default, "strategy = \"default\"\n")?;
-        wish(merge, "strategy = \"notifications-insert-merge\"\n")?;
+        customize(default, "strategy = \"default\"\n")?;
+        customize(merge, "strategy = \"notifications-insert-merge\"\n")?;
         let mut main = pair.main_kuma()?;
         let hook = main.add_notification("hook", NOWHERE)?;
         let spare = main.add_notification("spare", NOWHERE)?;
-        let told = |name: &str, ids: &[i64]| {
+        let monitor = |name: &str, ids: &[i64]| {
             let ids: serde_json::Map<_, _> = ids.iter().map(|id| (id.to_string(), json!(true))).collect();
             json!({ "name": name, "url": WEB, "interval": 20, "retryInterval": 20, "timeout": 16,
                 "notificationIDList": ids })
         };
         for name in ["web", "db", "old"] {
-            main.add_monitor_with(told(name, &[hook, spare]))?;
+            main.add_monitor_with(monitor(name, &[hook, spare]))?;
         }
         expect(&pair.main, 0, "published")?;
         each(all, ["applied"; 3])?;
@@ -66,8 +67,8 @@ fn fleet() -> Result<()> {
         assert_eq!(names(snapshot)?, "edited|edited\n", "it stays until the next snapshot");
         assert_eq!(names(default)?, "web|edited\n", "its notifications are its own");
         assert_eq!(links()?, "1|1\n3|1\n");
-        // Whoever saves a monitor saves all of its columns, some with other values: also where only its notifications
-        // were meant.
+        // The page saves all columns of a monitor, some with other values, even if only its notifications
+        // were edited.
         assert_eq!(planned(default)?, [[0, 2, 0]]);
         assert_eq!((names(merge)?.as_str(), planned(merge)?), ("web|hook\n", vec![[0, 1, 0]]));
         assert_eq!(digest(&pair.main)?, digest(merge)?);
@@ -79,15 +80,15 @@ fn fleet() -> Result<()> {
         let before = footing(default)?;
         each(all, ["applied", "up to date", "applied"])?;
         assert_eq!(before, footing(default)?);
-        assert_eq!(names(snapshot)?, "web|hook 2\n", "the next snapshot takes both edits away");
+        assert_eq!(names(snapshot)?, "web|hook 2\n", "the next snapshot overwrites both edits");
         assert_eq!(names(merge)?, "web|hook 2\n");
         assert_eq!(planned(merge)?, [[0, 1, 0]]);
 
-        // A monitor goes that notifications hang on, and one comes with its own.
+        // A monitor with notifications is removed, and one with its own is added.
         let mut main = pair.main_kuma()?;
         main.call("deleteMonitor", json!([3]))?;
         main.call("deleteNotification", json!([spare]))?;
-        assert_eq!(main.add_monitor_with(told("new", &[hook]))?, 4);
+        assert_eq!(main.add_monitor_with(monitor("new", &[hook]))?, 4);
         expect(&pair.main, 0, "published")?;
         each(all, ["applied"; 3])?;
         for host in [snapshot, merge] {
@@ -123,7 +124,7 @@ fn boot() -> Result<()> {
         assert_eq!(name()?, "edited\n");
 
         // What is in force was applied before the boot, and it is only from the next cycle on that it was after.
-        wish(replica, "apply-on-boot = true\n")?;
+        customize(replica, "apply-on-boot = true\n")?;
         let plan = replica.run(&["kuma-replicator", "plan"])?;
         assert!(plan.starts_with("next cycle: applied: ") && plan.contains("as this host was booted"), "{plan}");
         expect(replica, 0, "applied")?;

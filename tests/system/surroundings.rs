@@ -1,4 +1,4 @@
-//! What is around the agent: bus and journal that are gone, a damaged memory, wrong clocks, and the timer.
+//! What is around the agent: bus and journal that are gone, a damaged state, wrong clocks, and the timer.
 
 use serde_json::{Value, json};
 
@@ -56,9 +56,9 @@ fn no_bus_no_journal() -> Result<()> {
         pair.assert_equal()?;
         logged_in(replica)?;
 
-        // Without a journal there is standard error, or nobody who listens.
+        // Without a journal there is standard error, or nothing at all.
         let sockets = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket";
-        // systemd options it after the stop of Uptime Kuma, and before its start.
+        // systemd does this after the stop of Uptime Kuma, and before its start.
         during_a_stop(pair, &format!("systemctl stop --no-block {sockets} systemd-journald.service"))?;
         assert_eq!(says(replica, &["systemctl", "is-active", "systemd-journald"])?, "inactive");
         assert_eq!((status()?.as_str(), state(replica)?["last_cycle"]["outcome"].as_str()), ("0", Some("applied")));
@@ -75,7 +75,7 @@ fn no_bus_no_journal() -> Result<()> {
     })
 }
 
-/// The digest of a host's configuration, without asking systemd where it lies.
+/// The digest of a host's configuration, without asking systemd where the database is.
 fn digest_of_stopped(machine: &Machine) -> Result<String> {
     digest_in(&machine.run(&["kuma-replicator", "export", "--database", "/var/lib/uptime-kuma/kuma.db"])?)
 }
@@ -107,12 +107,12 @@ fn damaged_state() -> Result<()> {
             fails(replica, 4, "state-damaged", said)?;
             assert_eq!((std::fs::read(path(replica))?.as_slice(), footing(replica)?), (bad, before.clone()));
         }
-        // It cannot be applied with it, but what it says of a stop is heeded, and the file kept.
+        // No cycle works with it, but a stop that it records is undone, and the file is kept.
         replica.run(&["systemctl", "stop", "uptime-kuma"])?;
         fails(replica, 4, "state-damaged", "it has version 3")?;
         assert_eq!((active()?.as_str(), std::fs::read(path(replica))?), ("active", newer));
         replica.kuma()?;
-        // If it says nothing, a person may have stopped it.
+        // If it records no stop, a person may have stopped Uptime Kuma.
         std::fs::write(path(replica), "garbage")?;
         replica.run(&["systemctl", "stop", "uptime-kuma"])?;
         fails(replica, 4, "state-damaged", "it is damaged")?;

@@ -1,5 +1,5 @@
 //! A replica that is struck in the middle of an apply, and what must hold after it: the service runs again (A),
-//! rows and history are whole (B), and nothing is recorded that is not so (C).
+//! rows and history are whole (B), and nothing is recorded that is not true (C).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -83,7 +83,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Options a cycle and does not wait for it.
+    /// Starts a cycle and does not wait for it.
     pub fn begin(&mut self) -> Result<()> {
         self.watch.all();
         self.events.clear();
@@ -121,12 +121,12 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Whether the cycle at hand has told of an event, as far as that is known.
+    /// Whether the cycle at hand has reported an event, as far as that is known.
     pub fn has(&self, event: &str) -> bool {
         self.events.iter().any(|(name, _)| name == event)
     }
 
-    /// Takes in what was told since.
+    /// Takes in what was reported since.
     pub fn catch_up(&mut self) {
         for entry in self.watch.all() {
             self.note(&entry);
@@ -135,14 +135,14 @@ impl<'a> Target<'a> {
 
     fn note(&mut self, entry: &Value) {
         if let Some(name) = entry["KUMA_EVENT"].as_str() {
-            // When it was told, not when it came here.
+            // When it was reported, not when it was read.
             let at = entry["__REALTIME_TIMESTAMP"].as_str().and_then(|micros| micros.parse().ok());
             let at = SystemTime::UNIX_EPOCH + Duration::from_micros(at.unwrap_or_default());
             self.events.push((name.to_owned(), at.duration_since(self.since.1).unwrap_or_default()));
         }
     }
 
-    /// The last step that the cycle at hand has told of.
+    /// The last step that the cycle at hand has reported.
     pub fn phase(&self) -> &str {
         let steps = ["fetched", "planned", "stopping", "stopped", "written", "started", "healthy", "applied"];
         let last = self.events.iter().rev().find(|(name, _)| steps.contains(&name.as_str()));
@@ -199,7 +199,7 @@ impl<'a> Target<'a> {
         self.check_healed(struck, healed, newest)
     }
 
-    /// What must hold after the cycle that follows on a strike: the newest snapshot is in force and recorded, and
+    /// What must hold after the cycle that follows a strike: the newest snapshot is in force and recorded, and
     /// nothing was stopped again for rows that were there already.
     pub fn check_healed(&mut self, struck: &Look, healed: Look, newest: &Newest) -> Result<()> {
         let state = state(self.replica)?;

@@ -117,11 +117,11 @@ fn blocked(machine: &Machine) -> Result<String> {
     holds(footing(machine)? == before, || "something was touched although it was blocked".to_owned())?;
     assert_eq!(events(machine)?.iter().filter(|event| *event == "stopping").count(), stops);
     let said = state(machine)?["last_cycle"]["message"].as_str().ok_or("no message")?.to_owned();
-    let told = machine.journal(&["KUMA_EVENT=blocked"])?;
-    let told: Vec<&Value> =
-        told.iter().filter(|entry| entry["MESSAGE"].as_str().is_some_and(|text| text.contains(&said))).collect();
+    let entries = machine.journal(&["KUMA_EVENT=blocked"])?;
+    let entries: Vec<&Value> =
+        entries.iter().filter(|entry| entry["MESSAGE"].as_str().is_some_and(|text| text.contains(&said))).collect();
     // Once, and with the age of the last success.
-    let [entry] = told[..] else { return Err(format!("not told once: {told:?}").into()) };
+    let [entry] = entries[..] else { return Err(format!("not reported once: {entries:?}").into()) };
     let age = entry["KUMA_LAST_SUCCESS_AGE"].as_str().and_then(|age| age.parse::<u64>().ok());
     assert!(entry["PRIORITY"] == "4" && age.is_some_and(|age| age < 600), "{entry:#}");
     Ok(said)
@@ -226,9 +226,9 @@ fn superset() -> Result<()> {
             "SELECT id, name, ntp_stratum_threshold, ntp_time_offset_threshold FROM monitor WHERE id IN (1, 2, 900)",
         )?;
         assert_eq!(found.lines().collect::<Vec<_>>(), ["1|renamed|7|1000", "2|renamed|5|1000", "900|new|5|1000"]);
-        let (before, told) = (footing(replica)?, events(replica)?.contains(&"drifted".to_owned()));
+        let (before, drifted) = (footing(replica)?, events(replica)?.contains(&"drifted".to_owned()));
         expect(replica, 0, "up to date")?;
-        assert_eq!((footing(replica)?, events(replica)?.contains(&"drifted".to_owned())), (before, told));
+        assert_eq!((footing(replica)?, events(replica)?.contains(&"drifted".to_owned())), (before, drifted));
 
         // A column that takes no row without a value: refused before anything is stopped, and named.
         sql(
@@ -252,7 +252,7 @@ fn superset() -> Result<()> {
         typed(replica, 0, &["run", "--retry"])?;
         assert_eq!(sql(replica, "SELECT count(*) FROM incident WHERE title IN ('changed', 'more')")?.trim(), "4");
 
-        // Upgraded, the main is the truth for those columns, too.
+        // Upgraded, the main decides about those columns, too.
         upgrade(main, |main| sql(main, UPGRADE_TO_2_5).map(drop))?;
         replica.sh("sed -i '/^schema = /d' /etc/kuma-replicator/config.toml")?;
         pair.replicate()?;

@@ -80,7 +80,7 @@ fn arrives() -> Result<()> {
             main.journal(&["KUMA_EVENT=warning"])?.is_empty() && replica.journal(&["KUMA_EVENT=warning"])?.is_empty()
         );
 
-        // Gone, or larger than travels: told by its name, and the page comes without it.
+        // Missing or too large: reported by its name, and the page comes without it.
         let icon = uploads(main).join("logo1.png");
         let there = files(replica)?;
         for (title, content, said) in [
@@ -93,7 +93,7 @@ fn arrives() -> Result<()> {
             }
             sql(main, &format!("UPDATE status_page SET title = '{title}'"))?;
             pair.replicate()?;
-            holds(warned(main)? == said, || format!("not told: {said}"))?;
+            holds(warned(main)? == said, || format!("not reported: {said}"))?;
             assert_eq!(sql(replica, "SELECT title FROM status_page")?.trim(), title);
             // What is there is not taken away.
             assert_eq!(files(replica)?, there);
@@ -135,7 +135,7 @@ fn spin(seen: impl Fn() -> bool) {
     while !seen() && since.elapsed() < Duration::from_secs(20) {}
 }
 
-/// Where a file lies until it gets its name.
+/// Where a file is until it gets its name.
 fn temporary(replica: &Machine, number: usize) -> PathBuf {
     uploads(replica).join(format!(".kuma-replicator.{number}"))
 }
@@ -210,7 +210,7 @@ fn taken_back(main: &Machine, replica: &Machine, news: &mut News<'_>, round: usi
     news.change("poison")?;
     expect(main, 0, "published")?;
     fails(replica, 3, "rolled-back", "Uptime Kuma did not come up")?;
-    holds(files(replica)? == old, || "the icons were not taken back".to_owned())
+    holds(files(replica)? == old, || "the icons were not rolled back".to_owned())
 }
 
 /// What was half written goes, although the main has no icons any more when the next cycle runs.
@@ -227,7 +227,7 @@ fn swept(main: &Machine, replica: &Machine, news: &mut News<'_>, target: &mut Ta
     holds(half(replica)? == 0, || "half a file is left".to_owned())
 }
 
-/// Begins an apply and does something to its agent as soon as the first file lies there under its temporary name.
+/// Begins an apply and does something to its agent as soon as the first file is there under its temporary name.
 fn at_files<T>(target: &mut Target<'_>, what: impl FnOnce(Pid) -> T) -> Result<T> {
     let agent = stopping(target)?;
     open(target.replica, "stop");

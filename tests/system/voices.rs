@@ -1,4 +1,4 @@
-//! What real Uptime Kumas say, and who of them: alerts are taken where they are sent to, on the host itself.
+//! Which alerts real Uptime Kumas send, and which host sends them: a listener on each host receives them.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use crate::testbed::{Kuma, Machine, Result, wait_for};
 use crate::world::{Pair, SOON, Setup, expect, invocation, logged_in, sql};
 
 pub const TESTS: &[Test] =
-    &[("alerts_of_a_replica_say_who_speaks", label), ("a_silent_standby_speaks_at_one_command", standby)];
+    &[("alerts_of_a_replica_name_their_host", label), ("a_silent_standby_alerts_after_one_command", standby)];
 
-/// Where the listener lies on a host, and what it hears.
+/// Where the listener is on a host, and what it receives.
 const PLACE: &str = "var/lib/listener";
 
 /// Lets Uptime Kuma trust the certificate of the listener.
@@ -144,7 +144,7 @@ fn label() -> Result<()> {
         assert_eq!(page(&pair.replica, "public")?, ["site (fra1)"]);
         expect(&pair.replica, 0, "up to date")?;
 
-        // A group on a page is clean, and what is in it still speaks.
+        // A group on a page has no label; the monitors in it have one in their alerts.
         pair.replica.sh("echo 'clean-status-pages = true' >> /etc/kuma-replicator/config.toml")?;
         expect(&pair.replica, 0, "applied")?;
         assert_eq!(page(&pair.replica, "public")?, ["site"]);

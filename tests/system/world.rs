@@ -19,7 +19,7 @@ const STATE: &str = "/var/lib/kuma-replicator/state.json";
 /// The password of every repository.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// A drop-in with which a stop of Uptime Kuma waits until somebody writes into the pipe `/run/gate`, if there is one.
+/// A drop-in with which a stop of Uptime Kuma waits until the test writes into the pipe `/run/gate`, if there is one.
 pub const SLOW_STOP: &str = "[Service]\nExecStop=/bin/sh -c 'test ! -p /run/gate || read go < /run/gate'\n";
 
 /// The package to install: the newest that `make deb` made.
@@ -212,6 +212,9 @@ pub fn boot(name: &str, options: &Options<'_>) -> Result<Machine> {
 pub fn configure(machine: &Machine, role: &str, repository: &str, config: &str) -> Result<()> {
     let directory = machine.root().join("etc/kuma-replicator");
     let mut text = format!("role = \"{role}\"\nrepository = \"{repository}\"\n{config}");
+    if !text.contains("[main]") {
+        text.push_str("[main]\nsettle = \"0s\"\n");
+    }
     if !text.contains("[replica]") {
         // Tests have no time to lose. It is the last table, so that further keys of it can be appended.
         text.push_str("[replica]\nmin-restart-interval = \"0s\"\n");
@@ -333,8 +336,8 @@ pub fn fails(machine: &Machine, code: i64, kind: &str, said: &str) -> Result<()>
     Ok(())
 }
 
-/// Lets a replica wish for this: lines of its table `[replica]`, in place of those it got so before.
-pub fn wish(machine: &Machine, lines: &str) -> Result<()> {
+/// Gives a replica this customization: lines of its table `[replica]`, in place of those it got this way before.
+pub fn customize(machine: &Machine, lines: &str) -> Result<()> {
     const HERE: &str = "# customization\n";
     let path = machine.root().join("etc/kuma-replicator/config.toml");
     let text = std::fs::read_to_string(&path)?;
@@ -389,13 +392,13 @@ pub fn open_database(machine: &Machine, statements: &[&str]) -> Result<()> {
     let begin = ["systemd-run", "--unit=stranger", "--collect", "sqlite3", "/var/lib/uptime-kuma/kuma.db"];
     machine.run(&["rm", "-f", "/run/inside"])?;
     machine.run(&[&begin, statements, &[".shell touch /run/inside; exec sleep infinity"]].concat())?;
-    wait_for("the stranger is in the database", SOON, || {
+    wait_for("the other program has the database open", SOON, || {
         Ok(machine.output(&["test", "-e", "/run/inside"])?.status.success().then_some(()))
     })
 }
 
-/// The digest of a host's configuration, by `export` of the live database; without settings, of which nobody takes
-/// any unless he says which.
+/// The digest of a host's configuration, by `export` of the live database; without settings, as
+/// a replica takes over only those that it lists.
 pub fn digest(machine: &Machine) -> Result<String> {
     digest_in(&machine.run(&["kuma-replicator", "export"])?)
 }

@@ -69,7 +69,7 @@ impl Kuma {
         self.call("login", json!([user, password])).map(drop)
     }
 
-    /// All that the server tells its page: `monitorList`, `maintenanceList` and `statusPageList` by
+    /// All that the server sends to its page: `monitorList`, `maintenanceList` and `statusPageList` by
     /// id; `notificationList`, `proxyList`, `dockerHostList`, `apiKeyList` and `tags` as arrays;
     /// `heartbeats` as numbers by monitor.
     pub(crate) fn lists(&mut self) -> Result<Value> {

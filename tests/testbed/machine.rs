@@ -136,7 +136,7 @@ impl Machine {
         Path::new("/proc").join(self.inside.to_string()).join("root").join(disk.strip_prefix("/").unwrap_or(&disk))
     }
 
-    /// Where the data of Uptime Kuma lie, as seen from outside.
+    /// Where the data of Uptime Kuma are, as seen from outside.
     pub(crate) fn kuma_data(&self) -> PathBuf {
         self.root().join("var/lib/uptime-kuma")
     }

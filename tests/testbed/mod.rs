@@ -34,7 +34,7 @@ pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use repository::{FolderRepository, S3Server};
 pub(crate) use watch::{Watch, signal};
 
-/// What everything here returns: an error says what was tried and what came of it.
+/// What everything here returns: an error says what was tried and how it failed.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Its error.
@@ -89,13 +89,13 @@ fn cache() -> PathBuf {
     }
 }
 
-/// This directory, where the scripts lie.
+/// This directory, which contains the scripts.
 fn source() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed"))
 }
 
-/// Where hosts and what they share lie while a test runs. Every name there ends in the process id
-/// of its test, by which `host` tells what to clear away.
+/// Where hosts and what they share are while a test runs. Every name there ends in the process id
+/// of its test, by which `host` knows what to clear away.
 fn hosts() -> Result<PathBuf> {
     let path = cache().join("hosts");
     std::fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;

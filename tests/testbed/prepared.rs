@@ -20,7 +20,7 @@ impl Prepared {
         Ok(Prepared { path: hosts()?.join(format!("prepared-{name}-{count}-{}", std::process::id())) })
     }
 
-    /// Where it lies.
+    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! Processes that end with the test, and what `/proc` tells of them.
+//! Processes that end with the test, and what `/proc` shows of them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -44,7 +44,7 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // There is nobody to tell: what it holds ends with it in any case.
+        // Nothing can be done about a failure: what it holds ends with it in any case.
         let _ = self.child.wait();
     }
 }

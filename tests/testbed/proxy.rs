@@ -1,6 +1,6 @@
-//! A proxy in front of a repository server that harms what passes, as bad networks, servers and rights do.
+//! A proxy in front of a repository server that breaks what passes, as bad networks, servers and rights do.
 //!
-//! It speaks just enough HTTP/1.1 for restic: one request a connection, bodies of a known length.
+//! It speaks just enough HTTP/1.1 for restic: one request per connection, bodies of a known length.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Network, Result};
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is passed on.
@@ -71,7 +71,7 @@ impl Proxy {
         Self::start_at("127.0.0.1", server, None, false)
     }
 
-    /// The same, and whoever writes is refused.
+    /// The same, and every write is refused.
     pub(crate) fn read_only(server: &str) -> Result<Self> {
         Self::start_at("127.0.0.1", server, None, true)
     }
@@ -81,7 +81,7 @@ impl Proxy {
         Self::start_at(Network::ADDRESS, server, Some(network.namespace()?), false)
     }
 
-    /// The same, and whoever writes is refused.
+    /// The same, and every write is refused.
     pub(crate) fn read_only_on(network: &Network, server: &str) -> Result<Self> {
         Self::start_at(Network::ADDRESS, server, Some(network.namespace()?), true)
     }
@@ -89,7 +89,7 @@ impl Proxy {
     fn start_at(address: &str, server: &str, namespace: Option<File>, read_only: bool) -> Result<Self> {
         let (fault, counts) = (Mutex::new(Fault::None), Counts::default());
         let shared = Arc::new(Shared { server: server.to_owned(), fault, read_only, counts });
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (place, serving) = (format!("{address}:0"), Arc::clone(&shared));
         thread::spawn(move || {
             // The threads that this one starts are on the network, too.
@@ -99,14 +99,14 @@ impl Proxy {
             let address = listener.as_ref().map_err(ToString::to_string).and_then(|listener| {
                 listener.local_addr().map(|address| address.to_string()).map_err(|error| error.to_string())
             });
-            let _ = tell.send(address);
+            let _ = sender.send(address);
             for client in listener.iter().flat_map(TcpListener::incoming).flatten() {
                 let shared = Arc::clone(&serving);
                 // A client or a server that hangs up is no news here.
                 thread::spawn(move || shared.serve(client));
             }
         });
-        let address = told.recv()?.map_err(|error| format!("cannot start the proxy: {error}"))?;
+        let address = receiver.recv()?.map_err(|error| format!("cannot start the proxy: {error}"))?;
         Ok(Proxy { address, shared })
     }
 

@@ -83,7 +83,7 @@ impl<'a> S3Server<'a> {
         Ok(s3)
     }
 
-    /// Makes an empty bucket and returns how restic is told to use it.
+    /// Makes an empty bucket and returns its address for restic.
     pub(crate) fn new_bucket(&self) -> Result<String> {
         let bucket = self.buckets.fetch_add(1, Ordering::Relaxed);
         let server = format!("http://{}:{}", Network::ADDRESS, Self::PORT);

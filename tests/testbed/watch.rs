@@ -46,7 +46,7 @@ impl Machine {
             if Instant::now() > deadline {
                 return Err(format!("{}: nothing can be seen in the journal", self.name).into());
             }
-            self.run(&["logger", "-t", identifier, "somebody watches"])?;
+            self.run(&["logger", "-t", identifier, "the watch begins"])?;
         }
         Ok(watch)
     }

@@ -1,16 +1,17 @@
-//! The Uptime Kuma of this host: its unit, its data directory, its URL. It connects to the bus and reads the unit only
-//! when they are needed, and once.
+//! The Uptime Kuma of this host: its unit, its data directory, its URL, and the workers that open its files. It connects
+//! to the bus, reads the unit and starts a worker only when they are needed, and once.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::database::Database;
 use super::discovery::{self, Layout};
+use super::health;
 use super::systemd::Systemd;
+use super::worker::{Claimed, Worker, Workers};
 use crate::config::{Kuma, UnitName};
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
-use crate::host::system::files;
-use crate::model::limits::MAX_SETTINGS;
+use crate::host::system::users;
 
 /// The Uptime Kuma of this host, with a connection to the system bus once it is needed.
 #[derive(Debug)]
@@ -18,12 +19,13 @@ pub struct Instance {
     settings: Kuma,
     systemd: Option<Systemd>,
     layout: Option<Layout>,
+    workers: Workers,
 }
 
 impl Instance {
     /// The instance that `settings` describe.
     pub fn new(settings: Kuma) -> Self {
-        Self { settings, systemd: None, layout: None }
+        Self { settings, systemd: None, layout: None, workers: Workers::default() }
     }
 
     /// The name of its unit.
@@ -51,7 +53,8 @@ impl Instance {
         self.systemd().await?.activity(&unit).await
     }
 
-    /// Starts it, and then `dependents`. Returns the failures of the dependents, for people.
+    /// Starts it, and then `dependents`, as far as systemd still says that they stop with it: the names may come from a
+    /// file of another user. Returns the failures of the dependents, for people.
     ///
     /// # Errors
     /// As for [`Systemd::start`].
@@ -61,7 +64,15 @@ impl Instance {
         systemd.start(&unit).await?;
         let mut failures = Vec::new();
         for dependent in dependents {
-            failures.extend(systemd.begin_start(dependent).await.err().map(|error| error.chain()));
+            let started = match systemd.stops_with(dependent, &unit).await {
+                Ok(true) => systemd.begin_start(dependent).await,
+                Ok(false) => {
+                    failures.push(format!("{dependent} is not started again: systemd does not stop it with {unit}"));
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            failures.extend(started.err().map(|error| error.chain()));
         }
         Ok(failures)
     }
@@ -98,32 +109,94 @@ impl Instance {
     /// The version of Uptime Kuma, if its `package.json` can be found.
     pub async fn version(&mut self) -> Option<String> {
         let application = self.layout().await.ok()?.application?;
-        let text = files::read_small(&application.join("package.json"), MAX_SETTINGS).ok()?;
-        let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        let text = self.workers.read(&application.join("package.json")).await.ok()??;
+        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
         Some(json.get("version")?.as_str()?.to_owned())
     }
 
     async fn discover(&mut self) -> Result<Layout> {
         let unit = self.settings.unit.clone();
         let properties = self.systemd().await?.properties(&unit).await?;
-        discovery::layout(&properties, &discovery::read_files(&properties)?, &self.settings)
+        let files = discovery::read_files(&properties, &mut self.workers).await?;
+        discovery::layout(&properties, &files, &self.settings)
     }
 
-    /// Its database.
+    /// A worker that means its database.
     ///
     /// # Errors
-    /// [`Kind::SchemaUnknown`] if it does not keep its data in SQLite.
-    pub async fn database(&mut self) -> Result<Database> {
+    /// [`Kind::SchemaUnknown`] if it does not keep its data in SQLite; as for [`Workers::open`].
+    pub async fn database(&mut self) -> Result<&mut Worker> {
         let directory = self.layout().await?.data_directory;
-        refuse_other_databases(&directory.join("db-config.json"))?;
-        Ok(Database::new(directory.join("kuma.db")))
+        let path = directory.join("kuma.db");
+        if !self.workers.has_open(&path) {
+            let configured = directory.join("db-config.json");
+            if let Some(text) = self.workers.read(&configured).await.ok().flatten() {
+                refuse_other_databases(&text, &configured)?;
+            }
+        }
+        self.workers.open(&path).await
+    }
+
+    /// Proves that a process of its unit has this very database open, whatever paths, links and mounts lead to it.
+    /// Nothing can be proved of a unit that is missing or does not run.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseNotInUse`], naming the database that the unit has open, as far as that can be seen;
+    /// [`Kind::ServiceBusy`] if it has none open yet.
+    pub async fn check_in_use(&mut self) -> Result<()> {
+        let unit = self.settings.unit.clone();
+        let systemd = self.systemd().await?;
+        let processes = match systemd.processes(&unit).await {
+            Ok(processes) if !processes.is_empty() => processes,
+            Err(error) if error.kind() != Kind::ServiceMissing => return Err(error),
+            _ => return Ok(()),
+        };
+        let uid = systemd.uid(&unit).await?;
+        let worker = self.database().await?;
+        let path = worker.database().display().to_string();
+        if worker.holders().await?.iter().any(|holder| processes.contains(holder)) {
+            return Ok(());
+        }
+        let open = self.open_in(uid, processes).await?;
+        let url = self.layout().await?.url;
+        if open.is_empty() && health::answer(&url).await.is_err() {
+            let what = format!("{unit} does not have {path} open yet, and does not answer on {url}");
+            return Err(Error::new(Kind::ServiceBusy, what));
+        }
+        let what = format!("{unit} does not have {path} open");
+        Err(match open.first() {
+            Some(other) => {
+                let directory = Path::new(other).parent().unwrap_or(Path::new("/")).display();
+                let hint = format!("set data-directory = \"{directory}\" in [uptime-kuma]");
+                Error::new(Kind::DatabaseNotInUse, format!("{what}, but {}", open.join(", "))).with_hint(hint)
+            }
+            None => Error::new(Kind::DatabaseNotInUse, what),
+        })
+    }
+
+    /// The databases that these processes have open, as far as their own user can see them.
+    async fn open_in(&mut self, uid: Option<u32>, processes: Vec<u32>) -> Result<Vec<String>> {
+        let identity = match uid {
+            Some(uid) if uid != 0 && rustix::process::geteuid().is_root() => Some(users::identity(uid, uid)),
+            _ => None,
+        };
+        self.workers.of(identity).await?.open_in(processes).await
+    }
+
+    /// Claims its database, within this time.
+    ///
+    /// # Errors
+    /// As for [`Instance::database`] and [`Worker::claim`].
+    pub async fn claim(&mut self, within: Duration) -> Result<Claimed> {
+        let path = self.database().await?.database().to_owned();
+        Worker::for_database(&path).await?.claim(within).await
     }
 }
 
-/// Fails if `db-config.json` names MariaDB: Uptime Kuma 2 leaves an outdated `kuma.db` behind when it changes to it.
-fn refuse_other_databases(path: &Path) -> Result<()> {
-    let Ok(text) = files::read_small(path, MAX_SETTINGS) else { return Ok(()) };
-    let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+/// Fails if `text`, that of `db-config.json`, names MariaDB: Uptime Kuma 2 leaves an outdated `kuma.db` behind when it
+/// changes to it.
+fn refuse_other_databases(text: &str, path: &Path) -> Result<()> {
+    let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     match json.get("type").and_then(serde_json::Value::as_str) {
         None | Some("sqlite") => Ok(()),
         Some(other) => {

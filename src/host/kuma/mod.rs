@@ -6,3 +6,4 @@ pub mod health;
 pub mod instance;
 pub mod systemd;
 pub mod uploads;
+pub mod worker;

@@ -1,8 +1,8 @@
 //! The files under `upload/` beside the database. Only plain names directly inside it are used: no separators, no dot
 //! files, no links.
 //!
-//! The directory belongs to Uptime Kuma's user, who may replace anything in it while root works there. So it is opened
-//! once, not through a link, and every operation is relative to that descriptor.
+//! Uptime Kuma may replace anything in it at any time. So the directory is opened once, not through a link, and every
+//! operation is relative to that descriptor.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -13,7 +13,6 @@ use rustix::fs::{Access, AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
-use crate::host::system::users;
 use crate::model::catalog;
 use crate::model::configuration::UploadedFile;
 use crate::model::limits::{MAX_FILE, Tally};
@@ -74,7 +73,7 @@ impl Uploads {
         let directory = match self.open()? {
             Directory::Open(directory) => Some(directory),
             Directory::Missing => None,
-            // Root does not follow a link of another user. The rest of the configuration is published all the same.
+            // The rest of the configuration is published all the same.
             Directory::Unusable(reason) => {
                 warnings.push(format!("uploaded files are left out: {reason}"));
                 return Ok(found);
@@ -99,7 +98,7 @@ impl Uploads {
         Ok(found)
     }
 
-    /// Writes `files` under temporary names, with the owner of the directory, which is made if it is missing.
+    /// Writes `files` under temporary names. The directory is made if it is missing.
     ///
     /// # Errors
     /// If one cannot be written; then none of them remains.
@@ -169,8 +168,6 @@ impl Uploads {
         let failed = |error: io::Error| Error::io(format!("make directory {}", self.path.display()), error);
         rustix::fs::mkdirat(CWD, &self.path, Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
         let directory = self.open_for_writing()?.ok_or_else(|| failed(Errno::NOENT.into()))?;
-        let parent = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::metadata(parent).and_then(|parent| users::give(&directory, &parent)).map_err(failed)?;
         directory.set_permissions(Permissions::from_mode(0o755)).map_err(failed)?;
         Ok(directory)
     }
@@ -210,7 +207,6 @@ fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(FILE_MODE))?);
     file.write_all(content)?;
-    users::give(&file, &directory.metadata()?)?;
     // The umask of this process may have removed bits at the creation.
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.sync_all()

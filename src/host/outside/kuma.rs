@@ -1,11 +1,11 @@
 //! The Uptime Kuma of this host, through systemd, SQLite and HTTP.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cycle::{self, Activity, Event, Export, History, Kuma, Surroundings as _};
 use crate::error::{Error, Kind, Result};
-use crate::host::kuma::database::{self, Claim};
-use crate::host::kuma::health;
+use crate::host::kuma::worker::Claimed;
+use crate::host::kuma::{database, health};
 use crate::host::system::{files, notify};
 use crate::model::configuration::Configuration;
 use crate::plan::Plan;
@@ -24,25 +24,31 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(700);
 
 impl Kuma for System {
-    type Claim = Claim;
+    type Claim = Claimed;
 
     async fn export(&mut self) -> Result<Export> {
-        self.instance.database().await?.export()
+        self.instance.database().await?.export().await
     }
 
-    async fn rehearse(&mut self, changes: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
-        database::rehearse(&self.instance.database().await?, changes, here, wanted)
+    async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        self.instance.database().await?.rehearse(here, wanted).await
     }
 
     async fn check_intact(&mut self) -> Result<()> {
         // Gigabytes of history take their time on a slow disk.
         notify::extend(STOP_TIMEOUT);
-        self.instance.database().await?.check_intact()
+        self.instance.database().await?.check_intact().await
     }
 
     async fn check_writable(&mut self, changes: &Plan) -> Result<()> {
-        self.instance.database().await?.check_writable(changes)?;
+        let files: u64 = changes.files.iter().map(|file| file.content.len() as u64).sum();
+        let files = (!changes.files.is_empty()).then_some(files);
+        self.instance.database().await?.check_writable(files).await?;
         files::check_room(&self.directories.state, database::ROOM)
+    }
+
+    async fn check_in_use(&mut self) -> Result<()> {
+        self.instance.check_in_use().await
     }
 
     async fn activity(&mut self) -> Result<Activity> {
@@ -55,16 +61,15 @@ impl Kuma for System {
         let unit = self.instance.unit().clone();
         self.instance.systemd().await?.check_stoppable(&unit).await?;
         self.instance.check_rights().await?;
-        let database = self.instance.database().await?;
-        if let Some(reason) = database.migrating()? {
+        if let Some(reason) = self.instance.database().await?.migrating().await? {
             return Err(Error::new(Kind::ServiceBusy, format!("{unit} is not stopped: {reason}")));
         }
         if let Some(uid) = self.instance.systemd().await?.uid(&unit).await? {
-            database.check_usable_by(uid)?;
+            self.instance.database().await?.check_usable_by(uid).await?;
         }
         let url = self.instance.layout().await?.url;
         health::answer(&url).await.map_err(|reason| {
-            let what = format!("{unit} is not stopped: it does not answer healthily on {url}");
+            let what = format!("{unit} is not stopped: it gives no healthy answer on {url}");
             Error::new(Kind::ServiceBusy, what).because(reason)
         })
     }
@@ -105,25 +110,25 @@ impl Kuma for System {
 
     async fn claim(&mut self) -> Result<Self::Claim> {
         notify::extend(RELEASE_TIMEOUT + STEP_TIMEOUT);
-        self.instance.database().await?.claim(RELEASE_TIMEOUT).await
+        self.instance.claim(RELEASE_TIMEOUT).await
     }
 
-    async fn write_live(&mut self, plan: &Plan, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
-        self.instance.database().await?.write_live(plan, here, wanted)
+    async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
+        self.instance.database().await?.write_live(here, wanted).await
     }
 
     async fn remove_leftovers(&mut self) -> Result<()> {
         notify::extend(CLEANUP_TIMEOUT + STEP_TIMEOUT);
-        self.instance.database().await?.remove_leftovers(Instant::now() + CLEANUP_TIMEOUT)
+        self.instance.database().await?.remove_leftovers(CLEANUP_TIMEOUT).await
     }
 }
 
-impl cycle::Claim for Claim {
+impl cycle::Claim for Claimed {
     async fn export(&mut self) -> Result<Export> {
-        Claim::export(self)
+        Claimed::export(self).await
     }
 
-    async fn write(self, plan: &Plan, wanted: &Configuration, history: History) -> Result<Vec<String>> {
-        Claim::write(self, plan, wanted, history)
+    async fn write(self, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+        Claimed::write(self, wanted, history).await
     }
 }

@@ -30,7 +30,7 @@ impl Repository for System {
         let within = self.settings.restic.timeout;
         notify::extend(within + STEP_TIMEOUT);
         let name = self.name();
-        // One restic for each lock, but not more time than for one: this is no more than tidying up.
+        // One restic for each lock, but not more time than for one: this only tidies up.
         tokio::time::timeout(within, self.restic()?.remove_stale_locks(&name)).await.unwrap_or_else(|_| {
             Err(Error::new(Kind::RepositoryUnreachable, "cannot see to the locks in the repository in time"))
         })

@@ -1,5 +1,7 @@
 //! The surroundings of this process.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -24,7 +26,7 @@ impl Surroundings for System {
 
     fn booted(&self) -> Timestamp {
         // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another. It
-        // is modified whenever somebody makes a unit until the next boot (systemctl mask --runtime).
+        // is modified when a unit is masked until the next boot (systemctl mask --runtime), for example.
         let directory = std::fs::metadata("/run/systemd/system");
         let made = directory.and_then(|directory| directory.created().or_else(|_| directory.modified()));
         made.ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MIN)
@@ -56,9 +58,17 @@ impl Surroundings for System {
         logging::report(event);
     }
 
+    async fn pause(&mut self, duration: Duration) -> Result<()> {
+        notify::extend(duration + STEP_TIMEOUT);
+        tokio::select! {
+            () = self.interrupt.wait() => self.check_interrupted(),
+            () = tokio::time::sleep(duration) => Ok(()),
+        }
+    }
+
     fn check_interrupted(&self) -> Result<()> {
         if self.interrupt.happened() {
-            return Err(Error::new(Kind::Interrupted, "told to stop"));
+            return Err(Error::new(Kind::Interrupted, "received a signal to stop"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! [`System`], which puts the rooms together for the cycles. It opens the bus, reads the layout of the unit and runs
-//! restic only when they are needed: an unchanged cycle of a main starts no process and opens no connection except the
-//! one to the system bus.
+//! [`System`], which combines the modules of `host` for the cycles. It opens the bus, reads the layout of the unit and
+//! runs restic only when they are needed: an unchanged cycle of a main starts no process and opens no connection except
+//! the one to the system bus.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl System {
         Self { settings, configuration, directories, store, interrupt, instance, restic: None, is_preview: false }
     }
 
-    /// The same host, to find out what a cycle would do: nobody is told of the events in it.
+    /// The same host, to find out what a cycle would do: it reports no events.
     #[must_use]
     pub fn for_preview(self) -> Self {
         Self { is_preview: true, ..self }
@@ -99,7 +99,7 @@ impl System {
 /// The repository of `settings`.
 ///
 /// # Errors
-/// If password or environment file cannot be had.
+/// If the password is missing, or the environment file cannot be used.
 pub fn repository(settings: &Settings, directories: &Directories, interrupt: &Interrupt) -> Result<Restic> {
     Restic::new(&settings.restic, &settings.repository, &directories.cache, interrupt.clone())
 }

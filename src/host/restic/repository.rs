@@ -1,6 +1,6 @@
 //! What can be done with the repository.
 //!
-//! Each method runs restic once, except [`Restic::init`], and returns what came of it. It retries and decides nothing.
+//! Each method runs restic once, except [`Restic::init`], and returns its result. It retries and decides nothing.
 //! Reading takes no lock, since a replica may have no right to write. The oldest supported restic is 0.14 of Debian 12;
 //! Debian 13 has 0.18.
 

@@ -7,10 +7,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
-
 use crate::error::{Error, Kind, Result};
-use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, read_small, replace_as};
+use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, open_own, read_own, replace_as};
 use crate::host::system::users;
 use crate::model::limits::{MAX_DUMP, MAX_STATE};
 use crate::model::state::State;
@@ -39,12 +37,8 @@ impl Store {
         make_private_directory(directory)?;
         let path = directory.join(LOCK);
         let what = || format!("lock {}", path.display());
-        // The directory may belong to another user. Root must not follow a link of that user, or give away a file that
-        // existed before.
-        let open = |new| {
-            let flags = OFlags::NOFOLLOW.bits().cast_signed();
-            OpenOptions::new().write(true).create_new(new).mode(PRIVATE).custom_flags(flags).open(&path)
-        };
+        // Root must not give away a file that existed before.
+        let open = |new| open_own(&path, OpenOptions::new().write(true).create_new(new).mode(PRIVATE));
         let lock = match open(true) {
             Ok(lock) => std::fs::metadata(directory).and_then(|owner| users::give(&lock, &owner)).map(|()| lock),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => open(false),
@@ -153,7 +147,7 @@ pub fn read_applied(directory: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
-    match read_small(path, limit) {
+    match read_own(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
@@ -172,7 +166,7 @@ pub fn written(directory: &Path) -> [PathBuf; 3] {
 pub fn read_state(directory: &Path) -> Result<Option<State>> {
     let path = directory.join(STATE);
     let damaged = || Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display()));
-    let bytes = match read_small(&path, MAX_STATE) {
+    let bytes = match read_own(&path, MAX_STATE) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) if is_unfit(&error) => return Err(damaged().because(error)),
         read => read.map_err(|error| Error::io(format!("read {}", path.display()), error))?,

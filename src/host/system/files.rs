@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::users;
 use crate::error::{Error, Kind, Result};
 
 /// The mode of a private file.
@@ -17,8 +18,38 @@ pub(in crate::host) const PRIVATE: u32 = 0o600;
 /// # Errors
 /// If it cannot be read, is not a regular file or is too large; see [`is_unfit`].
 pub fn read_small(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    read(OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)?, limit)
+}
+
+/// The content of a file that this program has written, as [`read_small`] reads it. The directory may belong to another
+/// user: a symbolic link, and a file that belongs neither to the owner of the directory nor to root, are refused.
+///
+/// # Errors
+/// As for [`read_small`].
+pub(in crate::host) fn read_own(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
+    read(open_own(path, OpenOptions::new().read(true))?, limit)
+}
+
+/// Opens a file that this program has written, as [`read_own`] does.
+pub(in crate::host) fn open_own(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
+    let unfit = |reason: String| std::io::Error::new(ErrorKind::InvalidData, reason);
+    let file = options.custom_flags(flags(OFlags::NONBLOCK | OFlags::NOFOLLOW)).open(path).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if is_link { unfit("it is a symbolic link".to_owned()) } else { error }
+    })?;
+    let (owner, directory) =
+        (file.metadata()?.uid(), std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?.uid());
+    if owner != directory && owner != 0 {
+        return Err(unfit(format!("it belongs to user {}", users::user_name(owner))));
+    }
+    Ok(file)
+}
+
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+fn read(file: File, limit: usize) -> std::io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
     }

@@ -5,5 +5,6 @@ pub mod environment;
 pub mod files;
 pub mod interrupt;
 pub mod notify;
+pub mod owner;
 pub mod permissions;
 pub mod users;

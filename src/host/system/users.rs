@@ -3,10 +3,13 @@
 //! The service may run as another user than root, while an administrator runs commands as root. The files that root then
 //! writes, or restic for it, must belong to the user of the service, or it could not use them.
 
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::num::ParseIntError;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};
@@ -20,6 +23,58 @@ pub struct User {
     pub gid: u32,
     /// Its home directory.
     pub home: PathBuf,
+}
+
+/// The ids with which a process acts for a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The id of the user.
+    pub uid: u32,
+    /// The id of its group.
+    pub gid: u32,
+    /// The ids of the other groups that it is a member of.
+    pub groups: Vec<u32>,
+}
+
+impl fmt::Display for Identity {
+    /// Its ids, as [`Identity::from_str`] reads them: `1000:1000` or `1000:1000:4,27`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.uid, self.gid)?;
+        for (at, group) in self.groups.iter().enumerate() {
+            write!(f, "{}{group}", if at == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Identity {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, ':');
+        let mut id = || parts.next().unwrap_or_default().parse();
+        let (uid, gid) = (id()?, id()?);
+        let groups =
+            parts.next().into_iter().flat_map(|groups| groups.split(',')).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { uid, gid, groups })
+    }
+}
+
+/// The identity of the user `uid`. One that is not in `/etc/passwd`, such as that of a unit with `DynamicUser=`, has
+/// only the group `gid`.
+pub fn identity(uid: u32, gid: u32) -> Identity {
+    let line = entry("/etc/passwd", &uid.to_string());
+    let name = line.as_deref().and_then(|line| line.split(':').next());
+    let gid = line.as_deref().and_then(|line| line.split(':').nth(3)?.parse().ok()).unwrap_or(gid);
+    let groups = name.map(groups).unwrap_or_default();
+    Identity { uid, gid, groups }
+}
+
+/// The ids of the local groups that list `user` as a member.
+fn groups(user: &str) -> Vec<u32> {
+    let text = fs::read_to_string("/etc/group").unwrap_or_default();
+    let has_user = |line: &&str| line.rsplit(':').next().is_some_and(|names| names.split(',').any(|name| name == user));
+    text.lines().filter(has_user).filter_map(|line| line.split(':').nth(2)?.parse().ok()).collect()
 }
 
 /// The local user with this name or id.
@@ -100,7 +155,7 @@ pub fn give(file: &File, directory: &Metadata) -> io::Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::{User, find, group_name, to_become, user_name};
+    use super::{Identity, User, find, group_name, to_become, user_name};
 
     #[test]
     fn local_users_are_found_by_name_and_by_id() {
@@ -110,6 +165,21 @@ mod tests {
         assert_eq!(find("no such user"), None);
         assert_eq!((user_name(0), group_name(0)), ("root".to_owned(), "root".to_owned()));
         assert_eq!(group_name(4_000_000_000), "4000000000");
+    }
+
+    #[test]
+    fn an_identity_is_read_as_it_is_written() {
+        for groups in [vec![], vec![4], vec![4, 27]] {
+            let identity = Identity { uid: 1000, gid: 7, groups };
+            assert_eq!(identity.to_string().parse(), Ok(identity));
+        }
+        for text in ["", "1", "1:", "1:2:", "1:2:3,", "a:1", "1:2:3:4", "-1:0", "4294967296:0"] {
+            assert!(text.parse::<Identity>().is_err(), "{text}");
+        }
+        let nobody = super::identity(65534, 1);
+        assert_eq!((nobody.uid, nobody.gid), (65534, 65534), "the group that /etc/passwd says");
+        let unknown = super::identity(4_000_000_000, 1);
+        assert_eq!(unknown, Identity { uid: 4_000_000_000, gid: 1, groups: Vec::new() });
     }
 
     #[test]

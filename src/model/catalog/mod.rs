@@ -12,7 +12,7 @@ pub use names::{
     ACTIVE, CREATED, GROUP_TYPE, ID, MONITOR, MONITOR_GROUP, MONITOR_ID, MONITOR_NOTIFICATION, MONITOR_TAG, NAME,
     NOTIFICATION, PARENT, TAG, TAG_ID, TITLE, TYPE, USER, USER_ID, USERNAME,
 };
-pub use settings::{KEY, SETTING, SETTINGS, Setting, setting, stays as setting_stays};
+pub use settings::{KEY, Major, SETTING, SETTINGS, Setting, is_default, setting, stays as setting_stays};
 pub use spec::{Class, OnDelete, Reference, TableSpec};
 pub use tables::{TABLES, find};
 pub use uploads::{safe_upload_name, upload_name};

@@ -21,14 +21,37 @@ pub struct Setting {
     /// Whether a running server never reads it again. It notices a change of the others within two minutes: it caches a
     /// value for a minute, and removes what is older once a minute (`server/settings.js`).
     pub cached_by_server: bool,
+    /// What a server itself writes where there is no such row, by its major version: `server/jobs/clear-old-data.js`,
+    /// `server/model/monitor.js`, `server/model/domain_expiry.js`. A row with it means the same as none.
+    written_by_server: Option<[&'static str; 2]>,
+}
+
+/// The major version of an Uptime Kuma.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Major {
+    /// 1.23.
+    One,
+    /// 2.x.
+    Two,
+}
+
+impl Major {
+    /// That of a database, by the names of its tables.
+    pub fn of(has_table: impl Fn(&str) -> bool) -> Self {
+        if has_table("remote_browser") { Self::Two } else { Self::One }
+    }
 }
 
 const fn read(key: &'static str) -> Setting {
-    Setting { key, cached_by_server: false }
+    Setting { key, cached_by_server: false, written_by_server: None }
 }
 
 const fn cached(key: &'static str) -> Setting {
-    Setting { key, cached_by_server: true }
+    Setting { cached_by_server: true, ..read(key) }
+}
+
+const fn written(key: &'static str, one: &'static str, two: &'static str) -> Setting {
+    Setting { written_by_server: Some([one, two]), ..read(key) }
 }
 
 /// All settings that are replicated, sorted by key. None of them can lock users out, open a host to anybody, or name a
@@ -40,12 +63,12 @@ pub const SETTINGS: &[Setting] = &[
     read("checkUpdate"),
     // 1.x only; read at start.
     cached("dnsCache"),
-    read("domainExpiryNotifyDays"),
+    written("domainExpiryNotifyDays", "[7,14,21]", "[7,14,21]"),
     // May name a status page by its slug, which is replicated.
     cached("entryPage"),
     // Monitors of its type need it.
     read("globalpingApiToken"),
-    read("keepDataPeriodDays"),
+    written("keepDataPeriodDays", "180", "365"),
     // Part of the text of alerts; the same on all hosts if they are reached by one name.
     read("primaryBaseURL"),
     // Whether search engines may list the instance.
@@ -54,7 +77,7 @@ pub const SETTINGS: &[Setting] = &[
     cached("serverTimezone"),
     // Monitors of its type need it.
     read("steamAPIKey"),
-    read("tlsExpiryNotifyDays"),
+    written("tlsExpiryNotifyDays", "[7,14,21]", "[7,14,21]"),
     // Correct on all hosts if each of them is behind a proxy of the same kind.
     read("trustProxy"),
 ];
@@ -74,6 +97,13 @@ const OWN: &[(&str, &str)] = &[
     ("webpushPrivateVapidKey", "it is a secret of that host: it signs what is pushed to browsers"),
     ("webpushPublicVapidKey", "it belongs to the secret of that host that signs what is pushed to browsers"),
 ];
+
+/// Whether a setting has the value that a server of this version writes itself where there is none. A user who saves the
+/// page of settings without a change writes the same.
+pub fn is_default(key: &str, kind: &str, value: &str, major: Major) -> bool {
+    let written = setting(key).and_then(|setting| setting.written_by_server);
+    written.is_some_and(|[one, two]| kind == "general" && value == if major == Major::One { one } else { two })
+}
 
 /// The setting with this key, if it is replicated.
 pub fn setting(key: &str) -> Option<&'static Setting> {

@@ -29,7 +29,10 @@ struct Reader {
 }
 
 /// Reads the body of a dump, in which rows, columns, files and their order must be canonical.
-pub(super) fn parse(bytes: &[u8]) -> Result<Configuration, Fault> {
+///
+/// # Errors
+/// [`Fault::Damaged`].
+pub fn parse(bytes: &[u8]) -> Result<Configuration, Fault> {
     let mut reader = Reader::default();
     let mut rest = bytes;
     // The first line is the manifest, so the body starts at line 2.

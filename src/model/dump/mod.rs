@@ -13,6 +13,7 @@ mod row;
 
 pub use super::limits::{MAX_DUMP, MAX_FILE};
 pub use super::manifest::FORMAT;
+pub use body::parse as parse_body;
 pub use fault::Fault;
-pub use parse::{Dump, parse};
+pub use parse::{Dump, describes, parse};
 pub use render::{body, render};

@@ -11,6 +11,7 @@ use crate::model::configuration::{Configuration, Table};
 use crate::model::digest::Digest;
 use crate::model::limits::{MAX_DUMP, MAX_MANIFEST};
 use crate::model::manifest::{FORMAT, Manifest};
+use crate::model::schema::Schema;
 
 /// A complete, canonical dump with the right digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,17 +48,21 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
         return Err(damaged("its first or last line is not in canonical form"));
     }
     let configuration = body::parse(body_bytes)?;
-    if !describes(&manifest, &configuration) {
+    let is_told = manifest.fingerprint == manifest.schema.fingerprint()
+        && manifest.counts == configuration.counts()
+        && manifest.files == configuration.files.len() as u64
+        && describes(&manifest.schema, &configuration);
+    if !is_told {
         return Err(damaged("its manifest does not describe its content"));
     }
     Ok(Dump { manifest, configuration })
 }
 
-/// Whether the manifest describes `configuration`: the body has all tables of the schema, with all replicated columns.
-/// The schema has no settings; their table must have at least the key.
-fn describes(manifest: &Manifest, configuration: &Configuration) -> bool {
+/// Whether `schema` describes `configuration`: that has all tables of the schema, with all replicated columns. The schema
+/// has no settings; their table must have at least the key.
+pub fn describes(schema: &Schema, configuration: &Configuration) -> bool {
     let columns = |table: &Table| -> Option<BTreeSet<String>> {
-        let all = manifest.schema.tables.get(table.spec.name)?;
+        let all = schema.tables.get(table.spec.name)?;
         Some(all.iter().filter(|column| table.spec.travels(column)).cloned().collect())
     };
     let same_columns = |table: &Table| {
@@ -68,11 +73,7 @@ fn describes(manifest: &Manifest, configuration: &Configuration) -> bool {
         }
     };
     let in_schema = configuration.tables.iter().filter(|table| table.spec.in_schema()).count();
-    manifest.fingerprint == manifest.schema.fingerprint()
-        && manifest.counts == configuration.counts()
-        && manifest.files == configuration.files.len() as u64
-        && manifest.schema.tables.len() == in_schema
-        && configuration.tables.iter().all(same_columns)
+    schema.tables.len() == in_schema && configuration.tables.iter().all(same_columns)
 }
 
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

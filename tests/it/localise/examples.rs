@@ -1,7 +1,7 @@
 //! Each customization by example, to be read as documentation.
 
 use kuma_replicator::error::Kind;
-use kuma_replicator::localise;
+use kuma_replicator::localise::{self, Desired};
 use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
@@ -62,7 +62,7 @@ fn side(name: &str) -> Configuration {
 fn want(main: &Configuration, here: &Configuration, customization: &str) -> Configuration {
     let customization = parse(&format!("paused-types = []\n{customization}"))
         .unwrap_or_else(|error| panic!("{customization}: {}", error.chain()));
-    localise::wanted(main, here, &customization).unwrap_or_else(|error| panic!("{}", error.chain())).configuration
+    Desired::customized(main, &customization).on(here).unwrap_or_else(|error| panic!("{}", error.chain())).configuration
 }
 
 /// The values of one column, by the order of the rows.
@@ -164,11 +164,11 @@ fn users_have_the_ids_of_the_main_and_the_log_ins_of_this_host() {
     type Users = &'static [(i64, &'static str)];
     let cases: &[(Users, Users, Users)] = &[
         (&[(1, "main")], &[(1, "here")], &[(1, "here")]),
-        // Whose id the main does not have takes over one that it has, and everything that belongs to it.
+        // A user whose id the main does not have gets one that it has, with everything that belongs to it.
         (&[(1, "main")], &[(7, "here")], &[(1, "here")]),
         (&[(1, "main"), (2, "other")], &[(1, "here")], &[(1, "here"), (2, "other")]),
         (&[(1, "main"), (2, "other")], &[(2, "here"), (5, "more")], &[(1, "more"), (2, "here")]),
-        // Who is left stays.
+        // Other users of this host stay.
         (&[(1, "main")], &[(1, "here"), (5, "more")], &[(1, "here"), (5, "more")]),
         // Without any user, the set-up page would be open to anybody.
         (&[(1, "main")], &[], &[(1, "main")]),
@@ -242,7 +242,7 @@ fn each_customization_works_on_the_result_of_those_before_it() {
     let customization = parse(&format!("paused-types = [\"dns\"]\n{customization}")).unwrap();
     let (main, mut here) = (side("main"), side("here"));
     here.table_mut("proxy").unwrap().rows.remove(0);
-    let wanted = localise::wanted(&main, &here, &customization).unwrap();
+    let wanted = Desired::customized(&main, &customization).on(&here).unwrap();
     assert_eq!(values(&wanted.configuration, "monitor", "id"), [1, 2, 3, 4, 5, 7].map(i));
     assert_eq!(values(&wanted.configuration, "monitor", "type")[5], t("push"));
     assert_eq!(values(&wanted.configuration, "proxy", "host"), [t("override"), t("here")], "one that is new, one kept");
@@ -313,7 +313,7 @@ fn what_cannot_be_customized_is_refused_with_a_reason() {
     ];
     for (text, said) in cases {
         let wanted = parse(&text)
-            .and_then(|customization| localise::wanted(&side("main"), &side("here"), &customization).map(drop));
+            .and_then(|customization| Desired::customized(&side("main"), &customization).on(&side("here")).map(drop));
         let error = wanted.expect_err(&text);
         assert_eq!(error.kind(), Kind::Config, "{text}");
         assert!(error.chain().contains(said), "{text}: {}", error.chain());
@@ -322,7 +322,7 @@ fn what_cannot_be_customized_is_refused_with_a_reason() {
     let mut main = side("main");
     main.table_mut("user").unwrap().rows.push(vec![i(2), t("here")]);
     let keep = parse("[replica.local-entities]\nuser = \"keep\"").unwrap();
-    let error = localise::wanted(&main, &side("here"), &keep).expect_err("two of that name");
+    let error = Desired::customized(&main, &keep).on(&side("here")).expect_err("two of that name");
     assert_eq!(error.kind(), Kind::Config);
     assert!(error.chain().contains("both named \"here\""), "{}", error.chain());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kuma_replicator::config::Alerts;
 use kuma_replicator::error::Kind;
-use kuma_replicator::localise::{self, Part};
+use kuma_replicator::localise::{self, Desired, Part};
 use kuma_replicator::model::catalog::{self, OnDelete};
 use kuma_replicator::model::configuration::{Configuration, Row};
 use kuma_replicator::model::value::Value;
@@ -44,7 +44,7 @@ fn hold_there<S: proptest::strategy::Strategy + Clone>(extra: S, test: impl Fn(&
 
 /// What is wanted; an error may only be the fault of the customization.
 fn wanted(fleet: &Fleet, here: &Configuration) -> Option<Configuration> {
-    match localise::wanted(&fleet.main, here, &fleet.customization) {
+    match Desired::customized(&fleet.main, &fleet.customization).on(here) {
         Ok(wanted) => Some(wanted.configuration),
         Err(error) => {
             assert_eq!(error.kind(), Kind::Config, "{}", error.chain());

@@ -1,7 +1,10 @@
-//! Edits on the main after which row-by-row replication goes wrong: they arrive, and can be taken back.
+//! Edits on the main after which row-by-row replication goes wrong: they arrive, and can be undone.
+
+use kuma_replicator::model::dump;
 
 use super::program::{exported, import, import_well, taken};
 use crate::support::instance::{Instance, Order, Version};
+use crate::support::rows::digest_but_settings;
 
 /// Each of these is one edit on the main after which row-by-row replication goes wrong.
 #[test]
@@ -46,7 +49,9 @@ fn awkward_changes_arrive() {
     for sql in edits {
         let source = rich.copy();
         source.execute(sql);
-        let (wanted, bytes) = (taken(&source), exported(&source));
+        let bytes = exported(&source);
+        // Without rows that refer to a deleted one.
+        let wanted = digest_but_settings(&dump::parse(&bytes).unwrap().configuration);
         assert_ne!(wanted, taken(&rich), "no change: {sql}");
         let target = upgraded.copy();
         let output = import(&bytes, &target);

@@ -19,7 +19,7 @@ fn export_leaves_no_trace() {
         assert_eq!(before.len(), 2, "a database and an uploaded file, and no -wal: {before:?}");
         let export = exported(&instance);
         assert!(instance.files() == before);
-        // The same bytes but for the time of writing.
+        // The same bytes except for the time of writing.
         let body = |bytes: &[u8]| bytes.splitn(2, |byte| *byte == b'\n').nth(1).unwrap().to_vec();
         assert_eq!(body(&exported(&instance)), body(&export));
     }

@@ -1,4 +1,4 @@
-//! Rows that are written while somebody has the database open, as a running Uptime Kuma has.
+//! Rows that are written while another process has the database open, as a running Uptime Kuma has.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,7 +16,7 @@ use super::program::library_export;
 use crate::support::instance::{Instance, Order, Version};
 use crate::support::rows::{i, t};
 
-/// A database that somebody has open in WAL mode, with history.
+/// A database that another connection has open in WAL mode, with history.
 fn open() -> (Instance, Connection) {
     let instance = Instance::rich(Version::Two, Order::Fresh);
     let kuma = instance.open();
@@ -55,7 +55,7 @@ fn write(instance: &Instance, here: &Export, wanted: &Configuration) -> Result<V
 }
 
 #[test]
-fn a_live_write_is_seen_by_who_has_the_database_open() {
+fn an_open_connection_sees_a_live_write() {
     let (instance, kuma) = open();
     let here = library_export(&instance);
     let history = instance.rows("heartbeat");
@@ -72,13 +72,13 @@ fn a_live_write_is_seen_by_who_has_the_database_open() {
     assert!(now == wanted, "it reads back as wanted");
     assert_eq!(std::fs::read(instance.directory().join("upload/logo9.png")).unwrap(), b"new");
     assert!(instance.rows("heartbeat") == history && instance.is_sound());
-    // And who has it open goes on writing.
+    // And the open connection goes on writing.
     kuma.execute_batch("UPDATE monitor SET name='x' WHERE id=1").unwrap();
 }
 
 /// Whatever keeps it from being written leaves everything as it was, and says whether to try again.
 #[test]
-fn a_live_write_that_cannot_be_leaves_no_trace() {
+fn a_failed_live_write_leaves_no_trace() {
     type Obstacle = fn(&Connection);
     let cases: [(Obstacle, Kind, &str); 4] = [
         (|kuma| kuma.execute_batch("UPDATE tag SET color='x' WHERE id=1").unwrap(), Kind::DatabaseBusy, "edited"),
@@ -110,7 +110,7 @@ fn a_live_write_that_cannot_be_leaves_no_trace() {
 
 /// What the database refuses is rolled back: here a link to a monitor that is not there.
 #[test]
-fn a_live_write_lets_no_reference_lead_nowhere() {
+fn a_live_write_leaves_no_dangling_reference() {
     let (instance, _kuma) = open();
     let here = library_export(&instance);
     let mut wanted = changed(&here.configuration);
@@ -122,7 +122,7 @@ fn a_live_write_lets_no_reference_lead_nowhere() {
 
 /// Its own writes wait for the lock, but not long: here with 5,000 links. How long, the benchmark measures.
 #[test]
-fn a_live_write_of_many_rows_keeps_nobody_waiting() {
+fn a_live_write_of_many_rows_lets_nobody_wait_for_long() {
     let (instance, kuma) = open();
     kuma.execute_batch(
         "WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 14999)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use kuma_replicator::cycle::History;
 use kuma_replicator::host::kuma::database::{Database, rehearse};
-use kuma_replicator::localise;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
@@ -25,7 +25,7 @@ fn history_goes_only_with_its_monitor() {
             for id in [60, 61, 4] {
                 history(&connection, version, id);
             }
-            // A row of a monitor that went long ago: nobody's to remove.
+            // A row of a monitor that was removed long ago: an import leaves it alone.
             let row = [("type", t("certificate")), ("monitor_id", i(999)), ("days", i(7))];
             insert(&connection, "notification_sent_history", &row);
         }
@@ -60,7 +60,7 @@ fn history_goes_only_with_its_monitor() {
     }
 }
 
-/// As a cycle writes: until Uptime Kuma has come up, a way back finds all history.
+/// As a cycle writes: until Uptime Kuma has come up, a rollback finds all history.
 #[test]
 fn history_that_was_set_aside_comes_back_or_is_swept() {
     for version in [Version::One, Version::Two] {
@@ -81,8 +81,7 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
         let wanted = library_export(&other).configuration;
         let write = |wanted: &Configuration, history| {
             let database = Database::new(instance.path());
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+            let claim = database.claim(Duration::ZERO).unwrap();
             let changes = plan(&claim.export().unwrap().configuration, wanted);
             assert!(claim.write(&changes, wanted, history).unwrap().is_empty());
         };
@@ -105,12 +104,12 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
         write(&wanted, History::SetAside);
         Database::new(instance.path()).remove_leftovers(Instant::now() + Duration::from_secs(60)).unwrap();
         assert_eq!((count("< 0"), count("IN (9, 60)")), (none.clone(), none.clone()), "{version:?}");
-        // What no sweep got at goes with the next write.
+        // What no sweep has removed, the next write removes.
         instance.execute("PRAGMA foreign_keys=OFF; UPDATE heartbeat SET monitor_id = -monitor_id WHERE monitor_id = 1");
         assert_ne!(count("< 0"), none);
         write(&before, History::SetAside);
         assert_eq!(count("< 0"), none, "{version:?}");
-        // A way back that brings no monitor back, as after a live write, leaves alone what a sweep has yet to get at.
+        // A rollback that brings no monitor back, as after a live write, leaves what the next sweep removes.
         history(&instance.open(), version, 60);
         write(&wanted, History::SetAside);
         let aside = count("< 0");
@@ -132,23 +131,22 @@ fn what_the_main_lacks_is_left_alone() {
          ALTER TABLE monitor_tag ADD COLUMN colour TEXT",
     );
     let here = library_export(&instance).configuration;
-    let wanted = localise::fitting(&wanted, &here, &[]).unwrap();
+    let wanted = Desired::Restored { configuration: &wanted }.on(&here).unwrap().configuration;
     let changes = plan(&here, &wanted);
     let database = Database::new(instance.path());
     rehearse(&database, &changes, &here, &wanted).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    let claim = database.claim(Duration::ZERO).unwrap();
     assert!(claim.write(&changes, &wanted, History::Remove).unwrap().is_empty());
     assert_eq!(instance.value("SELECT zone FROM monitor WHERE id=1"), t("here"));
     assert_eq!(instance.value("SELECT name FROM monitor WHERE id=1"), t("renamed"));
     assert!(plan(&library_export(&instance).configuration, &wanted).is_empty());
-    // A new row has the default, and the way back to all that was here works.
+    // A new row has the default, and the rows that were here can be written back.
     instance.execute("DELETE FROM monitor WHERE id=1");
     let changes = plan(&library_export(&instance).configuration, &wanted);
-    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    let claim = database.claim(Duration::ZERO).unwrap();
     claim.write(&changes, &wanted, History::Remove).unwrap();
     assert_eq!(instance.value("SELECT zone FROM monitor WHERE id=1"), t("nowhere"));
-    let claim = runtime.block_on(database.claim(Duration::ZERO)).unwrap();
+    let claim = database.claim(Duration::ZERO).unwrap();
     let changes = plan(&claim.export().unwrap().configuration, &here);
     claim.write(&changes, &here, History::Remove).unwrap();
     assert_eq!(library_export(&instance).configuration, here);

@@ -1,4 +1,4 @@
-//! What the program writes is its owner's alone, whatever the umask of who types it.
+//! Only its owner can read what the program writes, whatever the umask of the shell.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -52,14 +52,14 @@ fn what_is_written_is_private_without_a_umask() {
 }
 
 #[test]
-fn a_link_in_place_of_the_lock_leads_nowhere() {
+fn a_link_in_place_of_the_lock_is_not_followed() {
     let directory = tempfile::tempdir().unwrap();
     let victim = directory.path().join("victim");
     for there in [true, false] {
         let state = directory.path().join(format!("state-{there}"));
         fs::create_dir(&state).unwrap();
         if there {
-            fs::write(&victim, "of somebody else").unwrap();
+            fs::write(&victim, "not ours").unwrap();
         }
         std::os::unix::fs::symlink(&victim, state.join("lock")).unwrap();
         let output = run(program().arg("hold").env("STATE_DIRECTORY", &state));
@@ -67,7 +67,7 @@ fn a_link_in_place_of_the_lock_leads_nowhere() {
         assert_eq!(victim.exists(), there);
         assert!(!state.join("state.json").exists());
         if there {
-            assert_eq!(fs::read_to_string(&victim).unwrap(), "of somebody else");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "not ours");
             fs::remove_file(&victim).unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! What an import does not do: nothing twice, nothing in a dry run, and it tells no secrets.
+//! What an import does not do: it writes nothing twice and nothing in a dry run, and it shows no secrets.
 
 use super::program::{Paper, exported, import, import_of, import_well, refused, run};
 use crate::support::instance::{Instance, Order, Version};
@@ -15,7 +15,7 @@ fn a_second_import_does_nothing() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.lines().count() == 1 && text.ends_with(": no changes\n"), "{text}");
 
-    // Nobody needs to be kept out for nothing.
+    // Where there is nothing to write, Uptime Kuma may have the database open.
     let _kuma = target.open();
     _kuma.query_row("SELECT count(*) FROM monitor", [], |row| row.get::<_, i64>(0)).unwrap();
     assert!(import(&bytes, &target).status.success());

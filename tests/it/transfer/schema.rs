@@ -1,4 +1,4 @@
-//! What the schema tells: whether the server migrates, tables and columns from the future, and which of two hosts is
+//! What the schema shows: whether the server migrates, tables and columns from the future, and which of two hosts is
 //! behind.
 
 use kuma_replicator::config::SchemaPolicy;
@@ -58,7 +58,7 @@ fn unknown_tables_and_columns() {
 
 /// Schemas of real servers, and of those between them, made by taking migrations back.
 #[test]
-fn who_is_behind_is_told_with_both_versions() {
+fn the_host_that_is_behind_is_reported_with_both_versions() {
     let schema = |name: &str, version, statements: &str| -> Schema {
         let instance = fixture(name, version);
         instance.execute(statements);
@@ -89,9 +89,9 @@ fn who_is_behind_is_told_with_both_versions() {
         (&v25, &v20, older, &["the main has the schema of 2.0", "upgrade Uptime Kuma on the main"]),
         (&v24, &v25, newer, &["this host that of 2.4", "lacks column monitor.ntp_stratum_threshold, migration 2026-0"]),
         (&v25, &v24, older, &["the main has the schema of 2.4"]),
-        // Of what is not known yet only the difference is told.
+        // Of an unknown version only the difference is reported.
         (&v25, &future, newer, &["(this host lacks migration 2027-01-01-0000-next.js); upgrade"]),
-        // Somebody's own column does not hide who is behind.
+        // A column that an administrator added does not hide which host is behind.
         (&own, &v25, newer, &["this host that of 2.4"]),
         (&v25, &edited, apart, &["(the main has column tag.colour, this host has column tag.color); bring both"]),
     ];

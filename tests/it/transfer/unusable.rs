@@ -1,4 +1,4 @@
-//! Databases that somebody has open, that are damaged, or that are none at all.
+//! Databases that another process has open, that are damaged, or that are none at all.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::program::{Paper, everything, exported, import, import_of, import_well
 use crate::support::instance::{Instance, Order, Version};
 
 #[test]
-fn import_waits_for_nobody_who_has_the_database_open() {
+fn import_refuses_a_database_that_another_process_has_open() {
     let bytes = exported(&Instance::rich(Version::Two, Order::Fresh));
     for hold in ["SELECT 1 FROM user", "BEGIN; SELECT 1 FROM user", "BEGIN IMMEDIATE; UPDATE user SET active=0"] {
         let target = Instance::empty(Version::Two, Order::Fresh);
@@ -83,7 +83,7 @@ fn no_usable_database() {
 
 /// Rows that do not keep a rule of their table are Uptime Kuma's business: it works with them.
 #[test]
-fn damage_is_told_from_rows_that_break_rules() {
+fn damage_is_distinguished_from_rows_that_break_rules() {
     for version in [Version::One, Version::Two] {
         for instance in [Instance::rich(version, Order::Fresh), Instance::empty(version, Order::Fresh)] {
             Database::new(instance.path()).check_intact().unwrap();

@@ -24,14 +24,16 @@ fn uploads_arrive() {
     let dump = dump(&source);
     let names: Vec<&str> = dump.configuration.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(names, ["logo1.png", "logo2.png"]);
-    assert_eq!(library_export(&source).warnings.len(), 1, "the missing one is told");
+    assert_eq!(library_export(&source).warnings.len(), 1, "the missing one is reported");
     let bytes = exported_again(&dump);
 
     let target = Instance::empty(Version::Two, Order::Fresh);
     // As root the owner can be another one; without root the test still covers modes and content.
     let owner = fs::metadata(target.directory()).unwrap().uid();
     let wanted = if owner == 0 { 65534 } else { owner };
-    std::os::unix::fs::chown(target.directory(), Some(wanted), None).unwrap();
+    for path in [target.directory(), &target.path()] {
+        std::os::unix::fs::chown(path, Some(wanted), None).unwrap();
+    }
     import_well(&bytes, &target);
     for name in ["", "logo1.png", "logo2.png"] {
         let metadata = fs::metadata(target.directory().join("upload").join(name)).unwrap();
@@ -107,7 +109,7 @@ fn names(instance: &Instance) -> Vec<String> {
 }
 
 /// The files get their names after the commit. Killed in between, the rows are new and the files are not: the next
-/// plan has the files alone, and what lies there under temporary names goes.
+/// plan has only the files, and what is there under temporary names is removed.
 #[test]
 fn files_that_a_crash_after_the_commit_left_out_come_with_the_next_write() {
     let source = Instance::rich(Version::Two, Order::Fresh);
@@ -155,7 +157,7 @@ fn files_that_do_not_get_their_names_leave_nothing_behind() {
     uploads.stage(&[file("a.png"), file("b.png")]).unwrap().put_in_place().unwrap_err();
     assert_eq!(names(&target), ["a.png", "b.png"]);
 
-    // The rows are there by then: that is told, and no failure.
+    // The rows are there by then: that is a warning, and no failure.
     let source = Instance::rich(Version::Two, Order::Fresh);
     fs::create_dir(target.directory().join("upload/logo1.png")).unwrap();
     let output = import(&exported(&source), &target);
@@ -174,7 +176,7 @@ fn an_upload_that_is_too_large_is_left_out_by_name() {
         source.upload("logo1.png", &vec![b'x'; size]);
         let export = library_export(&source);
         assert_eq!((export.configuration.files.len(), export.warnings.len()), (files, 1 - files));
-        let told = |text: &String| text.contains("logo1.png") && text.contains("4194304 bytes");
-        assert!(export.warnings.iter().all(told), "{:?}", export.warnings);
+        let reported = |text: &String| text.contains("logo1.png") && text.contains("4194304 bytes");
+        assert!(export.warnings.iter().all(reported), "{:?}", export.warnings);
     }
 }

@@ -1,4 +1,4 @@
-//! A configuration arrives whole, and so does the one before it on the way back.
+//! A configuration arrives whole, and so does the one before it when it is written back.
 
 use kuma_replicator::model::dump;
 use kuma_replicator::model::value::Value;

@@ -9,7 +9,6 @@ use super::Database;
 use super::sql::Sql;
 use crate::error::{Error, Kind, Result};
 use crate::host::system::files::check_room;
-use crate::plan::Plan;
 
 /// The free space that SQLite's log and the first writes of a starting Uptime Kuma may need, in bytes.
 pub const ROOM: u64 = 16 << 20;
@@ -56,13 +55,13 @@ impl Database {
         Ok(())
     }
 
-    /// Proves that this process can write the database, and what `plan` needs beside it, now. When SQLite opens a file
-    /// that it cannot write, it falls back to reading without an error.
+    /// Proves that this process can write the database, and this many bytes of `files` beside it, if any, now. When SQLite
+    /// opens a file that it cannot write, it falls back to reading without an error.
     ///
     /// # Errors
     /// `NotPermitted`, naming the path; `DatabaseBusy` while another process writes; `DiskFull`; else as for
     /// [`Database::export`].
-    pub fn check_writable(&self, plan: &Plan) -> Result<()> {
+    pub fn check_writable(&self, files: Option<u64>) -> Result<()> {
         let hint =
             "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see unprivileged.md";
         let refused = |path: &Path| {
@@ -78,9 +77,8 @@ impl Database {
         let directory = self.directory()?;
         rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK)
             .map_err(|error| refused(&directory).because(error))?;
-        let files: usize = plan.files.iter().map(|file| file.content.len()).sum();
-        check_room(&directory, ROOM.saturating_add(files as u64))?;
-        if plan.files.is_empty() { Ok(()) } else { self.uploads().check_writable() }
+        check_room(&directory, ROOM.saturating_add(files.unwrap_or(0)))?;
+        if files.is_none() { Ok(()) } else { self.uploads().check_writable() }
     }
 }
 

@@ -28,12 +28,12 @@ impl Database {
     ///
     /// # Errors
     /// `DatabaseBusy` if another process still has it open after `timeout`; else as for [`Database::export`].
-    pub async fn claim(&self, timeout: Duration) -> Result<Claim> {
+    pub fn claim(&self, timeout: Duration) -> Result<Claim> {
         let deadline = Instant::now() + timeout;
         loop {
             match self.try_claim() {
                 Err(error) if error.kind() == Kind::DatabaseBusy && Instant::now() < deadline => {
-                    tokio::time::sleep(POLL_INTERVAL).await;
+                    std::thread::sleep(POLL_INTERVAL);
                 }
                 result => return result,
             }

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::sql::{is_disk_full, kind};
+use super::sql::{Sql, is_disk_full, kind};
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::uploads::{Staged, Uploads};
 
@@ -54,7 +56,8 @@ impl Database {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.failed("open", error))?;
-        connection.busy_timeout(LOCK_TIMEOUT).map_err(|error| self.failed("open", error))?;
+        let prepared = harden(&connection).and_then(|()| connection.busy_timeout(LOCK_TIMEOUT));
+        prepared.map_err(|error| self.failed("open", error))?;
         Ok(connection)
     }
 
@@ -71,4 +74,13 @@ impl Database {
         let what = format!("{doing} database {}{full}", self.path.display());
         Error::new(kind(&error).unwrap_or(Kind::Files), what).because(error)
     }
+}
+
+/// Prepares a connection for a database of another user: no other database can be attached to it, and what its
+/// schema calls can do no harm (<https://www.sqlite.org/security.html>).
+pub(super) fn harden(connection: &Connection) -> Sql<()> {
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(())
 }

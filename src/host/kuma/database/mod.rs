@@ -9,12 +9,14 @@
 //! | `history` | rows outside the configuration that refer to it |
 //! | `write` | writing a plan in an open transaction |
 //! | `checks` | whether the database is intact and can be written |
+//! | `holders` | which processes have the database open |
 //! | `claim`, `live`, `rehearsal` | the three ways to write: stopped, running, in memory |
 
 mod checks;
 mod claim;
 mod file;
 mod history;
+mod holders;
 mod live;
 mod read;
 mod rehearsal;

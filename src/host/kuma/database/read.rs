@@ -8,7 +8,7 @@ use super::schema::{migrating, schema};
 use super::sql::{Sql, columns, quoted, quoted_list, table_names, value};
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog::{self, Class, TableSpec};
+use crate::model::catalog::{self, Class, Major, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::limits::{MAX_COLUMNS, Tally};
 use crate::model::value::Value;
@@ -132,6 +132,10 @@ fn read_table(
             break;
         }
         table.rows.push(values);
+    }
+    if spec.class == Class::Setting {
+        let tables = table_names(connection)?;
+        table.leave_out_defaults(Major::of(|name| tables.contains(name)));
     }
     table.sort();
     Ok(table)

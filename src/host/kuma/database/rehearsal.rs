@@ -2,10 +2,11 @@
 
 use rusqlite::Connection;
 
+use super::file::harden;
 use super::sql::Sql;
 use super::{Database, write};
 use crate::cycle::History;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
 use crate::plan::Plan;
@@ -13,10 +14,17 @@ use crate::plan::Plan;
 /// Writes `plan` into a copy of the tables of `database` in memory that holds the rows of `here`.
 ///
 /// # Errors
-/// `Unwritable`, naming the row, if a rule of the database would be broken.
+/// `Unwritable`, naming the row, if a rule of the database would be broken; `SchemaUnknown` for a table that SQLite
+/// cannot have stored.
 pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
     let live = database.open()?;
-    let copy = empty_copy(&live).map_err(|error| database.failed("copy the tables of", error))?;
+    let copy = empty_copy(&live).map_err(|error| match error {
+        rusqlite::Error::InvalidQuery => {
+            let what = format!("the schema in {} is not one that SQLite wrote", database.path().display());
+            Error::new(Kind::SchemaUnknown, what).with_hint("stop Uptime Kuma and restore its database from a backup")
+        }
+        error => database.failed("copy the tables of", error),
+    })?;
     drop(live);
     write::fill(&copy, here)?;
     write::write(&copy, plan, wanted, History::Remove)
@@ -25,6 +33,7 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
 /// The empty tables of the configuration with their indexes, in memory, and a transaction open on them.
 fn empty_copy(live: &Connection) -> Sql<Connection> {
     let copy = Connection::open_in_memory()?;
+    harden(&copy)?;
     copy.execute_batch("PRAGMA foreign_keys=OFF")?;
     let mut statement = live.prepare(
         "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') ORDER BY type DESC",
@@ -33,9 +42,17 @@ fn empty_copy(live: &Connection) -> Sql<Connection> {
     while let Some(row) = rows.next()? {
         let (table, sql): (String, String) = (row.get(0)?, row.get(1)?);
         if catalog::find(&table).is_some() {
-            copy.execute_batch(&sql)?;
+            copy.prepare(definition(&sql)?).map_err(|_| rusqlite::Error::InvalidQuery)?.execute([])?;
         }
     }
     copy.execute_batch("BEGIN")?;
     Ok(copy)
+}
+
+/// The text of a schema entry, which is executed as it stands. The owner of the database can write anything there:
+/// only one statement that makes a table or an index is accepted. [`Connection::prepare`] refuses a second one.
+fn definition(sql: &str) -> Sql<&str> {
+    let starts = ["CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX "];
+    // SQLite stores the beginning of a statement in this form, however it was typed.
+    if starts.iter().any(|start| sql.starts_with(start)) { Ok(sql) } else { Err(rusqlite::Error::InvalidQuery) }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::cycle::History;
 use crate::error::{Error, Kind, Result};
-use crate::model::catalog::{self, TableSpec};
+use crate::model::catalog::{self, Class, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
@@ -149,8 +149,22 @@ fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
             .map_err(|error| row_failed("change", table, &update.to, error))?;
     }
     let insert = insert_sql(table.spec.name, &table.columns);
+    if table.spec.class == Class::Setting {
+        remove_defaults(connection, table)?;
+    }
     for row in &table.inserts {
         execute(connection, &insert, row).map_err(|error| row_failed("add", table, row, error))?;
+    }
+    Ok(())
+}
+
+/// Removes rows of settings that are about to be added: one that the server wrote itself counts as none
+/// ([`catalog::is_default`]), but is there.
+fn remove_defaults(connection: &Connection, table: &TablePlan) -> Result<()> {
+    let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(table.spec.name), quoted(catalog::KEY));
+    for row in &table.inserts {
+        let removed = execute(connection, &sql, std::slice::from_ref(id_of(table, row)));
+        removed.map_err(|error| row_failed("replace", table, row, error))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Files, ServiceProperties, layout, read_files};
 use crate::config::{Kuma, UnitName};
 use crate::error::Kind;
+use crate::host::kuma::worker::Workers;
 
 fn kuma(data_directory: Option<&str>, url: Option<&str>) -> Kuma {
     Kuma {
@@ -183,14 +184,17 @@ fn files_are_read_from_disk() {
     let path = |name: &str| directory.path().join(name);
     fs::write(path("b.env"), "PORT=2\n").unwrap();
     fs::write(path("a.env"), "PORT=1\n").unwrap();
+    fs::write(path("d.env2"), "PORT=4\n").unwrap();
+    fs::write(path("d.eNv"), "PORT=3\n").unwrap();
     fs::write(path(".env"), "HOST=x\n").unwrap();
     let text = |name: &str| path(name).to_str().unwrap().to_owned();
     let service = ServiceProperties {
         working_directory: directory.path().to_str().unwrap().to_owned(),
-        environment_files: vec![(text("*.env"), false), (text("missing"), true)],
+        environment_files: vec![(text("*.env"), false), (text("missing"), true), (text("[cd].e?v"), true)],
         ..ServiceProperties::default()
     };
-    let files = read_files(&service).unwrap();
-    assert_eq!(files.environment, ["PORT=1\n", "PORT=2\n"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let files = runtime.block_on(read_files(&service, &mut Workers::default())).unwrap();
+    assert_eq!(files.environment, ["PORT=1\n", "PORT=2\n", "PORT=3\n"]);
     assert_eq!(files.dotenv.as_deref(), Some("HOST=x\n"));
 }

@@ -8,18 +8,46 @@ use crate::error::{Kind, Result};
 
 impl Systemd {
     /// The running units that systemd stops together with `name`: those that require it by `Requires=`, `Requisite=`,
-    /// `BindsTo=` or `PartOf=`, and those that require these.
+    /// `BindsTo=` or `PartOf=`, and those that require these. Targets are left out: to start one would also start units
+    /// that an administrator has stopped.
     ///
     /// # Errors
     /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
     pub async fn dependents(&self, name: &UnitName) -> Result<Vec<String>> {
-        let mut found = vec![self.unit(name).await?.id];
+        let unit = self.unit(name).await?.id;
+        let found = self.reachable(&unit, &["RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf"]).await?;
+        let mut running = Vec::new();
+        for dependent in found.into_iter().filter(|dependent| !is_target(dependent)) {
+            if self.is_active(&dependent).await? {
+                running.push(dependent);
+            }
+        }
+        Ok(running)
+    }
+
+    /// Whether systemd stops `dependent` together with `name`, and it is no target. systemd forgets an inactive unit to
+    /// which nothing refers, so this is asked of the dependent itself.
+    ///
+    /// # Errors
+    /// As for [`Systemd::dependents`], and if `dependent` is not the name of a unit.
+    pub async fn stops_with(&self, dependent: &str, name: &UnitName) -> Result<bool> {
+        let unit = self.unit(name).await?.id;
+        let required = self.reachable(dependent, &["Requires", "Requisite", "BindsTo", "PartOf"]).await?;
+        Ok(!is_target(dependent) && required.contains(&unit))
+    }
+
+    /// The other units that can be reached from `unit` by these properties.
+    async fn reachable(&self, unit: &str, properties: &[&str]) -> Result<Vec<String>> {
+        let mut found = vec![unit.to_owned()];
         let mut next = 0;
         while let Some(unit) = found.get(next).cloned() {
             next += 1;
-            for dependent in self.required_by(&unit).await? {
-                if !found.contains(&dependent) && self.is_active(&dependent).await? {
-                    found.push(dependent);
+            let (_, mut all) = self.load(&unit).await?;
+            for property in properties {
+                for other in all.take::<Vec<String>>(property)? {
+                    if !found.contains(&other) {
+                        found.push(other);
+                    }
                 }
             }
         }
@@ -35,19 +63,13 @@ impl Systemd {
         started.map(drop).map_err(|error| failure(Kind::StartFailed, format!("start {unit} again"), error))
     }
 
-    /// The units that require `name` directly.
-    async fn required_by(&self, name: &str) -> Result<Vec<String>> {
-        let (_, mut all) = self.load(name).await?;
-        let mut found = Vec::new();
-        for property in ["RequiredBy", "RequisiteOf", "BoundBy", "ConsistsOf"] {
-            found.extend(all.take::<Vec<String>>(property)?);
-        }
-        Ok(found)
-    }
-
     /// Whether `name`, a unit of any type, runs or is starting.
     async fn is_active(&self, name: &str) -> Result<bool> {
         let (_, mut all) = self.load(name).await?;
         Ok(runs(&all.take::<String>("ActiveState")?))
     }
+}
+
+fn is_target(unit: &str) -> bool {
+    unit.ends_with(".target")
 }

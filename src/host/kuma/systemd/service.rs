@@ -70,6 +70,20 @@ impl Systemd {
         Ok((uid != u32::MAX).then_some(uid))
     }
 
+    /// The ids of the processes in the control group of `name`; none if it is stopped.
+    ///
+    /// # Errors
+    /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
+    pub async fn processes(&self, name: &UnitName) -> Result<Vec<u32>> {
+        let unit = self.unit(name).await?;
+        if unit.is_stopped() {
+            return Ok(Vec::new());
+        }
+        let found: zbus::Result<Vec<(String, u32, String)>> = self.call("GetUnitProcesses", &(unit.id.as_str(),)).await;
+        let failed = |error| failure(Kind::BusUnavailable, format!("read the processes of {name} from systemd"), error);
+        Ok(found.map_err(failed)?.into_iter().map(|(_, id, _)| id).collect())
+    }
+
     /// Stops `name` and waits until the job is done and the unit is inactive or failed.
     ///
     /// A unit that could not be started again is not stopped. A job that misses its deadline stays queued, and

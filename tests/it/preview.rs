@@ -75,24 +75,24 @@ fn before(outcome: Outcome) -> (World, Settings) {
 }
 
 #[test]
-fn every_outcome_is_foretold() {
+fn plan_predicts_every_outcome() {
     let mut seen = BTreeSet::new();
     for outcome in Outcome::ALL {
         let (mut world, settings) = before(outcome);
-        let foretold = world.foretell(&settings, Options::default());
+        let predicted = world.predict(&settings, Options::default());
         let end = world.cycle(&settings);
-        let found = match (&foretold, &end) {
+        let found = match (&predicted, &end) {
             (Ok(ready), End::Done(conclusion)) => {
                 assert_eq!(ready.outcome(), conclusion.outcome());
                 conclusion.outcome()
             }
-            (Err(foretold), End::Failed(error)) => {
-                assert_eq!((foretold.kind().exit(), foretold.kind()), (error.kind().exit(), error.kind()));
+            (Err(predicted), End::Failed(error)) => {
+                assert_eq!((predicted.kind().exit(), predicted.kind()), (error.kind().exit(), error.kind()));
                 Outcome::from(error.kind())
             }
             // Whether Uptime Kuma comes up with the new rows, nobody knows before it has them.
             (Ok(Ready::Apply(_)), End::Failed(error)) if error.kind() == Kind::RolledBack => Outcome::RolledBack,
-            (foretold, end) => panic!("{outcome}: foretold {foretold:?}, and then {end:?}"),
+            (predicted, end) => panic!("{outcome}: predicted {predicted:?}, and then {end:?}"),
         };
         assert_eq!(found, outcome);
         assert_eq!(world.state().last_cycle.unwrap().outcome, outcome);
@@ -106,13 +106,13 @@ fn every_outcome_is_foretold() {
 #[test]
 fn a_preview_knows_what_a_cycle_knows() {
     let (mut world, main) = before(Outcome::Rejected);
-    assert_eq!(world.foretell(&main, Options::default()).unwrap_err().kind(), Kind::NoUser);
+    assert_eq!(world.predict(&main, Options::default()).unwrap_err().kind(), Kind::NoUser);
     assert_eq!(world.cycle(&main).kind(), Some(Kind::NoUser));
 
     let (mut world, settings) = before(Outcome::Deferred);
     for fetches in [1, 0] {
         assert!(
-            matches!(world.foretell(&settings, Options::default()), Ok(ready) if ready.outcome() == Outcome::Deferred)
+            matches!(world.predict(&settings, Options::default()), Ok(ready) if ready.outcome() == Outcome::Deferred)
         );
         world.cycle(&settings);
         assert_eq!(world.did("fetch"), fetches);
@@ -120,7 +120,7 @@ fn a_preview_knows_what_a_cycle_knows() {
 
     let (mut world, settings) = before(Outcome::Blocked);
     for _ in 0..2 {
-        assert!(matches!(world.foretell(&settings, Options::default()), Ok(Ready::Blocked { .. })));
+        assert!(matches!(world.predict(&settings, Options::default()), Ok(Ready::Blocked { .. })));
         world.cycle(&settings);
     }
 
@@ -133,7 +133,7 @@ fn a_preview_knows_what_a_cycle_knows() {
     let mut world = World::new(with(0, "old"));
     world.offer(&with(1, "new"), &main_id('b'), 1, 1);
     let settings = eager("strategy = \"notifications-insert-merge\"");
-    let Ok(Ready::Apply(application)) = world.foretell(&settings, Options::default()) else { panic!("not applied") };
+    let Ok(Ready::Apply(application)) = world.predict(&settings, Options::default()) else { panic!("not applied") };
     assert_eq!(application.changes.len(), 2, "{:?}", application.size());
     assert!(world.cycle(&settings).applied());
     assert_eq!(world.rows, application.changes.last().unwrap().1.wanted);

@@ -1,0 +1,402 @@
+//! The side of the first process.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::protocol::{self, Fault, LENGTHS, Reply, Request};
+use crate::cycle::{Export, History};
+use crate::error::{Error, Kind, Result};
+use crate::host::system::owner;
+use crate::host::system::users::Identity;
+use crate::model::catalog;
+use crate::model::configuration::Configuration;
+use crate::model::dump;
+use crate::model::schema::Schema;
+use crate::text;
+
+/// This program, even if its package was upgraded since it was started.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// How long a worker may take for an answer, beyond what the request itself grants.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long it may take for one that reads or writes as much as there is of history.
+const LONG_TIMEOUT: Duration = Duration::from_secs(700);
+
+/// How long a worker may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The kinds of failure that a worker can report. Any other says something about what it does not know.
+const KINDS: &[Kind] = &[
+    Kind::Bug,
+    Kind::DatabaseBusy,
+    Kind::DatabaseCorrupt,
+    Kind::DatabaseMissing,
+    Kind::DiskFull,
+    Kind::Files,
+    Kind::NotPermitted,
+    Kind::SchemaDiffers,
+    Kind::SchemaUnknown,
+    Kind::ServiceBusy,
+    Kind::SnapshotDamaged,
+    Kind::Unwritable,
+    Kind::WriteFailed,
+];
+
+/// A running worker. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    /// The database that it means; empty before one was opened.
+    database: PathBuf,
+}
+
+/// A worker with a claimed database, which is free again when this is dropped.
+#[derive(Debug)]
+pub struct Claimed(Worker);
+
+impl Worker {
+    /// Starts a worker that acts as `identity`, or as the user of this process.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] if this process may not become that user; [`Kind::WorkerFailed`].
+    pub async fn start(identity: Option<&Identity>) -> Result<Self> {
+        Self::start_program(Path::new(PROGRAM), identity).await
+    }
+
+    /// As [`Worker::start`], with the `program` to run.
+    ///
+    /// # Errors
+    /// As for [`Worker::start`].
+    pub async fn start_program(program: &Path, identity: Option<&Identity>) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("worker");
+        if let Some(identity) = identity {
+            command.arg(format!("--as={identity}"));
+        }
+        // The secrets of this process are none of the worker's business. A ^C at the terminal must not end it in the
+        // middle of a write.
+        command.env_clear().current_dir("/").process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let failed = |error: io::Error| Error::new(Kind::WorkerFailed, "cannot start the worker").because(error);
+        let mut child = command.spawn().map_err(failed)?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::new(Kind::Bug, "the worker has no pipes"));
+        };
+        let mut worker = Self { child, input: Some(input), output, database: PathBuf::new() };
+        match worker.reply(ANSWER_TIMEOUT).await? {
+            (Reply::Ready { protocol, program }, _)
+                if protocol == protocol::VERSION && program == env!("CARGO_PKG_VERSION") =>
+            {
+                Ok(worker)
+            }
+            _ => Err(worker.failed("it is not of this version")),
+        }
+    }
+
+    /// A worker of its own for the database at `path`, as the user that the database belongs to.
+    ///
+    /// # Errors
+    /// As for [`owner::opener`] and [`Worker::start`].
+    pub async fn for_database(path: &Path) -> Result<Self> {
+        let mut worker = Self::start(owner::opener(path)?.as_ref()).await?;
+        worker.open(path).await?;
+        Ok(worker)
+    }
+
+    /// The id of its process; `None` if it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Whether it can be asked: it has not failed before.
+    pub fn is_usable(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// The database that this worker means.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// Means the database at `path` from now on.
+    ///
+    /// # Errors
+    /// [`Kind::WorkerFailed`].
+    pub async fn open(&mut self, path: &Path) -> Result<()> {
+        path.clone_into(&mut self.database);
+        let path = path.as_os_str().as_bytes().to_owned();
+        self.done(Request::Open { path }, &[]).await
+    }
+
+    /// Exports the configuration in one read transaction of the live database.
+    ///
+    /// # Errors
+    /// As for [`Database::export`](crate::host::kuma::database::Database::export); [`Kind::WorkerFailed`].
+    pub async fn export(&mut self) -> Result<Export> {
+        match self.ask(Request::Export, &[]).await? {
+            (Reply::Export { schema, warnings }, body) => self.believe(*schema, warnings, &body),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// Has SQLite read the whole database.
+    ///
+    /// # Errors
+    /// As for [`Database::check_intact`](crate::host::kuma::database::Database::check_intact); [`Kind::WorkerFailed`].
+    pub async fn check_intact(&mut self) -> Result<()> {
+        self.done(Request::CheckIntact, &[]).await
+    }
+
+    /// Proves that the database can be written, and this many bytes of `files` beside it, if any.
+    ///
+    /// # Errors
+    /// As for [`Database::check_writable`](crate::host::kuma::database::Database::check_writable);
+    /// [`Kind::WorkerFailed`].
+    pub async fn check_writable(&mut self, files: Option<u64>) -> Result<()> {
+        self.done(Request::CheckWritable { files }, &[]).await
+    }
+
+    /// Proves that the user `uid` can open the database and write beside it.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`], naming the path; [`Kind::WorkerFailed`].
+    pub async fn check_usable_by(&mut self, uid: u32) -> Result<()> {
+        self.done(Request::CheckUsableBy { uid }, &[]).await
+    }
+
+    /// The ids of the processes that have the database open.
+    ///
+    /// # Errors
+    /// If the database cannot be opened; [`Kind::WorkerFailed`].
+    pub async fn holders(&mut self) -> Result<BTreeSet<u32>> {
+        match self.ask(Request::Holders, &[]).await? {
+            (Reply::Processes(ids), _) => Ok(ids),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// The databases that `processes` have open, as far as the user of this worker can see them.
+    ///
+    /// # Errors
+    /// [`Kind::WorkerFailed`].
+    pub async fn open_in(&mut self, processes: Vec<u32>) -> Result<Vec<String>> {
+        self.texts(Request::OpenIn { processes }, &[]).await
+    }
+
+    /// Which migration Uptime Kuma is running, if any.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn migrating(&mut self) -> Result<Option<String>> {
+        match self.ask(Request::Migrating, &[]).await? {
+            (Reply::Text(text), _) => Ok(text),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// The names of the tables that are neither replicated nor known to be local.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn unknown_tables(&mut self) -> Result<Vec<String>> {
+        self.texts(Request::UnknownTables, &[]).await
+    }
+
+    /// Tries the changes from the rows `here` to those that are `wanted` in a copy of the tables in memory.
+    ///
+    /// # Errors
+    /// As for [`rehearse`](crate::host::kuma::database::rehearse); [`Kind::WorkerFailed`].
+    pub async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        let (here, wanted) = (dump::body(here), dump::body(wanted));
+        self.done(Request::Rehearse { here: here.len() as u64 }, &[&here, &wanted]).await
+    }
+
+    /// Writes the changes from the rows `here` to those that are `wanted` in one transaction of the live database.
+    /// Returns what failed after the commit, for people.
+    ///
+    /// # Errors
+    /// As for [`Database::write_live`](crate::host::kuma::database::Database::write_live); [`Kind::WorkerFailed`], after
+    /// which it is not known whether they were written.
+    pub async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
+        let schema = Box::new(here.schema.clone());
+        let (here, wanted) = (dump::body(&here.configuration), dump::body(wanted));
+        self.texts(Request::WriteLive { here: here.len() as u64, schema }, &[&here, &wanted]).await
+    }
+
+    /// Claims the database, within this time.
+    ///
+    /// # Errors
+    /// As for [`Database::claim`](crate::host::kuma::database::Database::claim); [`Kind::WorkerFailed`].
+    pub async fn claim(mut self, within: Duration) -> Result<Claimed> {
+        self.done(Request::Claim { within }, &[]).await?;
+        Ok(Claimed(self))
+    }
+
+    /// Removes history that was set aside, and unfinished files, within this time.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn remove_leftovers(&mut self, within: Duration) -> Result<()> {
+        self.done(Request::RemoveLeftovers { within }, &[]).await
+    }
+
+    /// The texts of the files that match `pattern`, sorted by name.
+    ///
+    /// # Errors
+    /// [`Kind::NotPermitted`] for a file that the user of the worker may not read; [`Kind::WorkerFailed`].
+    pub async fn read(&mut self, pattern: &Path) -> Result<Vec<String>> {
+        let pattern = pattern.as_os_str().as_bytes().to_owned();
+        match self.ask(Request::Read { pattern }, &[]).await? {
+            (Reply::Files(texts), _) => Ok(texts),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    async fn done(&mut self, request: Request, bodies: &[&[u8]]) -> Result<()> {
+        match self.ask(request, bodies).await? {
+            (Reply::Done, _) => Ok(()),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    async fn texts(&mut self, request: Request, bodies: &[&[u8]]) -> Result<Vec<String>> {
+        match self.ask(request, bodies).await? {
+            (Reply::Texts(texts), _) => Ok(texts),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// Sends a request with the parts of its body and returns the answer.
+    async fn ask(&mut self, request: Request, bodies: &[&[u8]]) -> Result<(Reply, Vec<u8>)> {
+        let within = match &request {
+            Request::CheckIntact | Request::Write { .. } | Request::WriteLive { .. } => LONG_TIMEOUT,
+            Request::Claim { within } | Request::RemoveLeftovers { within } => *within + ANSWER_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
+        };
+        let length = bodies.iter().map(|body| body.len()).sum();
+        let beginning = protocol::beginning(&request, length).map_err(|fault| self.failed(fault))?;
+        let Some(input) = &mut self.input else { return Err(self.failed("it failed before")) };
+        let send = async {
+            for part in std::iter::once(&beginning.as_slice()).chain(bodies) {
+                input.write_all(part).await?;
+            }
+            input.flush().await
+        };
+        let sent = tokio::time::timeout(within, send).await;
+        match sent {
+            Ok(Ok(())) => self.reply(within).await,
+            Ok(Err(error)) => Err(self.failed(error)),
+            Err(_) => Err(self.failed(late(within))),
+        }
+    }
+
+    /// Receives an answer. After a failure of the worker nothing more is asked of it.
+    async fn reply(&mut self, within: Duration) -> Result<(Reply, Vec<u8>)> {
+        match tokio::time::timeout(within, receive(&mut self.output)).await {
+            Ok(Ok((Reply::Failed { kind, what, hint, cause }, _))) if KINDS.contains(&kind) => {
+                let mut error = Error::new(kind, text::limit(what));
+                if let Some(hint) = hint {
+                    error = error.with_hint(text::limit(hint));
+                }
+                Err(match cause {
+                    Some(cause) => error.because(text::limit(cause)),
+                    None => error,
+                })
+            }
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(fault)) => Err(self.failed(fault)),
+            Err(_) => Err(self.failed(late(within))),
+        }
+    }
+
+    fn unexpected(&mut self) -> Error {
+        self.failed("its answer is not one to this request")
+    }
+
+    fn failed(&mut self, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.input = None;
+        Error::new(Kind::WorkerFailed, "the worker failed").because(reason)
+    }
+
+    /// The export in an answer, if it is one that a database of Uptime Kuma can have.
+    fn believe(&mut self, schema: Schema, warnings: Vec<String>, body: &[u8]) -> Result<Export> {
+        let what = format!("the configuration in {} cannot be replicated", self.database.display());
+        let configuration = match dump::parse_body(body) {
+            Ok(configuration) => configuration,
+            Err(fault) => return Err(Error::new(Kind::SnapshotDamaged, what).because(fault)),
+        };
+        let missing = catalog::REQUIRED.iter().any(|name| configuration.table(name).is_none());
+        if missing || !dump::describes(&schema, &configuration) {
+            return Err(self.failed("its schema does not describe its rows"));
+        }
+        let warnings = warnings.into_iter().map(text::limit).collect();
+        Ok(Export { configuration, schema, warnings })
+    }
+}
+
+impl Claimed {
+    /// Exports the configuration of the claimed database.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn export(&mut self) -> Result<Export> {
+        self.0.export().await
+    }
+
+    /// Writes the rows that are `wanted`, and gives the database free. Returns what failed after the commit, for people.
+    ///
+    /// # Errors
+    /// As for [`Claim::write`](crate::host::kuma::database::Claim::write); [`Kind::WorkerFailed`], after which it is not
+    /// known whether they were written.
+    pub async fn write(mut self, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+        self.0.texts(Request::Write { history }, &[&dump::body(wanted)]).await
+    }
+}
+
+impl Drop for Worker {
+    /// Waits until the worker has ended: only then is a database that it had claimed free for Uptime Kuma.
+    fn drop(&mut self) {
+        self.input = None;
+        let deadline = Instant::now() + END_TIMEOUT;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                // Fails if it runs as another user. It then ends with this process at the latest.
+                let _ = self.child.start_kill();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn late(within: Duration) -> String {
+    format!("it did not answer within {} s", within.as_secs())
+}
+
+/// Receives a frame. Memory is allocated for what has arrived, not for what is announced.
+async fn receive(output: &mut ChildStdout) -> Result<(Reply, Vec<u8>), Fault> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Fault("it has ended".to_owned()),
+        _ => Fault(error.to_string()),
+    };
+    let mut lengths = [0; LENGTHS];
+    output.read_exact(&mut lengths).await.map_err(failed)?;
+    let (head_length, body_length) = protocol::lengths(lengths)?;
+    let (mut head, mut body) = (Vec::new(), Vec::new());
+    output.take(head_length as u64).read_to_end(&mut head).await.map_err(failed)?;
+    output.take(body_length as u64).read_to_end(&mut body).await.map_err(failed)?;
+    if head.len() < head_length || body.len() < body_length {
+        return Err(Fault("it has ended".to_owned()));
+    }
+    Ok((protocol::head(&head)?, body))
+}

@@ -1,0 +1,176 @@
+//! The side of the worker: it does what it is asked for, one request after another, until its input ends.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use glob::MatchOptions;
+
+use super::protocol::{self, Fault, Reply, Request, read_frame, write_frame};
+use crate::cycle::{Export, History};
+use crate::error::{Error, Kind, Result};
+use crate::host::kuma::database::{self, Claim, Database};
+use crate::host::system::files;
+use crate::model::configuration::Configuration;
+use crate::model::dump;
+use crate::model::limits::MAX_SETTINGS;
+use crate::model::schema::Schema;
+use crate::plan::plan;
+
+/// Answers the requests in `input` until it ends. The rights of this process have been given up.
+///
+/// # Errors
+/// If a frame cannot be read or written: then nothing more can be understood.
+pub fn serve(input: &mut impl Read, output: &mut impl Write) -> Result<(), Fault> {
+    let ready = Reply::Ready { protocol: protocol::VERSION, program: env!("CARGO_PKG_VERSION").to_owned() };
+    write_frame(output, &ready, b"")?;
+    let mut open = Open::default();
+    while let Some((request, body)) = read_frame(input)? {
+        match open.answer(request, &body) {
+            Ok((reply, body)) => write_frame(output, &reply, &body)?,
+            Err(error) => write_frame(output, &Reply::failed(&error), b"")?,
+        }
+    }
+    Ok(())
+}
+
+/// Answers that this process could not give its rights up, and serves nothing.
+///
+/// # Errors
+/// As for [`serve`].
+pub fn refuse(output: &mut impl Write, error: &Error) -> Result<(), Fault> {
+    write_frame(output, &Reply::failed(error), b"")
+}
+
+/// What is open.
+#[derive(Default)]
+struct Open {
+    database: Option<Database>,
+    /// The claim, and the rows that it exported.
+    claim: Option<(Claim, Option<Configuration>)>,
+}
+
+impl Open {
+    fn answer(&mut self, request: Request, body: &[u8]) -> Result<(Reply, Vec<u8>)> {
+        let reply = match request {
+            Request::Open { path } => {
+                self.claim = None;
+                self.database = Some(Database::new(PathBuf::from(OsString::from_vec(path))));
+                Reply::Done
+            }
+            Request::Export => return self.export(),
+            Request::CheckIntact => done(self.database()?.check_intact())?,
+            Request::CheckWritable { files } => done(self.database()?.check_writable(files))?,
+            Request::CheckUsableBy { uid } => done(self.database()?.check_usable_by(uid))?,
+            Request::Holders => Reply::Processes(self.database()?.holders()?),
+            Request::OpenIn { processes } => Reply::Texts(open_in(&processes)),
+            Request::Migrating => Reply::Text(self.database()?.migrating()?),
+            Request::UnknownTables => Reply::Texts(self.database()?.unknown_tables()?),
+            Request::Rehearse { here } => {
+                let (here, wanted) = configurations(body, here)?;
+                done(database::rehearse(self.database()?, &plan(&here, &wanted), &here, &wanted))?
+            }
+            Request::WriteLive { here, schema } => Reply::Texts(self.write_live(body, here, *schema)?),
+            Request::Claim { within } => {
+                self.claim = Some((self.database()?.claim(within)?, None));
+                Reply::Done
+            }
+            Request::Write { history } => Reply::Texts(self.write(body, history)?),
+            Request::RemoveLeftovers { within } => done(self.database()?.remove_leftovers(Instant::now() + within))?,
+            Request::Read { pattern } => Reply::Files(read(Path::new(&OsString::from_vec(pattern)))?),
+        };
+        Ok((reply, Vec::new()))
+    }
+
+    fn database(&self) -> Result<&Database> {
+        self.database.as_ref().ok_or_else(|| unexpected("no database was opened"))
+    }
+
+    fn export(&mut self) -> Result<(Reply, Vec<u8>)> {
+        let export = match &mut self.claim {
+            Some((claim, _)) => claim.export()?,
+            None => self.database()?.export()?,
+        };
+        let body = dump::body(&export.configuration);
+        if let Some((_, here)) = &mut self.claim {
+            *here = Some(export.configuration);
+        }
+        Ok((Reply::Export { schema: Box::new(export.schema), warnings: export.warnings }, body))
+    }
+
+    fn write_live(&self, body: &[u8], here: u64, schema: Schema) -> Result<Vec<String>> {
+        let (here, wanted) = configurations(body, here)?;
+        let changes = plan(&here, &wanted);
+        let here = Export { configuration: here, schema, warnings: Vec::new() };
+        self.database()?.write_live(&changes, &here, &wanted)
+    }
+
+    fn write(&mut self, body: &[u8], history: History) -> Result<Vec<String>> {
+        let wanted = configuration(body)?;
+        let (claim, here) = self.claim.take().ok_or_else(|| unexpected("the database was not claimed"))?;
+        let here = match here {
+            Some(here) => here,
+            None => claim.export()?.configuration,
+        };
+        claim.write(&plan(&here, &wanted), &wanted, history)
+    }
+}
+
+fn done(result: Result<()>) -> Result<Reply> {
+    result.map(|()| Reply::Done)
+}
+
+fn unexpected(reason: &str) -> Error {
+    Error::new(Kind::Bug, "the worker received an unexpected request").because(reason)
+}
+
+fn configuration(body: &[u8]) -> Result<Configuration> {
+    let failed = |fault| Error::new(Kind::Bug, "the worker received an unusable configuration").because(fault);
+    dump::parse_body(body).map_err(failed)
+}
+
+/// The two configurations in `body`, the first of which has `first` bytes.
+fn configurations(body: &[u8], first: u64) -> Result<(Configuration, Configuration)> {
+    let parts = usize::try_from(first).ok().and_then(|first| body.split_at_checked(first));
+    let (here, wanted) = parts.ok_or_else(|| unexpected("its body is too short"))?;
+    Ok((configuration(here)?, configuration(wanted)?))
+}
+
+/// The databases that these processes have open, sorted by path.
+fn open_in(processes: &[u32]) -> Vec<String> {
+    let files = processes.iter().filter_map(|id| std::fs::read_dir(format!("/proc/{id}/fd")).ok()).flatten();
+    let paths =
+        files.filter_map(|file| Some(std::fs::read_link(file.ok()?.path()).ok()?.to_string_lossy().into_owned()));
+    let databases: BTreeSet<String> = paths.filter(|path| path.starts_with('/') && path.ends_with(".db")).collect();
+    databases.into_iter().collect()
+}
+
+/// The texts of the files that match a pattern, sorted by name. As in glob(7), `*` matches no leading dot. A file that
+/// is missing or not text is left out: systemd and Uptime Kuma ignore it, too.
+///
+/// # Errors
+/// [`Kind::NotPermitted`] for a file that this user may not read.
+pub(in crate::host::kuma) fn read(pattern: &Path) -> Result<Vec<String>> {
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let paths = pattern.to_str().and_then(|pattern| glob::glob_with(pattern, options).ok());
+    let mut texts = Vec::new();
+    for found in paths.into_iter().flatten() {
+        let (path, text) = match found {
+            Ok(path) => (path.clone(), files::read_small_text(&path, MAX_SETTINGS)),
+            Err(error) => (error.path().to_owned(), Err(error.into())),
+        };
+        match text {
+            Ok(text) => texts.push(text),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let what = format!("read {}, which the unit of Uptime Kuma uses", path.display());
+                let hint = "let this user read it, or set data-directory and url in [uptime-kuma]";
+                return Err(Error::io(what, error).with_hint(hint));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(texts)
+}
