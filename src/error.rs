@@ -119,7 +119,7 @@ kinds! {
     /// The system bus or systemd cannot be reached.
     BusUnavailable "bus-unavailable" TryAgain "check systemctl status dbus";
     /// systemd or the file system refused access.
-    NotPermitted "not-permitted" NotPermitted "run it as root; /usr/share/doc/kuma-replicator/unprivileged.md lists the rights it needs otherwise";
+    NotPermitted "not-permitted" NotPermitted "run it as root; /usr/share/doc/kuma-replicator/security.md lists the permissions it needs otherwise";
     /// The disk is full.
     DiskFull "disk-full" TryAgain "free some disk space; the next cycle tries again";
     /// Reading or writing a file failed.

@@ -15,7 +15,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::state::LocalRows;
 use crate::plan::{Plan, plan};
 use crate::report::{PlanDocument, print};
-use crate::text;
+use crate::{logging, text};
 
 use super::settings::settings;
 
@@ -28,8 +28,13 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     let system = System::new(settings.clone(), cli.config.clone(), directories, store, Interrupt::never());
     let mut system = system.for_preview();
     let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
+    if let Some(intent) = &session.state.intent {
+        logging::warning(&format!("{} was interrupted; run finishes it first, which plan does not do", intent.origin));
+    }
     let ready = session.prepare().await?;
     let document = describe(&mut session, ready).await?;
+    // A pager may show it for hours. The lock is released before.
+    drop(system);
     print(&document, json)
 }
 
@@ -47,22 +52,33 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
         Ready::Publish(publication) => {
             let document = document(published(&publication));
             // What changed since the newest snapshot, as a replica that has it will see it.
-            match session.published_before(&publication).await? {
-                Some(before) => document.changes(&plan(&before, &publication.canonical.export.configuration), false),
-                None => document,
+            match session.published_before(&publication).await {
+                Ok(Some(before)) => {
+                    document.changes(&plan(&before, &publication.canonical.export.configuration), false)
+                }
+                Ok(None) => document,
+                Err(error) => {
+                    logging::warning(&format!("what changes cannot be shown: {}", error.chain()));
+                    document
+                }
             }
         }
         Ready::UpToDate { snapshot, drifted: false } => {
             document(format!("snapshot {} is in force", snapshot.id.short())).snapshot(&snapshot)
         }
         Ready::UpToDate { snapshot, drifted: true } => {
-            let (changes, notes) = session.undo_drift(&snapshot).await?;
-            let message = format!(
-                "snapshot {} is in force, with edits made on this replica{}; to undo them would take:",
-                snapshot.id.short(),
-                since(session)
-            );
-            document(message).snapshot(&snapshot).notes(&notes).changes(&changes, false)
+            let message = format!("snapshot {} is in force, with edits made on this replica", snapshot.id.short());
+            let message = message + &since(session);
+            match session.undo_drift(&snapshot).await {
+                Ok((changes, notes)) => document(format!("{message}; to undo them would take:"))
+                    .snapshot(&snapshot)
+                    .notes(&notes)
+                    .changes(&changes, false),
+                Err(error) => {
+                    logging::warning(&format!("what it would take to undo them cannot be shown: {}", error.chain()));
+                    document(message).snapshot(&snapshot)
+                }
+            }
         }
         Ready::Blocked { reason, snapshot } => match snapshot {
             Some(snapshot) => document(reason).snapshot(&snapshot),

@@ -23,6 +23,10 @@ pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
+            if exit == Exit::Usage {
+                logging::error(&error);
+                return exit;
+            }
             let rolled_back = state.replica.verdict.filter(|_| error.kind() == Kind::RolledBack);
             let snapshot = rolled_back.map(|verdict| verdict.snapshot);
             let last_success_age = decide::last_success_age(state.last_success, Timestamp::now());
@@ -38,17 +42,22 @@ pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
 async fn try_cycle(cli: &Cli, options: Options, state: &mut State) -> Result<()> {
     let settings = settings(cli)?;
     if options.retry && settings.role == Role::Main {
-        let what = "only a replica tries a snapshot again; this host is the main";
-        return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator run publishes what changed"));
+        return Err(no_retry());
     }
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
     let store = Store::lock(&directories.state)?;
-    if self::settings(cli)?.role != settings.role {
-        let what = "the role of this host was changed while this cycle began";
-        return Err(Error::new(Kind::AlreadyRunning, what).with_hint("the next cycle has the new role"));
+    // Read under the lock: an order that held it may have changed them.
+    let settings = self::settings(cli)?;
+    if options.retry && settings.role == Role::Main {
+        return Err(no_retry());
     }
     *state = store.load()?;
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
     Session::new(&mut system, &settings, state, options).run().await.map(drop)
+}
+
+fn no_retry() -> Error {
+    let what = "only a replica tries a snapshot again; this host is the main";
+    Error::new(Kind::Usage, what).with_hint("kuma-replicator run publishes what changed")
 }

@@ -169,7 +169,28 @@ impl<H: Host> Session<'_, H> {
     }
 }
 
+/// Names the way around what is wrong with the repository or its newest snapshot.
 fn or_as_is(error: Error) -> Error {
+    use Kind::{
+        BusUnavailable, DatabaseBusy, DatabaseCorrupt, DatabaseMissing, DatabaseNotInUse, DiskFull, Interrupted,
+        NotPermitted, ServiceBusy, ServiceMissing, WorkerFailed,
+    };
+    let of_this_host = [
+        BusUnavailable,
+        DatabaseBusy,
+        DatabaseCorrupt,
+        DatabaseMissing,
+        DatabaseNotInUse,
+        DiskFull,
+        Interrupted,
+        NotPermitted,
+        ServiceBusy,
+        ServiceMissing,
+        WorkerFailed,
+    ];
+    if of_this_host.contains(&error.kind()) {
+        return error;
+    }
     let hint = format!("{}; or give --as-is to do without", error.hint());
     error.with_hint(hint)
 }

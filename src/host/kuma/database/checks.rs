@@ -63,7 +63,7 @@ impl Database {
     /// [`Database::export`].
     pub fn check_writable(&self, files: Option<u64>) -> Result<()> {
         let hint =
-            "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see unprivileged.md";
+            "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see repositories.md";
         let refused = |path: &Path| {
             Error::new(Kind::NotPermitted, format!("{} cannot be written from here", path.display())).with_hint(hint)
         };
