@@ -18,7 +18,12 @@ pub fn worker(identity: Option<&str>) -> Exit {
             Some(identity) => format!("cannot become user {}, who owns the files of Uptime Kuma", identity.uid),
             None => "cannot give the rights of this process up".to_owned(),
         };
-        let hint = "let the unit have CAP_SETUID and CAP_SETGID, as the shipped one has";
+        let hint = match &identity {
+            Some(Identity { search: true, .. }) => {
+                "a directory of root is on the way: let the unit have CAP_DAC_READ_SEARCH, see security.md"
+            }
+            _ => "let the unit have CAP_SETUID and CAP_SETGID, as the shipped one has",
+        };
         let error = Error::new(Kind::NotPermitted, what).with_hint(hint).because(error);
         // If nobody reads this, nobody misses it.
         let _ = worker::refuse(&mut output, &error);

@@ -97,7 +97,9 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
     (
         "the state directory of a dynamic user",
         "mkdir -p /var/lib/private; chmod 700 /var/lib/private; mv /var/lib/uptime-kuma /var/lib/private/dynamic; \
-         ln -s private/dynamic /var/lib/dynamic",
+         ln -s private/dynamic /var/lib/dynamic; mkdir -p /etc/systemd/system/kuma-replicator.service.d; \
+         printf '[Service]\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\n' \
+         > /etc/systemd/system/kuma-replicator.service.d/search.conf",
         "[Service]\nUser=\nDynamicUser=yes\nStateDirectory=dynamic\nEnvironment=\nEnvironment=DATA_DIR=/var/lib/dynamic/\n",
     ),
 ];

@@ -24,6 +24,8 @@ struct Way {
     /// that user chose everything behind it.
     owner: Option<(u32, u32)>,
     is_decided: bool,
+    /// A directory of root is on the way that others may not search.
+    is_hidden: bool,
     /// A directory or file of root that others can write.
     exposed: Option<PathBuf>,
 }
@@ -40,7 +42,9 @@ pub fn opener(path: &Path) -> Result<Option<Identity>> {
     let failed = |error| Error::io(format!("find the owner of {}", path.display()), error);
     let way = std::path::absolute(path).and_then(|path| way(&path)).map_err(failed)?;
     match way {
-        Way { owner: Some((uid, gid)), .. } => Ok(Some(users::identity(uid, gid))),
+        Way { owner: Some((uid, gid)), is_hidden, .. } => {
+            Ok(Some(Identity { search: is_hidden, ..users::identity(uid, gid) }))
+        }
         Way { owner: None, exposed: Some(exposed), .. } => {
             let what = format!("root does not open {}: others can write {}", path.display(), exposed.display());
             let hint = "give it to the user of Uptime Kuma with chown, or move it where only root can write";
@@ -113,6 +117,7 @@ impl Way {
             }
             return;
         }
+        self.is_hidden |= found.is_dir() && found.mode() & 0o001 == 0;
         // In a sticky directory others cannot exchange an entry of root. They can make one: beside the database, as its
         // journal, that would be as bad.
         let sticky = found.is_dir() && found.mode() & 0o1000 != 0 && below > 1;

@@ -34,16 +34,16 @@ pub struct Identity {
     pub gid: u32,
     /// The ids of the other groups that it is a member of.
     pub groups: Vec<u32>,
+    /// Whether a directory of root is on the way that this user may not search, such as `/var/lib/private`: then the
+    /// process keeps the capability to do so.
+    pub search: bool,
 }
 
 impl fmt::Display for Identity {
-    /// Its ids, as [`Identity::from_str`] reads them: `1000:1000` or `1000:1000:4,27`.
+    /// Its ids, as [`Identity::from_str`] reads them: `1000:1000:` or `1000:1000:4,27:search`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.uid, self.gid)?;
-        for (at, group) in self.groups.iter().enumerate() {
-            write!(f, "{}{group}", if at == 0 { ':' } else { ',' })?;
-        }
-        Ok(())
+        let groups: Vec<String> = self.groups.iter().map(u32::to_string).collect();
+        write!(f, "{}:{}:{}{}", self.uid, self.gid, groups.join(","), if self.search { ":search" } else { "" })
     }
 }
 
@@ -51,12 +51,17 @@ impl FromStr for Identity {
     type Err = ParseIntError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (text, search) = match text.strip_suffix(":search") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
         let mut parts = text.splitn(3, ':');
         let mut id = || parts.next().unwrap_or_default().parse();
         let (uid, gid) = (id()?, id()?);
-        let groups =
-            parts.next().into_iter().flat_map(|groups| groups.split(',')).map(str::parse).collect::<Result<_, _>>()?;
-        Ok(Self { uid, gid, groups })
+        let groups = parts.next().filter(|groups| !groups.is_empty());
+        let groups = groups.into_iter().flat_map(|groups| groups.split(',')).map(str::parse);
+        let groups = groups.collect::<Result<_, _>>()?;
+        Ok(Self { uid, gid, groups, search })
     }
 }
 
@@ -67,7 +72,7 @@ pub fn identity(uid: u32, gid: u32) -> Identity {
     let name = line.as_deref().and_then(|line| line.split(':').next());
     let gid = line.as_deref().and_then(|line| line.split(':').nth(3)?.parse().ok()).unwrap_or(gid);
     let groups = name.map(groups).unwrap_or_default();
-    Identity { uid, gid, groups }
+    Identity { uid, gid, groups, search: false }
 }
 
 /// The ids of the local groups that list `user` as a member.
@@ -170,8 +175,10 @@ mod tests {
     #[test]
     fn an_identity_is_read_as_it_is_written() {
         for groups in [vec![], vec![4], vec![4, 27]] {
-            let identity = Identity { uid: 1000, gid: 7, groups };
-            assert_eq!(identity.to_string().parse(), Ok(identity));
+            for search in [true, false] {
+                let identity = Identity { uid: 1000, gid: 7, groups: groups.clone(), search };
+                assert_eq!(identity.to_string().parse(), Ok(identity));
+            }
         }
         for text in ["", "1", "1:", "1:2:", "1:2:3,", "a:1", "1:2:3:4", "-1:0", "4294967296:0"] {
             assert!(text.parse::<Identity>().is_err(), "{text}");
@@ -179,7 +186,7 @@ mod tests {
         let nobody = super::identity(65534, 1);
         assert_eq!((nobody.uid, nobody.gid), (65534, 65534), "the group that /etc/passwd says");
         let unknown = super::identity(4_000_000_000, 1);
-        assert_eq!(unknown, Identity { uid: 4_000_000_000, gid: 1, groups: Vec::new() });
+        assert_eq!(unknown, Identity { uid: 4_000_000_000, gid: 1, groups: Vec::new(), search: false });
     }
 
     #[test]
