@@ -3,6 +3,7 @@
 //! The plan for rows that are already as wanted is empty.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use crate::model::catalog::{self, Class, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
@@ -67,6 +68,22 @@ impl Plan {
             table.spec.cached_by_server || table.changes_cached_columns() || table.changes_cached_settings()
         };
         self.tables.iter().find(cached).map(|table| table.spec.name)
+    }
+
+    /// The ids that another monitor takes over: the monitor that has one here is removed.
+    pub fn taken_over(&self) -> Vec<Value> {
+        let Some(monitors) = self.tables.iter().find(|table| table.spec.name == catalog::MONITOR) else {
+            return Vec::new();
+        };
+        let Some(at) = monitors.columns.iter().position(|column| column == catalog::ID) else { return Vec::new() };
+        let ids = |rows: &[Row]| -> Vec<Value> { rows.iter().filter_map(|row| row.get(at).cloned()).collect() };
+        let added: BTreeSet<Value> = ids(&monitors.inserts).into_iter().collect();
+        ids(&monitors.deletes).into_iter().filter(|id| added.contains(id)).collect()
+    }
+
+    /// Whether it removes monitors.
+    pub fn removes_monitors(&self) -> bool {
+        self.tables.iter().any(|table| table.spec.name == catalog::MONITOR && !table.deletes.is_empty())
     }
 
     /// How many rows and files it touches.

@@ -177,6 +177,17 @@ async fn exported(
     for warning in export.warnings {
         findings.warn("upload", warning, "upload the file again in Uptime Kuma");
     }
+    match database.orphaned_history().await {
+        Ok(0) => {}
+        Ok(rows) => {
+            let message = format!(
+                "{} of monitors that do not exist: an upgrade from 1.23 to 2.x would fail",
+                text::count(rows, "row")
+            );
+            findings.warn("history", message, "kuma-replicator hold removes what an apply has left, before an upgrade");
+        }
+        Err(error) => drop(findings.add::<()>("history", Err(error), |()| String::new())),
+    }
     match database.unknown_tables().await {
         Ok(unknown) if unknown.is_empty() => {}
         Ok(unknown) => {

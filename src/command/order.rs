@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Switch};
 use crate::config::{Alerts, Role, Settings};
-use crate::cycle::{Activity, AlertsSwitch, Event, Kuma as _, Options, Promotion, RoleChange, Session, Source};
+use crate::cycle::{
+    Activity, AlertsSwitch, Event, Kuma as _, Options, Promotion, RoleChange, Session, Source, Store as _,
+    Surroundings as _,
+};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::store::Store;
@@ -15,8 +18,9 @@ use crate::host::system::interrupt::Interrupt;
 use crate::host::{Directories, System};
 use crate::logging;
 use crate::model::snapshot::Malformed;
-use crate::model::state::{Hold, State};
+use crate::model::state::{Hold, PendingHistory, State};
 use crate::report::{PlanDocument, print, say};
+use crate::text;
 
 use super::settings::settings;
 
@@ -76,13 +80,25 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     let reason = reason.to_owned();
     let last_success_age = decide::last_success_age(state.last_success, now);
     logging::report(&Event::OnHold { reason, until, again: false, last_success_age });
-    if state.intent.is_none() {
+    if state.intent.is_none() && state.replica.history.is_none() {
         return Ok(());
     }
-    // Otherwise a cycle would start Uptime Kuma while a person who relies on this hold works on it.
+    // Otherwise a cycle would start Uptime Kuma, or an upgrade would fail, while a person relies on this hold.
     let (settings, interrupt) = (settings(cli)?, Interrupt::install()?);
     let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
-    Session::new(&mut system, &settings, &mut state, Options::default()).recover().await
+    let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
+    session.recover().await?;
+    while let Some(PendingHistory { rows, bring_back }) = session.state.replica.history {
+        let rows = if rows == 0 { "history".to_owned() } else { text::count(rows, "row") };
+        say(&format!("{rows} of removed monitors left to remove"))?;
+        session.host.check_interrupted()?;
+        let could = session.tidy_history(bring_back).await;
+        session.host.save(session.state)?;
+        if !could {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn release() -> Result<()> {

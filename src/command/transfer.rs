@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -24,7 +25,10 @@ use crate::report::{PlanDocument, print};
 use super::settings::settings;
 
 /// How long `import` waits until no other process has the database open.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long history is removed at a time.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
     let prepared = CanonicalExport::of_main(find(cli, database).await?.export().await?);
@@ -96,6 +100,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         None => Some(Store::lock(&Directories::from_environment().state)?),
         Some(_) => None,
     };
+    let path = target.database().to_owned();
     let mut claim = target.claim(PATIENCE).await.map_err(stopped)?;
     let previous = CanonicalExport::new(claim.export().await?);
     if let Some(store) = &store {
@@ -104,6 +109,9 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     for warning in claim.write(&wanted, History::Remove).await? {
         logging::warning(&warning);
     }
+    // The history of removed monitors: Uptime Kuma is stopped, and nothing has to wait.
+    let mut target = Worker::for_database(&path).await?;
+    while target.tidy_history(false, HISTORY_TIMEOUT).await? > 0 {}
     Ok(())
 }
 

@@ -20,7 +20,7 @@ impl<H: Host> Session<'_, H> {
         // Fetching and rehearsing took their time. The next cycle finds an edit in any table, and plans anew.
         if previous != *here {
             let what = "the configuration was edited while the changes were planned";
-            return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle plans anew"));
+            return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle plans again"));
         }
         let (previous, digest) = self.keep_previous(&change.origin, previous)?;
         // This does not say that Uptime Kuma is stopped: if this process is killed after the commit, the next cycle
@@ -31,7 +31,17 @@ impl<H: Host> Session<'_, H> {
 
         let since = Instant::now();
         let written = self.host.write_live(here, &change.wanted).await;
-        let warnings = written.inspect_err(|_| self.state.intent = None)?;
+        let warnings = match written {
+            Ok(warnings) => warnings,
+            Err(error) => {
+                self.state.intent = None;
+                // Uptime Kuma had the lock, or a person edited: the next cycle plans again at once.
+                if !matches!(error.kind(), Kind::DatabaseBusy | Kind::ServiceBusy | Kind::SchemaDiffers) {
+                    self.judge(&change.origin, &error);
+                }
+                return Err(error);
+            }
+        };
         for text in warnings {
             self.host.report(&Event::Warning { text });
         }

@@ -23,6 +23,7 @@ mod change;
 mod drift;
 mod event;
 mod fields;
+mod history;
 mod live;
 mod obtain;
 pub mod outside;

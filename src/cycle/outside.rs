@@ -69,18 +69,15 @@ pub enum Activity {
     Stopped,
 }
 
-/// What a write does with the history of monitors that it removes.
+/// What a write does with the history under an id that another monitor takes over. That of other removed monitors stays
+/// until [`Kuma::tidy_history`] removes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum History {
-    /// It removes the history with them.
+    /// It removes it.
     Remove,
-    /// It sets the history aside, where only a rollback finds it.
+    /// It sets it aside, where only a rollback finds it.
     SetAside,
-    /// It removes the history with them, and brings back what was set aside of monitors that it adds.
-    BringBack,
-    /// Nothing: it removes no monitors.
-    Untouched,
 }
 
 /// The Uptime Kuma of this host: its service and its data.
@@ -151,9 +148,14 @@ pub trait Kuma {
     /// [`Kind::DatabaseBusy`](crate::error::Kind::DatabaseBusy) if another attempt may succeed.
     async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
 
-    /// Removes the history that a write set aside, and the files that a killed write left unfinished. The next call or
-    /// the next write removes what is left of them.
-    async fn remove_leftovers(&mut self) -> Result<()>;
+    /// Sets the history of these monitors aside for a while, in small transactions beside a running Uptime Kuma, so that a
+    /// write has little left to do. Returns how many rows are left.
+    async fn set_history_aside(&mut self, monitors: &[i64]) -> Result<u64>;
+
+    /// Removes the history that no monitor has for a while, in small transactions beside a running Uptime Kuma, and the
+    /// files that a killed write left unfinished. With `bring_back`, history that was set aside goes back to its monitors
+    /// instead. Returns how many rows are left.
+    async fn tidy_history(&mut self, bring_back: bool) -> Result<u64>;
 }
 
 /// A claimed database.

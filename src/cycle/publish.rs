@@ -34,7 +34,6 @@ impl<H: Host> Session<'_, H> {
             return Ok(Ready::Unchanged { digest, found: None });
         };
         let content = canonical.content();
-        self.host.check_in_use().await?;
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
         let listing = self.host.look().await?;
@@ -44,12 +43,18 @@ impl<H: Host> Session<'_, H> {
         self.main_state()?.looked = Some(self.host.now());
         match step {
             Publish::AlreadyThere(snapshot) => {
+                match self.host.check_in_use().await {
+                    // It is starting, after a boot for example. Nothing is published.
+                    Err(error) if error.kind() == Kind::ServiceBusy => {}
+                    proved => proved?,
+                }
                 let (id, sequence, at) = (snapshot.id.clone(), snapshot.tags.place.sequence, snapshot.time);
                 let counts = canonical.export.configuration.counts();
                 self.remember_published(Published { snapshot: id, sequence, content, counts, at })?;
                 Ok(Ready::Unchanged { digest: content.digest, found: Some(snapshot.clone()) })
             }
             Publish::At(place) => {
+                self.host.check_in_use().await?;
                 // Damage elsewhere in the file means that what was read cannot be trusted either.
                 self.host.check_intact().await?;
                 let applied = self.state.replica.applied.as_ref();

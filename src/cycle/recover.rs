@@ -28,8 +28,8 @@ impl<H: Host> Session<'_, H> {
             let Some(previous) = self.replaced(&intent).await? else { return Err(error) };
             return Err(self.roll_back(&intent.origin, &previous, error).await);
         }
-        if intent.start && intent.previous.is_some() {
-            self.remove_leftovers().await;
+        if intent.start {
+            self.recover_history().await?;
         }
         self.host.report(&Event::Recovered { origin: intent.origin, started });
         self.state.intent = None;

@@ -10,7 +10,7 @@ use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
 use crate::model::origin::Origin;
 use crate::model::state::Intent;
-use crate::plan::Size;
+use crate::plan::Plan;
 
 use super::change::{Change, Cleared, Written};
 use super::outside::{Activity, Claim as _, Host};
@@ -22,6 +22,7 @@ impl<H: Host> Session<'_, H> {
     /// Stops, writes, starts and checks. When this returns an error, the previous configuration is in force.
     pub(super) async fn replace(&mut self, cleared: Cleared<'_>) -> Result<Written> {
         let (origin, start) = (cleared.change.origin.clone(), cleared.clearance.activity == Activity::Running);
+        self.set_history_aside(&cleared.change.plan).await?;
         self.host.check_interrupted()?;
         let (since, dependents) = (self.host.now(), cleared.clearance.dependents.clone());
         self.state.intent = Some(Intent { origin: origin.clone(), start, dependents, since, previous: None });
@@ -34,15 +35,17 @@ impl<H: Host> Session<'_, H> {
             self.stop(&origin).await?;
         }
         let since = Instant::now();
-        // Without a start there is no rollback.
-        let history = if start { History::SetAside } else { History::Remove };
-        let (previous, size) = match self.write(cleared, history).await {
+        let (previous, written) = match self.write(cleared).await {
             Ok(written) => written,
             Err(error) => return Err(self.resume(&origin, start, error).await),
         };
+        let size = written.size();
         self.host.report(&Event::Written { origin: origin.clone(), size, millis: millis(since.elapsed()) });
         if start {
             self.bring_up_or_roll_back(&origin, &previous).await?;
+        }
+        if written.removes_monitors() || self.state.replica.history.is_some() {
+            self.tidy_history(false).await;
         }
         Ok(Written { size, restarted: start })
     }
@@ -60,10 +63,7 @@ impl<H: Host> Session<'_, H> {
 
     async fn bring_up_or_roll_back(&mut self, origin: &Origin, previous: &Configuration) -> Result<()> {
         match self.bring_up().await {
-            Ok(()) => {
-                self.remove_leftovers().await;
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             // The system is shutting down, say, or the bus is gone: nothing is known against the rows. The intent
             // stays, and the next cycle checks that Uptime Kuma answers, finds the rows written, and records them.
             Err(error) if !is_fault_of_rows(&error) => Err(error),
@@ -71,8 +71,8 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
-    /// Writes into the stopped database. Returns the configuration that was there, and what changed.
-    async fn write(&mut self, cleared: Cleared<'_>, history: History) -> Result<(Configuration, Size)> {
+    /// Writes into the stopped database. Returns the configuration that was there, and the changes.
+    async fn write(&mut self, cleared: Cleared<'_>) -> Result<(Configuration, Plan)> {
         let Cleared { change, here, desired, .. } = cleared;
         let mut claim = self.host.claim().await?;
         let previous = claim.export().await?;
@@ -88,10 +88,10 @@ impl<H: Host> Session<'_, H> {
             intent.previous = digest;
         }
         self.host.save(self.state)?;
-        for text in claim.write(&change.wanted, history).await? {
+        for text in claim.write(&change.wanted, History::SetAside).await? {
             self.host.report(&Event::Warning { text });
         }
-        Ok((previous, change.plan.size()))
+        Ok((previous, change.plan))
     }
 
     /// The change from the rows `here`, which are others than those it was planned for.
@@ -131,24 +131,19 @@ impl<H: Host> Session<'_, H> {
         Ok(())
     }
 
-    /// Uptime Kuma answers with the new configuration: no rollback needs the history that was set aside, and unfinished
-    /// files are of no use.
-    pub(super) async fn remove_leftovers(&mut self) {
-        if let Err(error) = self.host.remove_leftovers().await {
-            let text = format!("what the apply has set aside stays until the next one: {}", error.chain());
-            self.host.report(&Event::Warning { text });
+    /// What follows for a snapshot that could not be written.
+    pub(super) fn judge(&mut self, origin: &Origin, error: &Error) {
+        let Origin::Snapshot { id } = origin else { return };
+        match error.kind() {
+            Kind::WriteFailed | Kind::Unwritable => self.reject(id, error),
+            _ => self.back_off(id, self.attempts(id), error),
         }
     }
 
     /// After a failure before the commit: starts Uptime Kuma with the rows it had. It is not stopped for this snapshot
     /// again, or not at once. Returns the error to report.
     async fn resume(&mut self, origin: &Origin, start: bool, error: Error) -> Error {
-        if let Origin::Snapshot { id } = origin {
-            match error.kind() {
-                Kind::WriteFailed | Kind::Unwritable => self.reject(id, &error),
-                _ => self.back_off(id, self.attempts(id), &error),
-            }
-        }
+        self.judge(origin, &error);
         let dependents = self.dependents();
         if start && let Err(second) = self.host.start(&dependents).await {
             // The intent stays on disk: the next run starts Uptime Kuma first.

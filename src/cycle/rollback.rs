@@ -41,6 +41,7 @@ impl<H: Host> Session<'_, H> {
         match restored {
             Ok(()) => {
                 self.state.intent = None;
+                self.continue_history().await;
                 Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with {origin}")).because(error)
             }
             Err(second) => {
@@ -56,7 +57,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     async fn write_back(&mut self, previous: &Configuration) -> Result<()> {
-        for text in self.host.claim().await?.write(previous, History::BringBack).await? {
+        for text in self.host.claim().await?.write(previous, History::Remove).await? {
             self.host.report(&Event::Warning { text });
         }
         Ok(())

@@ -108,7 +108,14 @@ impl<'a, H: Host> Session<'a, H> {
     async fn cycle(&mut self) -> Result<Conclusion> {
         self.recover().await?;
         let ready = self.prepare().await?;
-        self.carry_out(ready).await
+        let is_held = matches!(ready, Ready::OnHold(_));
+        let before = self.state.replica.history;
+        let conclusion = self.carry_out(ready).await?;
+        // What this cycle has left, the next one goes on with.
+        if !is_held && self.state.replica.history == before {
+            self.continue_history().await;
+        }
+        Ok(conclusion)
     }
 
     /// Finds out what a cycle would do now. Changes nothing outside. The state remembers what was found, and is not

@@ -103,7 +103,10 @@ pub fn first_contact(here: &Counts, wanted: &Counts) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, first_contact, shrink};
+    use super::{Counts, first_contact, shrink, shrink_of};
+    use crate::model::catalog;
+    use crate::model::configuration::{Configuration, Table};
+    use crate::model::value::Value;
 
     fn counts(rows: &[(&str, u64)]) -> Counts {
         rows.iter().map(|(table, rows)| ((*table).to_owned(), *rows)).collect()
@@ -143,6 +146,48 @@ mod tests {
         // Three of five rows are more than half, however many settings there are.
         let before = counts(&[("user", 1), ("monitor", 4), ("setting", 14)]);
         assert!(shrink(&before, &counts(&[("user", 1), ("monitor", 1), ("setting", 14)]), 0.5).is_err());
+    }
+
+    fn table(name: &str, columns: &[&str], rows: &[&[i64]]) -> Table {
+        let columns = columns.iter().map(|&column| column.to_owned()).collect();
+        let mut table = Table::new(catalog::find(name).expect("in the catalog"), columns);
+        table.rows = rows.iter().map(|row| row.iter().map(|number| Value::Integer(*number)).collect()).collect();
+        table
+    }
+
+    #[test]
+    fn rows_that_go_with_another_row_are_no_loss() {
+        let links: Vec<[i64; 2]> = (1..=40).map(|id| [id, if id % 10 == 0 { 2 } else { 1 }]).collect();
+        let monitors: Vec<[i64; 1]> = (1..=40).map(|id| [id]).collect();
+        let configuration = |notifications: &[&[i64]], links: &[[i64; 2]], monitors: &[[i64; 1]]| Configuration {
+            tables: vec![
+                table("notification", &["id"], notifications),
+                table("monitor", &["id"], &monitors.iter().map(|row| row.as_slice()).collect::<Vec<_>>()),
+                table(
+                    "monitor_notification",
+                    &["monitor_id", "notification_id"],
+                    &links.iter().map(|row| row.as_slice()).collect::<Vec<_>>(),
+                ),
+            ],
+            files: Vec::new(),
+        };
+        let before = configuration(&[&[1], &[2]], &links, &monitors);
+        let of_second: Vec<[i64; 2]> = links.iter().copied().filter(|[_, id]| *id == 2).collect();
+        // The notification that nearly all monitors use is deleted, and its links with it.
+        let now = configuration(&[&[2]], &of_second, &monitors);
+        assert!(shrink(&before.counts(), &now.counts(), 0.5).is_err());
+        assert!(shrink_of(&before, &now, 0.5).is_ok());
+        // The links alone are gone.
+        let now = configuration(&[&[1], &[2]], &of_second, &monitors);
+        assert!(shrink_of(&before, &now, 0.5).is_err());
+        // Monitors are gone: they are named.
+        let now = configuration(&[&[1], &[2]], &links[..9], &monitors[..9]);
+        let message = shrink_of(&before, &now, 0.5).expect_err("lost").chain();
+        assert!(
+            message.contains("monitor 40 → 9") && message.contains("monitor row id 10; monitor row id 11"),
+            "{message}"
+        );
+        assert!(message.contains("and 21 more"), "{message}");
     }
 
     #[test]

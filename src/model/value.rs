@@ -31,6 +31,14 @@ impl Value {
         Self::Text(text.into().into_bytes())
     }
 
+    /// The number, if it is an integer.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// The text, if this is text in UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -38,6 +38,8 @@ pub struct StatusDocument {
     problem: Option<Problem>,
     hold: Option<Hold>,
     unfinished: Option<Unfinished>,
+    /// How many rows of history of removed monitors are left to remove; none if there are none.
+    history_left: Option<u64>,
     /// None on a replica.
     main: Option<Main>,
     /// None on a main.
@@ -148,6 +150,7 @@ impl StatusDocument {
             problem,
             hold,
             unfinished: intent.map(|Intent { origin, since, .. }| Unfinished { what: origin.to_string(), since }),
+            history_left: replica.history.map(|pending| pending.rows),
             main: main.filter(|_| is_main).map(Main::from),
             replica: (!is_main).then(|| Replica {
                 applied: replica.applied.map(AppliedView::from),
@@ -225,6 +228,14 @@ impl fmt::Display for StatusDocument {
         if let Some(Unfinished { what, since }) = &self.unfinished {
             writeln!(f, "unfinished    since {}: {}", clock.when(since), text::line(what))?;
         }
+        match self.history_left {
+            Some(0) => writeln!(f, "history       of removed monitors is left to remove; every cycle goes on")?,
+            Some(rows) => {
+                let rows = text::count(rows, "row");
+                writeln!(f, "history       {rows} of removed monitors left to remove; every cycle goes on")?;
+            }
+            None => {}
+        }
         if let Some(main) = &self.main {
             main.show(f, clock)?;
         }
@@ -274,7 +285,7 @@ impl Replica {
             writeln!(f)?;
         }
         if self.restored {
-            writeln!(f, "restored      an operator put another configuration in force")?;
+            writeln!(f, "restored      a person put another configuration in force")?;
         }
         if let Some(VerdictView { decision, snapshot, reason, at, .. }) = &self.verdict {
             let (id, reason) = (snapshot.short(), text::line(reason));

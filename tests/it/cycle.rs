@@ -51,7 +51,7 @@ fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, report fetched, report planned, rehearse, activity";
     let stop = "check_intact, check_writable, check_in_use, check_stoppable, dependents, save, report stopping, stop, report stopped";
     let write = "claim, export, keep_previous, save, write, release, report written";
-    let start = "start, report started, check_healthy, report healthy, remove_leftovers, export";
+    let start = "start, report started, check_healthy, report healthy, export";
     for (running, steps) in [
         (true, format!("{before}, {stop}, {write}, {start}, keep_applied, report applied, save")),
         // What the administrator stopped stays stopped.
@@ -116,7 +116,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     assert_eq!(
         world.calls,
         words(
-            "export, pause, export, check_in_use, look, check_intact, report warning, save, publish, report published, save"
+            "export, pause, export, look, check_in_use, check_intact, report warning, save, publish, report published, save"
         )
     );
     let (snapshot, bytes) = &world.repository[0];
@@ -129,7 +129,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
     // With a look it also removes locks that were left behind, and reports them.
     world.left_locks = 1;
-    for look in [", check_in_use, look, remove_stale_locks, report warning", "", ""] {
+    for look in [", look, check_in_use, remove_stale_locks, report warning", "", ""] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
         assert_eq!(world.calls, words(&format!("export{look}, report unchanged, save")));
     }
@@ -505,7 +505,7 @@ fn an_unfinished_apply_comes_first() {
         world.cycle(&replica());
         assert_eq!(world.running, ran);
         let first = if ran {
-            "activity, start, check_healthy, remove_leftovers, report recovered, save, look"
+            "activity, start, check_healthy, tidy_history, report recovered, save, look"
         } else {
             "report recovered, save, look"
         };
@@ -522,7 +522,7 @@ fn locks_that_cannot_be_removed_fail_no_publish() {
     for fault in FAULTS {
         let mut world = World::new(generation(0));
         world.cycle(&main_host());
-        world.faults = vec![(words("export, check_in_use, look").len(), fault)];
+        world.faults = vec![(words("export, look, check_in_use").len(), fault)];
         let end = world.cycle(&main_host());
         let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter);
         assert_eq!(matches!(end, End::Killed), killed, "{fault:?}: {end:?} {:?}", world.calls);

@@ -15,8 +15,8 @@ use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Decision, Fenced, Hold, Intent, LastCycle, LocalRows, MainState, Published, ReplicaState, State,
-    VERSION, Verdict,
+    Applied, Attempt, Decision, Fenced, Hold, Intent, LastCycle, LocalRows, MainState, PendingHistory, Published,
+    ReplicaState, State, VERSION, Verdict,
 };
 
 /// The bytes of version 1. Once released, they are never edited.
@@ -68,6 +68,7 @@ fn golden() -> State {
                 decision: Decision::Rejected { customization: two },
             }),
             stray: Some(snapshot('8')),
+            history: Some(PendingHistory { rows: 1_200_000, bring_back: true }),
             stopped: Some(at("2026-01-01T00:00:00Z")),
         },
         intent: Some(Intent {

@@ -643,11 +643,28 @@ impl Kuma for World {
         Ok(Vec::new())
     }
 
-    async fn remove_leftovers(&mut self) -> Result<()> {
+    async fn set_history_aside(&mut self, monitors: &[i64]) -> Result<u64> {
+        self.enter("set_history_aside", Some(Kind::DatabaseBusy))?;
+        let (there, aside) = &mut self.history;
+        for id in monitors {
+            aside.extend(there.take(&Value::Integer(*id)));
+        }
+        self.leave("set_history_aside", Some(Kind::DatabaseBusy))?;
+        Ok(0)
+    }
+
+    async fn tidy_history(&mut self, bring_back: bool) -> Result<u64> {
         // Its failure is reported, and changes nothing for the cycle.
-        self.enter("remove_leftovers", None)?;
-        self.history.1.clear();
-        self.leave("remove_leftovers", None)
+        self.enter("tidy_history", None)?;
+        let (there, aside) = &mut self.history;
+        let back = std::mem::take(aside);
+        if bring_back {
+            there.extend(back);
+        }
+        let monitors = rows::ids(&self.rows, "monitor");
+        there.retain(|id| monitors.contains(id));
+        self.leave("tidy_history", None)?;
+        Ok(0)
     }
 }
 
@@ -662,21 +679,9 @@ impl Claim for ClaimedRows {
         let plan = plan(&self.export.configuration, wanted);
         self.tape.borrow_mut().enter("write", Some(Kind::WriteFailed))?;
         let (there, aside) = &mut self.history;
-        if history != History::BringBack {
-            aside.clear();
-        }
-        for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
-            for id in rows::column(&table.columns, &table.deletes, "id") {
-                if there.remove(&id) && history == History::SetAside {
-                    aside.insert(id);
-                }
-            }
-        }
-        if history == History::BringBack {
-            for table in plan.tables.iter().filter(|table| table.spec.name == "monitor") {
-                for id in rows::column(&table.columns, &table.inserts, "id") {
-                    there.extend(aside.take(&id));
-                }
+        for id in plan.taken_over() {
+            if there.remove(&id) && history == History::SetAside {
+                aside.insert(id);
             }
         }
         let written = rows::carry_out(&plan, &self.export.configuration);

@@ -35,7 +35,7 @@ fn worker() -> Result<()> {
     let secret = directory.path().join("secret");
     fs::write(&secret, "root alone")?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
-    let identity = Identity { uid: NOBODY, gid: NOBODY, groups: vec![4] };
+    let identity = Identity { uid: NOBODY, gid: NOBODY, groups: vec![4], search: false };
     block(async {
         let mut worker =
             Worker::start_program(Path::new(env!("CARGO_BIN_EXE_kuma-replicator")), Some(&identity)).await.unwrap();

@@ -27,6 +27,7 @@ mod others;
 mod own;
 mod package;
 mod power;
+mod proof;
 mod publish;
 mod remote;
 mod replication;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         replication::TESTS,
         apply::TESTS,
         attack::TESTS,
+        proof::TESTS,
         strategies::TESTS,
         live::TESTS,
         customization::TESTS,

@@ -11,7 +11,7 @@ const GATES: &str = "var/lib/gates";
 
 /// A restic that waits at gates named after its commands, before and after it does its work.
 const RESTIC: &str = r#"#!/bin/sh
-gate() { while test -e "/var/lib/gates/$1"; do sleep 0.05; done; }
+gate() { while test -e "/var/lib/gates/$1"; do sleep 0.1; done; }
 for word in "$@"; do case $word in snapshots | dump | backup) command=$word ;; esac; done
 touch "/var/lib/gates/at-$command"
 gate "before-$command"
@@ -23,7 +23,7 @@ exit $status
 "#;
 
 const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=no\n\
-    ExecStartPre=/bin/sh -c 'while test -e /var/lib/gates/start; do sleep 0.05; done'\n\
+    ExecStartPre=/bin/sh -c 'while test -e /var/lib/gates/start; do sleep 0.1; done'\n\
     ExecStart=\nExecStart=/usr/bin/node /usr/local/lib/stand-in.js\n";
 
 /// Puts the stand-in in the place of the Uptime Kuma that runs on a host.

@@ -18,13 +18,13 @@ pub const CYCLE: &[&str] = &["/usr/bin/kuma-replicator", "run"];
 /// heartbeat that is known, `$2` what else to ask the database, `$3` what to write to the journal at last.
 const LOOK: &str = r#"
 while case $(systemctl show -P ActiveState kuma-replicator) in activating|deactivating) ;; *) false ;; esac; do
-    sleep 0.06
+    sleep 0.2
 done
 systemctl show -p ActiveState,InvocationID uptime-kuma
 systemctl show -p Result,ExecMainStatus kuma-replicator
 until curl -sf -o /dev/null --max-time 5 http://127.0.0.1:3001/api/entry-page; do
     systemctl --quiet is-failed uptime-kuma && { echo ActiveState=failed; exit 1; }
-    sleep 0.05
+    sleep 0.2
 done
 echo "Export=$(kuma-replicator export | tail -n 1)"
 beats="SELECT coalesce(max(id), 0) || ' ' || count(*) || ' ' || total(id * monitor_id) || ' ' ||
@@ -32,8 +32,7 @@ beats="SELECT coalesce(max(id), 0) || ' ' || count(*) || ' ' || total(id * monit
 sqlite3 -cmd '.timeout 5000' /var/lib/uptime-kuma/kuma.db "
     SELECT 'Before=' || ($beats AND id <= $1);
     SELECT 'Now=' || ($beats);
-    SELECT 'Orphans=' || count(*) FROM heartbeat WHERE monitor_id > 0 AND monitor_id NOT IN (SELECT id FROM monitor);
-    SELECT 'Aside=' || count(*) FROM heartbeat WHERE monitor_id < 0;
+    SELECT 'Left=' || count(*) FROM heartbeat WHERE monitor_id NOT IN (SELECT id FROM monitor);
     $2"
 printf 'SYSLOG_IDENTIFIER=kuma-replicator\nMESSAGE=%s\n' "$3" | logger --journald
 "#;
@@ -47,8 +46,8 @@ pub struct Look {
     pub invocation: String,
     /// The exit code of the last cycle, and how the service manager calls its end.
     pub ended: (String, String),
-    /// Whether history of removed monitors is set aside.
-    pub aside: bool,
+    /// Whether history of removed monitors is left.
+    pub left: bool,
 }
 
 /// A replica that is watched.
@@ -164,15 +163,14 @@ impl<'a> Target<'a> {
         let values: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.split_once('=')).collect();
         let value = |name: &str| values.get(name).copied().unwrap_or_default().to_owned();
         holds(value("ActiveState") == "active", || format!("A: Uptime Kuma does not run at rest: {said}"))?;
-        let whole = value("Orphans") == "0" && said.lines().last() == Some("ok");
-        holds(whole, || format!("B: the database is not whole: {said}"))?;
-        let aside = value("Aside") != "0";
+        holds(said.lines().last() == Some("ok"), || format!("B: the database is not whole: {said}"))?;
+        let left = value("Left") != "0";
         let before = std::mem::replace(&mut self.history, value("Now"));
         let kept = before.is_empty() || value("Before") == before;
         holds(kept, || format!("B: the history was {before} and is {}", value("Before")))?;
         let end: Value = serde_json::from_str(&value("Export"))?;
         let digest = end["digest"].as_str().ok_or("no digest")?.to_owned();
-        Ok(Look { digest, invocation: value("InvocationID"), ended: (value("ExecMainStatus"), value("Result")), aside })
+        Ok(Look { digest, invocation: value("InvocationID"), ended: (value("ExecMainStatus"), value("Result")), left })
     }
 
     /// What must hold when the agent is at rest after it was struck. Returns what is there.
@@ -205,7 +203,7 @@ impl<'a> Target<'a> {
         let state = state(self.replica)?;
         let recorded = newest.is(&state["replica"]["applied"]["snapshot"]);
         let done = recorded && healed.digest == newest.digest && state.get("intent").is_none();
-        holds(!healed.aside, || "history of removed monitors is left behind".to_owned())?;
+        holds(!healed.left, || "history of removed monitors is left behind".to_owned())?;
         holds(done, || format!("the next cycle left {healed:?} and {state}, not {newest:?}"))?;
         let again = struck.digest == newest.digest && struck.invocation != healed.invocation;
         holds(!again, || "Uptime Kuma was restarted again for rows that were there".to_owned())?;

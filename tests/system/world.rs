@@ -212,8 +212,11 @@ pub fn boot(name: &str, options: &Options<'_>) -> Result<Machine> {
 pub fn configure(machine: &Machine, role: &str, repository: &str, config: &str) -> Result<()> {
     let directory = machine.root().join("etc/kuma-replicator");
     let mut text = format!("role = \"{role}\"\nrepository = \"{repository}\"\n{config}");
-    if !text.contains("[main]") {
-        text.push_str("[main]\nsettle = \"0s\"\n");
+    let main = "[main]\nsettle = \"0s\"\n";
+    match text.find("[replica") {
+        _ if text.contains("[main]") => {}
+        Some(at) => text.insert_str(at, main),
+        None => text.push_str(main),
     }
     if !text.contains("[replica]") {
         // Tests have no time to lose. It is the last table, so that further keys of it can be appended.

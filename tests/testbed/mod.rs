@@ -77,7 +77,8 @@ pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -
         if Instant::now() > deadline {
             return Err(format!("{what}: not after {} s", limit.as_secs()).into());
         }
-        thread::sleep(begin.elapsed().clamp(Duration::from_millis(50), Duration::from_secs(1)));
+        // A probe may start programs: most of the time is left to what is waited for.
+        thread::sleep((begin.elapsed() * 3).clamp(Duration::from_millis(100), Duration::from_secs(1)));
     }
 }
 

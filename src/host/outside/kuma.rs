@@ -17,8 +17,8 @@ use super::system::STEP_TIMEOUT;
 /// server does.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long one cycle removes history.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long history is moved or removed at a time.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest that a unit may take to stop or to start.
 const STOP_TIMEOUT: Duration = Duration::from_secs(700);
@@ -117,9 +117,14 @@ impl Kuma for System {
         self.instance.database().await?.write_live(here, wanted).await
     }
 
-    async fn remove_leftovers(&mut self) -> Result<()> {
-        notify::extend(CLEANUP_TIMEOUT + STEP_TIMEOUT);
-        self.instance.database().await?.remove_leftovers(CLEANUP_TIMEOUT).await
+    async fn set_history_aside(&mut self, monitors: &[i64]) -> Result<u64> {
+        notify::extend(HISTORY_TIMEOUT + STEP_TIMEOUT);
+        self.instance.database().await?.set_history_aside(monitors, HISTORY_TIMEOUT).await
+    }
+
+    async fn tidy_history(&mut self, bring_back: bool) -> Result<u64> {
+        notify::extend(HISTORY_TIMEOUT + STEP_TIMEOUT);
+        self.instance.database().await?.tidy_history(bring_back, HISTORY_TIMEOUT).await
     }
 }
 

@@ -8,4 +8,4 @@ mod replica;
 pub use file::{Hold, LastCycle, State, StateFault, VERSION};
 pub use intent::Intent;
 pub use main::{Attempt, Fenced, MainState, Published};
-pub use replica::{Applied, Decision, LocalRows, ReplicaState, Verdict};
+pub use replica::{Applied, Decision, LocalRows, PendingHistory, ReplicaState, Verdict};

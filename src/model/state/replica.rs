@@ -21,9 +21,22 @@ pub struct ReplicaState {
     /// The newest snapshot of a host that is not the main, once it was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stray: Option<SnapshotId>,
+    /// History that waits to be removed, or to go back to its monitors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<PendingHistory>,
     /// When Uptime Kuma was last stopped for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
+}
+
+/// History that no monitor has any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PendingHistory {
+    /// How many rows a cycle has left; 0 if that is not known.
+    pub rows: u64,
+    /// Whether what was set aside goes back to its monitors: the apply that removed them was not finished.
+    pub bring_back: bool,
 }
 
 /// A finished apply.

@@ -1,6 +1,6 @@
 //! An import leaves alone what is not configuration: history goes only with its monitor.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kuma_replicator::cycle::History;
 use kuma_replicator::host::kuma::database::{Database, rehearse};
@@ -12,6 +12,9 @@ use kuma_replicator::plan::plan;
 use super::program::{everything, exported, import_well, library_export, taken};
 use crate::support::instance::{HISTORY, Instance, Order, Version, history, insert, monitor};
 use crate::support::rows::{i, t};
+
+/// Longer than anything here takes.
+const ENOUGH: Duration = Duration::from_secs(600);
 
 #[test]
 fn history_goes_only_with_its_monitor() {
@@ -25,7 +28,7 @@ fn history_goes_only_with_its_monitor() {
             for id in [60, 61, 4] {
                 history(&connection, version, id);
             }
-            // A row of a monitor that was removed long ago: an import leaves it alone.
+            // A row of a monitor that was removed long ago goes, too: with it an upgrade to 2.x would fail.
             let row = [("type", t("certificate")), ("monitor_id", i(999)), ("days", i(7))];
             insert(&connection, "notification_sent_history", &row);
         }
@@ -36,7 +39,7 @@ fn history_goes_only_with_its_monitor() {
              UPDATE monitor SET created_date='2026-06-06 06:06:06' WHERE id=9",
         );
         let wanted = |rows: Vec<Vec<Value>>, at: usize| {
-            rows.into_iter().filter(|row| row[at] != i(60) && row[at] != i(9)).collect::<Vec<_>>()
+            rows.into_iter().filter(|row| ![i(60), i(9), i(999)].contains(&row[at])).collect::<Vec<_>>()
         };
         let tables: Vec<&str> =
             HISTORY.iter().copied().filter(|table| target.tables().contains(&(*table).to_owned())).collect();
@@ -62,7 +65,7 @@ fn history_goes_only_with_its_monitor() {
 
 /// As a cycle writes: until Uptime Kuma has come up, a rollback finds all history.
 #[test]
-fn history_that_was_set_aside_comes_back_or_is_swept() {
+fn the_history_of_removed_monitors_stays_until_it_is_tidied() {
     for version in [Version::One, Version::Two] {
         let instance = Instance::rich(version, Order::Upgraded);
         {
@@ -79,8 +82,8 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
             "DELETE FROM monitor WHERE id=60; UPDATE monitor SET created_date='2026-06-06 06:06:06' WHERE id=9",
         );
         let wanted = library_export(&other).configuration;
+        let database = Database::new(instance.path());
         let write = |wanted: &Configuration, history| {
-            let database = Database::new(instance.path());
             let claim = database.claim(Duration::ZERO).unwrap();
             let changes = plan(&claim.export().unwrap().configuration, wanted);
             assert!(claim.write(&changes, wanted, history).unwrap().is_empty());
@@ -92,31 +95,64 @@ fn history_that_was_set_aside_comes_back_or_is_swept() {
                 .collect()
         };
         let none = vec![i(0); tables.len()];
+        let (removed, replaced) = (count("= 60"), count("= 9"));
+        assert!(removed.iter().chain(&replaced).all(|rows| *rows != i(0)), "{version:?}: each table has history");
+        assert_eq!(database.orphaned_history().unwrap(), 0);
 
+        // Beside the running server, and the rest in the write.
+        assert_eq!(database.set_history_aside(&[9], ENOUGH).unwrap(), 0);
+        assert_eq!((count("= 9"), count("= -9")), (none.clone(), replaced.clone()), "{version:?}");
+        history(&instance.open(), version, 9);
         write(&wanted, History::SetAside);
-        assert_eq!(count("IN (9, 60)"), none, "{version:?}: the new monitor 9 inherits nothing");
-        assert_ne!(count("< 0"), none);
+        assert_eq!(count("= 9"), none, "{version:?}: the new monitor 9 inherits nothing");
+        assert_eq!(count("= 60"), removed, "{version:?}: what is removed stays where it is");
         // Uptime Kuma has run for a moment, and did not answer.
         history(&instance.open(), version, 9);
-        write(&before, History::BringBack);
-        assert_eq!(everything(&instance, &tables), full, "{version:?}");
-
-        write(&wanted, History::SetAside);
-        Database::new(instance.path()).remove_leftovers(Instant::now() + Duration::from_secs(60)).unwrap();
-        assert_eq!((count("< 0"), count("IN (9, 60)")), (none.clone(), none.clone()), "{version:?}");
-        // What no sweep has removed, the next write removes.
-        instance.execute("PRAGMA foreign_keys=OFF; UPDATE heartbeat SET monitor_id = -monitor_id WHERE monitor_id = 1");
-        assert_ne!(count("< 0"), none);
-        write(&before, History::SetAside);
+        write(&before, History::Remove);
+        assert_eq!(database.tidy_history(true, ENOUGH).unwrap(), 0);
+        assert_eq!(count("IN (60)"), removed, "{version:?}");
+        assert!(count("= 9").iter().zip(&replaced).all(|(now, before)| now >= before), "{version:?}");
         assert_eq!(count("< 0"), none, "{version:?}");
-        // A rollback that brings no monitor back, as after a live write, leaves what the next sweep removes.
-        history(&instance.open(), version, 60);
+
+        // It answers: what no monitor has is removed, in steps.
         write(&wanted, History::SetAside);
-        let aside = count("< 0");
-        assert_ne!(aside, none);
-        write(&wanted, History::BringBack);
-        assert_eq!((count("< 0"), count("IN (9, 60)")), (aside, none.clone()), "{version:?}");
+        assert_ne!(database.orphaned_history().unwrap(), 0);
+        assert_eq!(database.tidy_history(false, ENOUGH).unwrap(), 0);
+        assert_eq!((count("< 0"), count("IN (9, 60)")), (none.clone(), none.clone()), "{version:?}");
+        assert_eq!(database.orphaned_history().unwrap(), 0);
+        let rest = |all: &[(String, Vec<Vec<Value>>)]| all.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+        assert!(rest(&everything(&instance, &tables)) < rest(&full), "{version:?}");
+        assert_ne!(count("NOT IN (9, 60)"), none, "{version:?}: that of other monitors stays");
     }
+}
+
+/// More than one step, and a time that is over before the end.
+#[test]
+fn much_history_goes_in_steps() {
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    let database = Database::new(instance.path());
+    let many = |id: i64| {
+        instance.execute(&format!(
+            "PRAGMA foreign_keys=OFF; INSERT INTO heartbeat (important, monitor_id, status, msg, time, duration)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+             SELECT 0, {id}, 1, '', datetime(1700000000 + i, 'unixepoch'), 20 FROM n",
+        ));
+    };
+    let count = |id: i64| instance.value(&format!("SELECT count(*) FROM heartbeat WHERE monitor_id = {id}"));
+    many(77);
+    assert_eq!(database.orphaned_history().unwrap(), 5000);
+    assert_eq!(database.tidy_history(false, Duration::ZERO).unwrap(), 4000);
+    assert_eq!(database.tidy_history(false, ENOUGH).unwrap(), 0);
+    assert_eq!(count(77), i(0));
+    // What was set aside before is not taken for that of the monitor that has the id now.
+    many(-2);
+    many(2);
+    let before = count(2);
+    assert_ne!(database.set_history_aside(&[2], Duration::ZERO).unwrap(), 0);
+    assert_eq!(database.set_history_aside(&[2], ENOUGH).unwrap(), 0);
+    assert_eq!((count(2), count(-2)), (i(0), before.clone()));
+    assert_eq!(database.tidy_history(true, ENOUGH).unwrap(), 0);
+    assert_eq!((count(2), count(-2)), (before, i(0)));
 }
 
 /// A replica of a newer Uptime Kuma that is allowed to take rows of an older one.

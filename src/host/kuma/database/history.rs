@@ -1,11 +1,12 @@
 //! Rows outside the configuration that refer to rows in it, above all the history of monitors.
 //!
-//! The history of a removed monitor can be set aside, under the negative of its id, which no monitor has: a rollback
-//! needs it until Uptime Kuma has started without that monitor.
+//! The history of a removed monitor stays where it is until Uptime Kuma has answered without that monitor: a rollback
+//! needs it. Then it is removed in small transactions, while Uptime Kuma runs. Only where another monitor takes over the
+//! id, the history is set aside before, under the negative of the id, which no monitor has.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Database;
 use super::sql::{Sql, columns, execute, quoted, table_names};
@@ -14,7 +15,7 @@ use crate::error::Result;
 use crate::model::catalog::{self, OnDelete};
 use crate::model::value::Value;
 
-/// How many rows one statement removes, while Uptime Kuma waits for its database.
+/// How many rows one statement changes, while Uptime Kuma waits for its database.
 const BATCH_ROWS: usize = 1000;
 
 /// A column outside the configuration that refers to a row of it.
@@ -26,37 +27,165 @@ pub(super) struct Dependent {
 }
 
 impl Database {
-    /// Removes the history that a write set aside and the files that a killed write left unfinished, while Uptime Kuma
-    /// runs, until `deadline`.
+    /// Sets the history of these `monitors` aside, within this time. What was set aside under their ids before is removed
+    /// first. Returns how many rows are left to set aside.
     ///
     /// # Errors
     /// As for [`Database::export`].
-    pub fn remove_leftovers(&self, deadline: Instant) -> Result<()> {
+    pub fn set_history_aside(&self, monitors: &[i64], within: Duration) -> Result<u64> {
+        let deadline = Instant::now() + within;
+        self.on_history("set aside history in", |connection, histories| {
+            let mut left = 0;
+            for history in histories {
+                for id in monitors {
+                    left += history.in_batches(connection, Change::SetAside, *id, deadline)?;
+                }
+            }
+            Ok(left)
+        })
+    }
+
+    /// Removes the history that no monitor has, within this time, and the files that a killed write left unfinished. With
+    /// `bring_back`, history that was set aside goes back to its monitor instead.
+    /// Returns how many rows are left.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn tidy_history(&self, bring_back: bool, within: Duration) -> Result<u64> {
+        let deadline = Instant::now() + within;
+        let left = self.on_history("remove history from", |connection, histories| {
+            let mut left = 0;
+            for history in histories {
+                for id in history.orphans(connection)? {
+                    let has_monitor = id < 0 && exists(connection, -id)?;
+                    let change = if bring_back && has_monitor { Change::BringBack } else { Change::Remove };
+                    left += history.in_batches(connection, change, id, deadline)?;
+                }
+            }
+            Ok(left)
+        })?;
+        self.uploads().remove_leftovers()?;
+        Ok(left)
+    }
+
+    /// How many rows of history no monitor has.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn orphaned_history(&self) -> Result<u64> {
+        self.on_history("count history in", |connection, histories| {
+            let mut rows = 0;
+            for history in histories {
+                for id in history.orphans(connection)? {
+                    rows += history.count(connection, id)?;
+                }
+            }
+            Ok(rows)
+        })
+    }
+
+    fn on_history<T>(&self, doing: &str, work: impl FnOnce(&Connection, &[Dependent]) -> Sql<T>) -> Result<T> {
         let connection = self.open()?;
-        dependents(&connection)
-            .and_then(|dependents| remove_leftovers(&connection, &dependents, Some(deadline)))
-            .map_err(|error| self.failed("remove history from", error))?;
-        self.uploads().remove_leftovers()
+        let run = || {
+            // A transaction that a power cut takes back is done again.
+            connection.execute_batch("PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL")?;
+            let mut histories = dependents(&connection)?;
+            histories.retain(Dependent::is_history);
+            work(&connection, &histories)
+        };
+        run().map_err(|error| self.failed(doing, error))
     }
 }
 
+/// What happens to rows of history.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Remove,
+    SetAside,
+    BringBack,
+}
+
 impl Dependent {
-    /// Removes, clears or sets aside what refers to the row `id`, which is about to be removed.
-    pub(super) fn detach(&self, connection: &Connection, id: &Value, history: History) -> Sql<()> {
+    /// Removes or clears what refers to the row `id`, which is about to be removed. History of monitors stays.
+    pub(super) fn detach(&self, connection: &Connection, id: &Value) -> Sql<()> {
         let (table, column) = (quoted(&self.table), quoted(&self.column));
         let sql = if self.on_delete == OnDelete::SetNull {
             format!("UPDATE {table} SET {column} = NULL WHERE {column} = ?")
-        } else if history == History::SetAside && self.parent == catalog::MONITOR {
-            format!("UPDATE {table} SET {column} = -{column} WHERE {column} = ?")
+        } else if self.is_history() {
+            return Ok(());
         } else {
             format!("DELETE FROM {table} WHERE {column} = ?")
         };
         execute(connection, &sql, std::slice::from_ref(id)).map(drop)
     }
 
-    fn can_be_set_aside(&self) -> bool {
+    /// Empties the history under `id`, which another monitor takes over in the open transaction.
+    pub(super) fn vacate(&self, connection: &Connection, id: &Value, history: History) -> Sql<()> {
+        let (table, column) = (quoted(&self.table), quoted(&self.column));
+        let sql = match history {
+            History::SetAside => format!("UPDATE OR REPLACE {table} SET {column} = -{column} WHERE {column} = ?"),
+            History::Remove => format!("DELETE FROM {table} WHERE {column} = ?"),
+        };
+        execute(connection, &sql, std::slice::from_ref(id)).map(drop)
+    }
+
+    pub(super) fn is_history(&self) -> bool {
         self.parent == catalog::MONITOR && self.on_delete == OnDelete::Cascade
     }
+
+    /// The ids that this history has and the table of monitors has not. Each is looked up in the index, so this takes no
+    /// longer for a long history.
+    fn orphans(&self, connection: &Connection) -> Sql<Vec<i64>> {
+        let (table, column, monitor) = (quoted(&self.table), quoted(&self.column), quoted(catalog::MONITOR));
+        let next = format!("SELECT min({column}) FROM {table} WHERE {column} > ids.id");
+        let sql = format!(
+            "WITH RECURSIVE ids(id) AS (SELECT min({column}) FROM {table} UNION ALL
+                 SELECT ({next}) FROM ids WHERE ids.id IS NOT NULL)
+             SELECT id FROM ids WHERE typeof(id) = 'integer' AND id NOT IN (SELECT id FROM {monitor})"
+        );
+        connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+    }
+
+    fn count(&self, connection: &Connection, id: i64) -> Sql<u64> {
+        let sql = format!("SELECT count(*) FROM {} WHERE {} = ?", quoted(&self.table), quoted(&self.column));
+        connection.query_row(&sql, [id], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    }
+
+    /// Changes the rows of `id` in small transactions until `deadline`. Between two of them Uptime Kuma has as much time
+    /// to write. Returns how many rows are left.
+    fn in_batches(&self, connection: &Connection, change: Change, id: i64, deadline: Instant) -> Sql<u64> {
+        let (table, column) = (quoted(&self.table), quoted(&self.column));
+        if change == Change::SetAside {
+            let left = self.in_batches(connection, Change::Remove, -id, deadline)?;
+            if left > 0 {
+                return Ok(left + self.count(connection, id)?);
+            }
+        }
+        let some = format!("rowid IN (SELECT rowid FROM {table} WHERE {column} = ? LIMIT {BATCH_ROWS})");
+        let sql = match change {
+            Change::Remove => format!("DELETE FROM {table} WHERE {some}"),
+            // Two rows for one moment: the one that was moved covers more of it.
+            Change::SetAside | Change::BringBack => {
+                format!("UPDATE OR REPLACE {table} SET {column} = -{column} WHERE {some}")
+            }
+        };
+        loop {
+            let since = Instant::now();
+            let changed = execute(connection, &sql, &[Value::Integer(id)])?;
+            if changed == 0 {
+                return Ok(0);
+            }
+            if Instant::now() > deadline {
+                return self.count(connection, id);
+            }
+            std::thread::sleep(since.elapsed());
+        }
+    }
+}
+
+fn exists(connection: &Connection, monitor: i64) -> Sql<bool> {
+    let sql = format!("SELECT 1 FROM {} WHERE id = ?", quoted(catalog::MONITOR));
+    Ok(connection.query_row(&sql, [monitor], |_| Ok(())).optional()?.is_some())
 }
 
 /// The columns outside the catalog that refer to its rows: declared foreign keys, and the history of monitors, for
@@ -88,37 +217,4 @@ pub(super) fn dependents(connection: &Connection) -> Sql<Vec<Dependent>> {
         }
     }
     Ok(found)
-}
-
-/// Gives these `monitors` their history back. Other history that is still set aside belongs to monitors that will not
-/// come back.
-pub(super) fn bring_back(connection: &Connection, dependents: &[Dependent], monitors: &[&Value]) -> Sql<()> {
-    for dependent in dependents.iter().filter(|dependent| dependent.can_be_set_aside()) {
-        let (table, column) = (quoted(&dependent.table), quoted(&dependent.column));
-        let sql = format!("UPDATE {table} SET {column} = -{column} WHERE {column} = -?");
-        for id in monitors {
-            execute(connection, &sql, std::slice::from_ref(*id))?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes the history that was set aside, until `deadline`. Without a transaction around it, Uptime Kuma can write
-/// between two statements.
-pub(super) fn remove_leftovers(
-    connection: &Connection,
-    dependents: &[Dependent],
-    deadline: Option<Instant>,
-) -> Sql<()> {
-    for dependent in dependents.iter().filter(|dependent| dependent.can_be_set_aside()) {
-        let (table, column) = (quoted(&dependent.table), quoted(&dependent.column));
-        let some = format!("SELECT rowid FROM {table} WHERE {column} < 0 LIMIT {BATCH_ROWS}");
-        let sql = format!("DELETE FROM {table} WHERE rowid IN ({some})");
-        while execute(connection, &sql, &[])? == BATCH_ROWS {
-            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
 }

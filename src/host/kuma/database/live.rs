@@ -46,7 +46,7 @@ impl Database {
             let what = "the configuration was edited while the changes were planned";
             return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle plans again"));
         }
-        write::write(&connection, plan, &wanted, History::Untouched)?;
+        write::write(&connection, plan, &wanted, History::Remove)?;
         self.commit(connection, staged)
     }
 }

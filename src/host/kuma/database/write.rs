@@ -13,7 +13,7 @@ use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::value::Value;
 use crate::plan::{Plan, TablePlan, Update};
 
-use super::history::{Dependent, bring_back, dependents, remove_leftovers};
+use super::history::{Dependent, dependents};
 use super::read::{rowids, tables_like};
 use super::sql::{Sql, execute, kind, quoted, quoted_list, table_names};
 
@@ -21,18 +21,15 @@ use super::sql::{Sql, execute, kind, quoted, quoted_list, table_names};
 pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration, history: History) -> Result<()> {
     let dangling_before = dangling(connection).map_err(|error| failed("check references", error))?;
     let dependents = dependents(connection).map_err(|error| failed("read the schema", error))?;
-    if matches!(history, History::Remove | History::SetAside) {
-        remove_leftovers(connection, &dependents, None)
-            .map_err(|error| failed("remove history that was set aside", error))?;
+    for id in plan.taken_over() {
+        let mut histories = dependents.iter().filter(|dependent| dependent.is_history());
+        histories
+            .try_for_each(|dependent| dependent.vacate(connection, &id, history))
+            .map_err(|error| failed(&format!("set aside the history of monitor {id}"), error))?;
     }
     // Children before parents, and before other rows take the unique values of removed rows.
     for table in plan.tables.iter().rev() {
-        delete(connection, table, &dependents, history)?;
-    }
-    if history == History::BringBack {
-        let monitors = plan.tables.iter().filter(|table| table.spec.name == catalog::MONITOR);
-        let ids: Vec<&Value> = monitors.flat_map(|table| table.inserts.iter().map(|row| id_of(table, row))).collect();
-        bring_back(connection, &dependents, &ids).map_err(|error| failed("restore the history of monitors", error))?;
+        delete(connection, table, &dependents)?;
     }
     for table in &plan.tables {
         change(connection, table)?;
@@ -82,7 +79,7 @@ fn insert_sql(table: &str, columns: &[String]) -> String {
     format!("INSERT INTO {} ({}) VALUES ({holes})", quoted(table), quoted_list(columns))
 }
 
-fn delete(connection: &Connection, table: &TablePlan, dependents: &[Dependent], history: History) -> Result<()> {
+fn delete(connection: &Connection, table: &TablePlan, dependents: &[Dependent]) -> Result<()> {
     let name = table.spec.name;
     let Some(identity) = table.spec.identity() else { return delete_links(connection, table) };
     let sql = format!("DELETE FROM {} WHERE {} = ?", quoted(name), quoted(identity));
@@ -90,7 +87,7 @@ fn delete(connection: &Connection, table: &TablePlan, dependents: &[Dependent], 
         let id = id_of(table, row);
         let mut of_this_table = dependents.iter().filter(|dependent| dependent.parent == name);
         of_this_table
-            .try_for_each(|dependent| dependent.detach(connection, id, history))
+            .try_for_each(|dependent| dependent.detach(connection, id))
             .and_then(|()| expect_one(execute(connection, &sql, std::slice::from_ref(id))?))
             .map_err(|error| row_failed("remove", table, row, error))?;
     }

@@ -242,12 +242,29 @@ impl Worker {
         Ok(Claimed(self))
     }
 
-    /// Removes history that was set aside, and unfinished files, within this time.
+    /// Sets the history of `monitors` aside, within this time. Returns how many rows are left.
     ///
     /// # Errors
     /// As for [`Worker::export`].
-    pub async fn remove_leftovers(&mut self, within: Duration) -> Result<()> {
-        self.done(Request::RemoveLeftovers { within }, &[]).await
+    pub async fn set_history_aside(&mut self, monitors: &[i64], within: Duration) -> Result<u64> {
+        self.count(Request::SetHistoryAside { monitors: monitors.to_vec(), within }).await
+    }
+
+    /// Removes history that no monitor has, or brings it back, and removes unfinished files, within this time. Returns
+    /// how many rows are left.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn tidy_history(&mut self, bring_back: bool, within: Duration) -> Result<u64> {
+        self.count(Request::TidyHistory { bring_back, within }).await
+    }
+
+    /// How many rows of history no monitor has.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn orphaned_history(&mut self) -> Result<u64> {
+        self.count(Request::OrphanedHistory).await
     }
 
     /// The texts of the files that match `pattern`, sorted by name.
@@ -269,6 +286,13 @@ impl Worker {
         }
     }
 
+    async fn count(&mut self, request: Request) -> Result<u64> {
+        match self.ask(request, &[]).await? {
+            (Reply::Count(rows), _) => Ok(rows),
+            _ => Err(self.unexpected()),
+        }
+    }
+
     async fn texts(&mut self, request: Request, bodies: &[&[u8]]) -> Result<Vec<String>> {
         match self.ask(request, bodies).await? {
             (Reply::Texts(texts), _) => Ok(texts),
@@ -280,7 +304,9 @@ impl Worker {
     async fn ask(&mut self, request: Request, bodies: &[&[u8]]) -> Result<(Reply, Vec<u8>)> {
         let within = match &request {
             Request::CheckIntact | Request::Write { .. } | Request::WriteLive { .. } => LONG_TIMEOUT,
-            Request::Claim { within } | Request::RemoveLeftovers { within } => *within + ANSWER_TIMEOUT,
+            Request::Claim { within }
+            | Request::SetHistoryAside { within, .. }
+            | Request::TidyHistory { within, .. } => *within + ANSWER_TIMEOUT,
             _ => ANSWER_TIMEOUT,
         };
         let length = bodies.iter().map(|body| body.len()).sum();

@@ -84,11 +84,22 @@ pub enum Request {
         /// What becomes of the history of removed monitors.
         history: History,
     },
-    /// Answered by [`Reply::Done`].
-    RemoveLeftovers {
+    /// Answered by [`Reply::Count`] with the rows that are left.
+    SetHistoryAside {
+        /// The ids of the monitors.
+        monitors: Vec<i64>,
         /// How long to go on.
         within: Duration,
     },
+    /// Answered by [`Reply::Count`] with the rows that are left.
+    TidyHistory {
+        /// Whether history that was set aside goes back to its monitors.
+        bring_back: bool,
+        /// How long to go on.
+        within: Duration,
+    },
+    /// Answered by [`Reply::Count`] with the rows of history that no monitor has.
+    OrphanedHistory,
     /// Reads small files. Answered by [`Reply::Files`].
     Read {
         /// The bytes of a path, or of a pattern as in glob(7).
@@ -116,6 +127,8 @@ pub enum Reply {
         /// What was left out and why, for people.
         warnings: Vec<String>,
     },
+    /// A number of rows.
+    Count(u64),
     /// A text, or none.
     Text(Option<String>),
     /// Texts.

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use glob::MatchOptions;
 
@@ -79,7 +78,13 @@ impl Open {
                 Reply::Done
             }
             Request::Write { history } => Reply::Texts(self.write(body, history)?),
-            Request::RemoveLeftovers { within } => done(self.database()?.remove_leftovers(Instant::now() + within))?,
+            Request::SetHistoryAside { monitors, within } => {
+                Reply::Count(self.database()?.set_history_aside(&monitors, within)?)
+            }
+            Request::TidyHistory { bring_back, within } => {
+                Reply::Count(self.database()?.tidy_history(bring_back, within)?)
+            }
+            Request::OrphanedHistory => Reply::Count(self.database()?.orphaned_history()?),
             Request::Read { pattern } => Reply::Files(read(Path::new(&OsString::from_vec(pattern)))?),
         };
         Ok((reply, Vec::new()))
