@@ -62,6 +62,9 @@ pub enum Verb {
         /// Try the newest snapshot again now, although it was rejected or is in backoff. Only on a replica
         #[arg(long)]
         retry: bool,
+        /// Look into the repository even if nothing changed. A replica does so in every cycle
+        #[arg(long)]
+        look: bool,
     },
     /// Show what run would do now, row by row, with secrets masked. Changes nothing
     ///

@@ -10,8 +10,8 @@ use super::{check, order, plan, recover, repository, status, transfer};
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
     let result = match &cli.verb {
-        Verb::Run { confirm_shrink, retry } => {
-            let options = Options { confirm_shrink: *confirm_shrink, retry: *retry, ..Options::default() };
+        Verb::Run { confirm_shrink, retry, look } => {
+            let options = Options { confirm_shrink: *confirm_shrink, retry: *retry, look: *look, ..Options::default() };
             return super::run::run(cli, options).await;
         }
         Verb::Worker { identity } => return super::worker(identity.as_deref()),

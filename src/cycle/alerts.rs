@@ -28,10 +28,11 @@ impl<H: Host> Session<'_, H> {
     /// Switches the alerts of this host, now and for each apply to come. Nothing else is applied with it.
     ///
     /// # Errors
-    /// [`Kind::OnHold`], [`Kind::Config`] if the notifications of this host are its own; those of an apply, with the
+    /// [`Kind::Config`] if the notifications of this host are its own; those of an apply, with the
     /// configuration file changed: the next cycle applies it.
     pub async fn switch_alerts(&mut self, alerts: Alerts) -> Result<AlertsSwitch> {
-        self.begin_order().await?;
+        // Also on hold: it is an order of a person, in the very disaster that it is for.
+        self.recover().await?;
         let before = self.settings.replica.customization.digest();
         let settings = self.host.set_alerts(alerts)?;
         let mut session = Session::new(self.host, &settings, self.state, self.options);

@@ -27,6 +27,9 @@ struct Steps {
     deferred: Option<Timestamp>,
 }
 
+/// The reason of a backoff after an apply that was killed.
+const INTERRUPTED: &str = "the apply was interrupted";
+
 impl<H: Host> Session<'_, H> {
     pub(super) async fn prepare_apply(&mut self) -> Result<Ready> {
         let Found { snapshot, cause, here, dump: Verified(dump), fetched } = match self.obtain().await? {
@@ -135,7 +138,15 @@ impl<H: Host> Session<'_, H> {
                 }
             }
             let cleared = Cleared { change, here: &here, desired, clearance };
-            written += self.with_verdict(async |session| session.put_in_force(cleared).await).await?;
+            // After an apply that failed, `restore previous` gives what it gave before.
+            let previous = self.host.previous()?;
+            match self.with_verdict(async |session| session.put_in_force(cleared).await).await {
+                Ok(done) => written += done,
+                Err(error) => {
+                    self.keep_previous_again(previous);
+                    return Err(error);
+                }
+            }
         }
         if let Some(until) = deferred {
             let reason = "Uptime Kuma was restarted a moment ago".to_owned();
@@ -151,6 +162,15 @@ impl<H: Host> Session<'_, H> {
         let Written { size, restarted } = written;
         self.host.report(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
         Ok(Conclusion::Applied(id))
+    }
+
+    /// Keeps the previous configuration as it was, unless an unfinished apply still needs that which it replaced.
+    fn keep_previous_again(&mut self, previous: Option<Vec<u8>>) {
+        if self.state.intent.is_none()
+            && let Some(Err(error)) = previous.map(|dump| self.host.keep_previous(&dump))
+        {
+            self.warn(&error);
+        }
     }
 
     /// Runs `work` without a verdict of an earlier cycle. From here on a retry counts: if this process is killed, the
@@ -209,6 +229,22 @@ impl<H: Host> Session<'_, H> {
     /// Remembers that `snapshot` failed once more after so many `attempts`, though it is not to blame.
     pub(super) fn back_off(&mut self, snapshot: &SnapshotId, attempts: u32, error: &Error) {
         self.decide(snapshot, error.chain(), Decision::Backoff { attempts: attempts.saturating_add(1) });
+    }
+
+    /// Counts an attempt at `snapshot` that was killed after it had begun to change this host. The first one may have been
+    /// a power cut, and is followed by another at once; then backoff begins.
+    pub(super) fn count_interrupted(&mut self, snapshot: &SnapshotId, since: Timestamp) {
+        let attempts = match self.state.replica.verdict_on(snapshot) {
+            None => 0,
+            // Decided before this attempt began; otherwise the attempt was counted when it failed.
+            Some(Verdict { at, reason, decision: Decision::Backoff { attempts }, .. })
+                if reason == INTERRUPTED || *at < since =>
+            {
+                attempts.saturating_add(1)
+            }
+            Some(_) => return,
+        };
+        self.decide(snapshot, INTERRUPTED.to_owned(), Decision::Backoff { attempts });
     }
 
     fn decide(&mut self, snapshot: &SnapshotId, reason: String, decision: Decision) {

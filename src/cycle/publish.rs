@@ -27,7 +27,12 @@ impl<H: Host> Session<'_, H> {
         if let Some(fenced) = self.state.main.as_ref().and_then(|main| main.fenced.as_ref()) {
             return Err(decide::fenced_since(fenced, &self.host.zone()));
         }
-        let main = self.main_state()?.clone();
+        let address = Digest::of(self.settings.repository.to_string().as_bytes());
+        let is_asked = self.options.look;
+        let main = self.main_state()?;
+        // The configuration of this main may be in another repository than the one it speaks of.
+        main.looked.take_if(|_| is_asked || main.repository != Some(address));
+        let main = main.clone();
         let Some(canonical) = self.settled(&main).await? else {
             let digest = main.published.map(|published| published.content.digest);
             let digest = digest.ok_or_else(|| Error::new(Kind::Bug, "nothing was published and it is unchanged"))?;
@@ -40,7 +45,9 @@ impl<H: Host> Session<'_, H> {
         self.fence(&listing)?;
         self.report_stray(decide::stray(&listing));
         let step = decide::publish(&listing, self.main_state()?, content)?;
-        self.main_state()?.looked = Some(self.host.now());
+        let looked = self.host.now();
+        let main = self.main_state()?;
+        (main.looked, main.repository) = (Some(looked), Some(address));
         match step {
             Publish::AlreadyThere(snapshot) => {
                 match self.host.check_in_use().await {
@@ -231,6 +238,7 @@ pub(super) fn first_state<S: Surroundings>(surroundings: &S) -> Result<MainState
         published: None,
         publishing: None,
         looked: None,
+        repository: None,
         fenced: None,
     })
 }

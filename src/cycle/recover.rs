@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::model::dump;
+use crate::model::origin::Origin;
 use crate::model::state::Intent;
 
 use super::outside::{Activity, Host};
@@ -30,6 +31,9 @@ impl<H: Host> Session<'_, H> {
         }
         if intent.start {
             self.recover_history().await?;
+        }
+        if let (true, Origin::Snapshot { id }) = (intent.start, &intent.origin) {
+            self.count_interrupted(id, intent.since);
         }
         self.host.report(&Event::Recovered { origin: intent.origin, started });
         self.state.intent = None;

@@ -19,6 +19,8 @@ use super::{Event, Ready};
 pub struct Options {
     /// Publish although the export lost more rows than allowed; apply a first snapshot without monitors.
     pub confirm_shrink: bool,
+    /// On a main, look into the repository although nothing changed.
+    pub look: bool,
     /// Apply although the snapshot is in backoff, or Uptime Kuma was restarted a moment ago.
     pub at_once: bool,
     /// Apply the newest snapshot as the main has it, without the customization of this replica, and even if it is in

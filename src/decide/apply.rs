@@ -97,7 +97,7 @@ pub fn rejected(replica: &ReplicaState, snapshot: &Snapshot, customization: Dige
 }
 
 /// Fails if `snapshot` is in backoff: after an attempt that stopped Uptime Kuma and failed, the first wait is one
-/// minute, each further one twice as long, the longest an hour.
+/// minute, each further one twice as long, the longest an hour. After the first attempt that was killed there is none.
 ///
 /// # Errors
 /// [`Kind::Backoff`], with the reason of the last attempt.
@@ -106,6 +106,9 @@ pub fn backoff(replica: &ReplicaState, snapshot: &Snapshot, now: Timestamp) -> R
     else {
         return Ok(());
     };
+    if *attempts == 0 {
+        return Ok(());
+    }
     let minutes = 1_i64 << attempts.saturating_sub(1).min(6);
     let wait = SignedDuration::from_mins(minutes.min(MAX_BACKOFF_MINUTES));
     let since = now.duration_since(*at);

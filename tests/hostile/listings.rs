@@ -62,8 +62,15 @@ fn listings(budget: Budget) {
             prop_assert_eq!(&again, &snapshot.tags);
         }
         // Decisions are made, and it is shown, whatever it is.
-        let main =
-            MainState { id: main_id('a'), epoch: 1, published: None, publishing: None, looked: None, fenced: None };
+        let main = MainState {
+            id: main_id('a'),
+            epoch: 1,
+            published: None,
+            publishing: None,
+            looked: None,
+            repository: None,
+            fenced: None,
+        };
         let _ = (decide::newest(&listing, &ReplicaState::default()), decide::stray(&listing));
         let content = Content { digest: Digest::of(b"x"), schema: Digest::of(b"y") };
         let _ = (decide::publish(&listing, &main, content), decide::epoch(&listing, &main));

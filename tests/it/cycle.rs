@@ -49,7 +49,7 @@ fn words(text: &str) -> Vec<&str> {
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
     let before = "look, export, fetch, report fetched, report planned, rehearse, activity";
-    let stop = "check_intact, check_writable, check_in_use, check_stoppable, dependents, save, report stopping, stop, report stopped";
+    let stop = "check_intact, check_writable, check_in_use, check_stoppable, dependents, previous, save, report stopping, stop, report stopped";
     let write = "claim, export, keep_previous, save, write, release, report written";
     let start = "start, report started, check_healthy, report healthy, export";
     for (running, steps) in [
@@ -58,7 +58,7 @@ fn an_apply_takes_its_steps_in_this_order() {
         (
             false,
             format!(
-                "{before}, check_intact, check_writable, save, {write}, export, keep_applied, report applied, save"
+                "{before}, check_intact, check_writable, previous, save, {write}, export, keep_applied, report applied, save"
             ),
         ),
     ] {
@@ -221,6 +221,61 @@ fn an_apply_survives_a_fault_at_every_step() {
         );
     }
     assert!(tried > 100, "{tried} faults were tried");
+}
+
+#[test]
+fn a_main_looks_into_another_repository_at_once() {
+    let mut world = World::new(generation(0));
+    world.cycle(&main_host());
+    world.cycle(&main_host());
+    let looks = |world: &mut World, settings: &Settings, options: Options| {
+        assert!(matches!(world.cycle_with(settings, &options), End::Done(_)));
+        world.did("look")
+    };
+    assert_eq!(looks(&mut world, &main_host(), Options::default()), 0);
+    assert_eq!(looks(&mut world, &main_host(), Options { look: true, ..Options::default() }), 1);
+    assert_eq!(looks(&mut world, &main_host(), Options::default()), 0);
+    // The other repository is empty.
+    let text = "role = \"main\"\nrepository = \"/other\"\n";
+    let other = Settings::parse(text, std::path::Path::new("config.toml")).unwrap();
+    world.repository.clear();
+    assert_eq!(looks(&mut world, &other, Options::default()), 1);
+    assert_eq!(world.repository.len(), 1, "it was published there");
+}
+
+/// What `restore previous` puts back is what the last successful apply replaced.
+#[test]
+fn a_failed_apply_leaves_the_previous_configuration_as_it_was() {
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
+    let previous = world.previous.clone().unwrap();
+    world.offer(&generation(2), &main_id('b'), 1, 2);
+    world.poison = Some(generation(2));
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::RolledBack));
+    assert_eq!((&world.rows, world.previous.as_ref()), (&generation(1), Some(&previous)));
+    world.offer(&generation(3), &main_id('b'), 1, 3);
+    world.kinds = vec![("write", Kind::WriteFailed)];
+    world.named = vec![("write", Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::WriteFailed));
+    assert_eq!((&world.rows, world.previous.as_ref()), (&generation(1), Some(&previous)));
+}
+
+/// A first kill may have been a power cut. A second one in a row may have the snapshot as its reason.
+#[test]
+fn kills_in_a_row_do_not_stop_uptime_kuma_every_minute() {
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    for _ in 0..2 {
+        world.named = vec![("stop", Fault::KillAfter)];
+        assert!(matches!(world.cycle(&replica()), End::Killed));
+    }
+    assert_eq!(world.stops, 2);
+    let end = world.cycle(&replica());
+    assert_eq!((end.kind(), world.stops, world.running), (Some(Kind::Backoff), 2, true), "{:?}", world.calls);
+    world.clock += SignedDuration::from_mins(1);
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
+    assert_eq!(world.in_backoff(), None);
 }
 
 /// A snapshot that removes a monitor and with which Uptime Kuma does not come up costs no history, whatever else

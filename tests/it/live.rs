@@ -76,7 +76,7 @@ fn a_live_write_takes_its_steps_in_this_order() {
     let end = world.cycle(&replica(""));
     assert!(end.applied(), "{end:?}");
     let steps = "look, export, fetch, report fetched, report planned, rehearse, activity, check_intact, check_writable, \
-                 check_in_use, check_stoppable, dependents, export, keep_previous, save, write_live, report written, check_healthy, export, keep_applied, \
+                 check_in_use, check_stoppable, dependents, previous, export, keep_previous, save, write_live, report written, check_healthy, export, keep_applied, \
                  report applied, save";
     assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
     assert_eq!((&world.rows, world.stops, world.running), (&renamed(1, "live"), 1, true));

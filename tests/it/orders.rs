@@ -198,7 +198,7 @@ fn refusing() -> (World, SnapshotId) {
     (world, second)
 }
 
-const RETRY: Options = Options { confirm_shrink: false, at_once: false, as_main: false, retry: true };
+const RETRY: Options = Options { confirm_shrink: false, at_once: false, as_main: false, retry: true, look: false };
 
 /// No order opens a set-up page.
 #[test]

@@ -41,6 +41,7 @@ fn golden() -> State {
             }),
             publishing: Some(Attempt { sequence: 42, digest: two }),
             looked: Some(at("2026-01-02T03:04:05Z")),
+            repository: Some(one),
             fenced: Some(Fenced {
                 snapshot: snapshot('9'),
                 place: Place { main: "fedcba9876543210fedcba9876543210".parse().unwrap(), epoch: 4, sequence: 43 },
@@ -235,7 +236,7 @@ fn everything_is_private() {
         })
         .collect();
     names.sort();
-    assert_eq!(names, ["lock", "previous.dump", "state.json"], "nothing temporary is left");
+    assert_eq!(names, ["hold.json", "lock", "previous.dump", "state.json"], "nothing temporary is left");
     // Also in place of a file that others could read.
     fs::set_permissions(state.join("state.json"), fs::Permissions::from_mode(0o644)).unwrap();
     store.save(&State::default()).unwrap();
@@ -271,4 +272,22 @@ fn a_file_is_replaced_whole_or_not_at_all() {
     assert!(files::replace(&path, b"lost").is_err());
     assert_eq!(fs::read(&path).unwrap(), b"newest");
     assert_eq!(files::replace(&directory.path().join("missing/x"), b"").unwrap_err().kind(), Kind::Files);
+}
+
+#[test]
+fn a_hold_outlasts_the_loss_of_the_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let store = Store::lock(directory.path()).unwrap();
+    let mut state = golden();
+    store.save(&state).unwrap();
+    fs::remove_file(at("state.json")).unwrap();
+    assert_eq!(store.load().unwrap(), State { hold: golden().hold, ..State::default() });
+    // A hold that cannot be read is no reason to go on.
+    fs::write(at("hold.json"), "{}").unwrap();
+    assert_eq!(store.load().unwrap_err().kind(), Kind::StateDamaged);
+    state.hold = None;
+    store.save(&state).unwrap();
+    fs::remove_file(at("state.json")).unwrap();
+    assert_eq!(store.load().unwrap(), State::default());
 }

@@ -11,12 +11,15 @@ use crate::error::{Error, Kind, Result};
 use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, open_own, read_own, replace_as};
 use crate::host::system::users;
 use crate::model::limits::{MAX_DUMP, MAX_STATE};
-use crate::model::state::State;
+use crate::model::state::{Hold, State};
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
 const APPLIED: &str = "applied.dump";
 const LOCK: &str = "lock";
+
+/// The hold once more: an order of a person outlasts the state.
+const HOLD: &str = "hold.json";
 
 /// How often the lock is tried while another process has it.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -93,7 +96,16 @@ impl Store {
     /// # Errors
     /// If it cannot be written; the old one then stays.
     pub fn save(&self, state: &State) -> Result<()> {
-        self.replace(STATE, &state.render())
+        self.replace(STATE, &state.render())?;
+        match &state.hold {
+            Some(hold) => self.replace(HOLD, &hold.render()),
+            None => match std::fs::remove_file(self.directory.join(HOLD)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(Error::io(format!("remove {}", self.directory.join(HOLD).display()), error))
+                }
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Keeps `dump` as the configuration for a rollback or for `restore previous`.
@@ -155,11 +167,12 @@ fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
 }
 
 /// The files in the state directory that contain data, whether they exist or not.
-pub fn written(directory: &Path) -> [PathBuf; 3] {
-    [STATE, PREVIOUS, APPLIED].map(|name| directory.join(name))
+pub fn written(directory: &Path) -> [PathBuf; 4] {
+    [STATE, PREVIOUS, APPLIED, HOLD].map(|name| directory.join(name))
 }
 
-/// Reads the state in `directory` without a lock: `None` if there is none.
+/// Reads the state in `directory` without a lock: `None` if there is none. Without a state, a hold that is kept beside it
+/// still counts.
 ///
 /// # Errors
 /// [`Kind::StateDamaged`] if it cannot be understood; the file then stays as it is.
@@ -167,9 +180,16 @@ pub fn read_state(directory: &Path) -> Result<Option<State>> {
     let path = directory.join(STATE);
     let damaged = || Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display()));
     let bytes = match read_own(&path, MAX_STATE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return kept_hold(directory),
         Err(error) if is_unfit(&error) => return Err(damaged().because(error)),
         read => read.map_err(|error| Error::io(format!("read {}", path.display()), error))?,
     };
     Ok(Some(State::parse(&bytes).map_err(|fault| damaged().because(fault))?))
+}
+
+fn kept_hold(directory: &Path) -> Result<Option<State>> {
+    let path = directory.join(HOLD);
+    let Some(bytes) = read_if_exists(&path, MAX_STATE)? else { return Ok(None) };
+    let damaged = |fault| Error::new(Kind::StateDamaged, format!("{} cannot be used", path.display())).because(fault);
+    Ok(Some(State { hold: Some(Hold::parse(&bytes).map_err(damaged)?), ..State::default() }))
 }

@@ -180,7 +180,7 @@ mod tests {
                 assert_eq!(identity.to_string().parse(), Ok(identity));
             }
         }
-        for text in ["", "1", "1:", "1:2:", "1:2:3,", "a:1", "1:2:3:4", "-1:0", "4294967296:0"] {
+        for text in ["", "1", "1:", "1:2:3,", "a:1", "1:2:3:4", "-1:0", "4294967296:0"] {
             assert!(text.parse::<Identity>().is_err(), "{text}");
         }
         let nobody = super::identity(65534, 1);

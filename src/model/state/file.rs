@@ -131,3 +131,18 @@ impl State {
         bytes
     }
 }
+
+impl Hold {
+    /// Reads a hold that is stored by itself.
+    ///
+    /// # Errors
+    /// [`StateFault::Damaged`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, StateFault> {
+        serde_json::from_slice(bytes).map_err(StateFault::Damaged)
+    }
+
+    /// The bytes to store it by itself.
+    pub fn render(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+}

@@ -27,6 +27,9 @@ pub struct MainState {
     /// When it last looked into the repository. None right after a publish: the next look confirms that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<Timestamp>,
+    /// The digest of the address at which it looked last. With another one, a look is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<Digest>,
     /// Set for good once another host was promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fenced: Option<Fenced>,

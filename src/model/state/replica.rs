@@ -110,7 +110,7 @@ pub enum Decision {
     },
     /// It is tried again after a while, as something on this host failed.
     Backoff {
-        /// How often it was tried.
+        /// How often it was tried, without a first attempt that was killed.
         attempts: u32,
     },
     /// It waits until main and replica have the same schema.

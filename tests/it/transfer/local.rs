@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kuma_replicator::cycle::History;
+use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::database::{Database, rehearse};
 use kuma_replicator::localise::Desired;
 use kuma_replicator::model::configuration::Configuration;
@@ -229,4 +230,35 @@ fn what_is_local_stays() {
         assert_eq!(target.value(sql), t(value), "{sql}");
     }
     assert_eq!(target.value("SELECT interval FROM monitor WHERE id=16"), i(99));
+}
+
+/// What is refused is what the changes touch.
+#[test]
+fn a_row_that_breaks_a_rule_here_refuses_no_change_of_other_rows() {
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    instance.execute("PRAGMA ignore_check_constraints=ON; UPDATE monitor SET snmp_version='4' WHERE id=7");
+    let here = library_export(&instance).configuration;
+    let other = instance.copy();
+    other.execute("UPDATE monitor SET name='renamed' WHERE id=1");
+    let wanted = library_export(&other).configuration;
+    let database = Database::new(instance.path());
+    rehearse(&database, &plan(&here, &wanted), &here, &wanted).unwrap();
+    let claim = database.claim(Duration::ZERO).unwrap();
+    claim.write(&plan(&here, &wanted), &wanted, History::Remove).unwrap();
+    assert_eq!(instance.value("SELECT name FROM monitor WHERE id=1"), t("renamed"));
+}
+
+/// SQLite says that the disk is full.
+#[test]
+fn a_table_that_has_used_up_its_ids_is_no_full_disk() {
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    instance.execute("UPDATE sqlite_sequence SET seq=9223372036854775807 WHERE name='monitor_tag'");
+    let here = library_export(&instance).configuration;
+    let other = instance.copy();
+    other.execute("UPDATE sqlite_sequence SET seq=1000 WHERE name='monitor_tag'; INSERT INTO monitor_tag (monitor_id, tag_id, value) VALUES (1, 1, 'new')");
+    let wanted = library_export(&other).configuration;
+    let database = Database::new(instance.path());
+    let error = rehearse(&database, &plan(&here, &wanted), &here, &wanted).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unwritable, "{error:?}");
+    assert!(error.chain().contains("monitor_tag has used up its ids"), "{error:?}");
 }

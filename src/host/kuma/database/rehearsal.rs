@@ -25,8 +25,9 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
         }
         error => database.failed("copy the tables of", error),
     })?;
-    drop(live);
     write::fill(&copy, here)?;
+    copy_sequences(&live, &copy).map_err(|error| database.failed("copy the tables of", error))?;
+    drop(live);
     write::write(&copy, plan, wanted, History::Remove)
 }
 
@@ -55,4 +56,18 @@ fn definition(sql: &str) -> Sql<&str> {
     let starts = ["CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX "];
     // SQLite stores the beginning of a statement in this form, however it was typed.
     if starts.iter().any(|start| sql.starts_with(start)) { Ok(sql) } else { Err(rusqlite::Error::InvalidQuery) }
+}
+
+/// Gives the copy the ids that the tables of `live` have used.
+fn copy_sequences(live: &Connection, copy: &Connection) -> Sql<()> {
+    let Ok(mut statement) = live.prepare("SELECT name, seq FROM sqlite_sequence") else { return Ok(()) };
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, seq): (String, i64) = (row.get(0)?, row.get(1)?);
+        if catalog::find(&name).is_some() {
+            copy.execute("DELETE FROM sqlite_sequence WHERE name = ?", [&name])?;
+            copy.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (&name, seq))?;
+        }
+    }
+    Ok(())
 }

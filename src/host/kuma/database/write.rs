@@ -43,8 +43,14 @@ pub(super) fn write(connection: &Connection, plan: &Plan, wanted: &Configuration
     }
 }
 
-/// Inserts the rows of `configuration` into empty tables.
+/// Inserts the rows of `configuration` into empty tables. A row that is here already and breaks a rule of its table is no
+/// reason to refuse changes of other rows.
 pub(super) fn fill(connection: &Connection, configuration: &Configuration) -> Result<()> {
+    let rules = |ignore: &str| {
+        let set = connection.execute_batch(&format!("PRAGMA ignore_check_constraints={ignore}"));
+        set.map_err(|error| failed("prepare the copy", error))
+    };
+    rules("ON")?;
     for table in &configuration.tables {
         let sql = insert_sql(table.spec.name, &table.columns);
         for row in &table.rows {
@@ -52,7 +58,7 @@ pub(super) fn fill(connection: &Connection, configuration: &Configuration) -> Re
                 .map_err(|error| failed(&format!("copy a row of {}", table.spec.name), error))?;
         }
     }
-    Ok(())
+    rules("OFF")
 }
 
 fn failed(what: &str, error: rusqlite::Error) -> Error {
@@ -149,10 +155,23 @@ fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
     if table.spec.class == Class::Setting {
         remove_defaults(connection, table)?;
     }
+    // Before the insert: its failure ends the transaction.
+    if !table.inserts.is_empty() && table.spec.class == Class::Link && used_up(connection, table.spec.name) {
+        let what = format!("table {} has used up its ids", table.spec.name);
+        let hint = "lower seq of that table in sqlite_sequence while Uptime Kuma is stopped";
+        return Err(Error::new(Kind::Unwritable, what).with_hint(hint));
+    }
     for row in &table.inserts {
         execute(connection, &insert, row).map_err(|error| row_failed("add", table, row, error))?;
     }
     Ok(())
+}
+
+/// Whether `table` has used the largest id, after which SQLite gives no other and says that the disk is full
+/// (<https://www.sqlite.org/autoinc.html>).
+fn used_up(connection: &Connection, table: &str) -> bool {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?";
+    connection.query_row(sql, [table], |row| row.get::<_, i64>(0)).is_ok_and(|seq| seq == i64::MAX)
 }
 
 /// Removes rows of settings that are about to be added: one that the server wrote itself counts as none
