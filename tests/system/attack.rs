@@ -98,8 +98,16 @@ fn openers() -> Result<()> {
         ("root/loop", Err(Kind::Files)),
     ] {
         let found = opener(&scene.path().join(path));
+        assert!(!found.as_ref().is_ok_and(|found| found.as_ref().is_some_and(|it| it.search)), "{path}");
         let found = found.map(|identity| identity.map(|identity| identity.uid)).map_err(|error| error.kind());
         assert_eq!(found, expected, "{path}");
+    }
+    // Below a directory that only root, or only a group of others, may search.
+    let hide = "cd \"$0\"; chmod 700 root; chown 0:4 own; chmod 750 own; chown 65534 own/kuma.db";
+    assert!(std::process::Command::new("sh").args(["-ec", hide]).arg(scene.path()).status()?.success());
+    for (path, search) in [("root/theirs.db", true), ("own/kuma.db", true), ("theirs/kuma.db", false)] {
+        let found = opener(&scene.path().join(path)).map_err(|error| error.chain())?;
+        assert_eq!(found.map(|identity| identity.search), Some(search), "{path}");
     }
     Ok(())
 }

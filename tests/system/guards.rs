@@ -52,7 +52,9 @@ fn shrunken() -> Result<()> {
         let back = |name: &str| {
             main.sh(&format!(
                 "systemctl stop uptime-kuma; kuma-replicator import /root/{name}.dump; systemctl start uptime-kuma"
-            ))
+            ))?;
+            // A main publishes once Uptime Kuma has the database open.
+            main.kuma().map(drop)
         };
         keep("full")?;
 

@@ -24,8 +24,8 @@ struct Way {
     /// that user chose everything behind it.
     owner: Option<(u32, u32)>,
     is_decided: bool,
-    /// A directory of root is on the way that others may not search.
-    is_hidden: bool,
+    /// Group and mode of the directories of root that not everybody may search.
+    hidden: Vec<(u32, u32)>,
     /// A directory or file of root that others can write.
     exposed: Option<PathBuf>,
 }
@@ -42,8 +42,11 @@ pub fn opener(path: &Path) -> Result<Option<Identity>> {
     let failed = |error| Error::io(format!("find the owner of {}", path.display()), error);
     let way = std::path::absolute(path).and_then(|path| way(&path)).map_err(failed)?;
     match way {
-        Way { owner: Some((uid, gid)), is_hidden, .. } => {
-            Ok(Some(Identity { search: is_hidden, ..users::identity(uid, gid) }))
+        Way { owner: Some((uid, gid)), hidden, .. } => {
+            let identity = users::identity(uid, gid);
+            let may = |group: &u32| identity.gid == *group || identity.groups.contains(group);
+            let search = hidden.iter().any(|(group, mode)| mode & 0o010 == 0 || !may(group));
+            Ok(Some(Identity { search, ..identity }))
         }
         Way { owner: None, exposed: Some(exposed), .. } => {
             let what = format!("root does not open {}: others can write {}", path.display(), exposed.display());
@@ -117,7 +120,9 @@ impl Way {
             }
             return;
         }
-        self.is_hidden |= found.is_dir() && found.mode() & 0o001 == 0;
+        if found.is_dir() && found.mode() & 0o001 == 0 {
+            self.hidden.push((found.gid(), found.mode()));
+        }
         // In a sticky directory others cannot exchange an entry of root. They can make one: beside the database, as its
         // journal, that would be as bad.
         let sticky = found.is_dir() && found.mode() & 0o1000 != 0 && below > 1;

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::Database;
 use super::sql::Sql;
@@ -75,7 +76,8 @@ impl Database {
         let locked = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
         locked.map_err(|error| self.failed("lock", error))?;
         let directory = self.directory()?;
-        rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK)
+        // With the rights of this process as they are, also that to pass a directory of root.
+        accessat(CWD, &directory, Access::WRITE_OK, AtFlags::EACCESS)
             .map_err(|error| refused(&directory).because(error))?;
         check_room(&directory, ROOM.saturating_add(files.unwrap_or(0)))?;
         if files.is_none() { Ok(()) } else { self.uploads().check_writable() }

@@ -108,7 +108,7 @@ impl Worker {
     /// # Errors
     /// As for [`owner::opener`] and [`Worker::start`].
     pub async fn for_database(path: &Path) -> Result<Self> {
-        let mut worker = Self::start(owner::opener(path)?.as_ref()).await?;
+        let mut worker = Self::start(owner::opener(path)?.as_ref()).await.map_err(|error| refused(path, error))?;
         worker.open(path).await?;
         Ok(worker)
     }
@@ -403,6 +403,15 @@ impl Drop for Worker {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Names the file for which a worker was to be started.
+pub(super) fn refused(path: &Path, error: Error) -> Error {
+    if error.kind() != Kind::NotPermitted {
+        return error;
+    }
+    let hint = error.hint().to_owned();
+    Error::new(Kind::NotPermitted, format!("cannot open {}", path.display())).with_hint(hint).because(error)
 }
 
 fn late(within: Duration) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::client::Worker;
+use super::client::{Worker, refused};
 use super::serve;
 use crate::error::{Error, Kind, Result};
 use crate::host::system::owner;
@@ -18,7 +18,7 @@ impl Workers {
     /// # Errors
     /// As for [`owner::opener`] and [`Worker::start`].
     pub async fn open(&mut self, path: &Path) -> Result<&mut Worker> {
-        let worker = self.of(owner::opener(path)?).await?;
+        let worker = self.of(owner::opener(path)?).await.map_err(|error| refused(path, error))?;
         if worker.database() != path {
             worker.open(path).await?;
         }
@@ -37,7 +37,10 @@ impl Workers {
     pub async fn read_all(&mut self, pattern: &Path) -> Result<Vec<String>> {
         match owner::opener(pattern)? {
             None => serve::read(pattern),
-            identity => self.of(identity).await?.read(pattern).await,
+            identity => {
+                let worker = self.of(identity).await.map_err(|error| refused(pattern, error))?;
+                worker.read(pattern).await
+            }
         }
     }
 
