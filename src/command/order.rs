@@ -90,7 +90,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     session.recover().await?;
     while let Some(PendingHistory { rows, bring_back }) = session.state.replica.history {
         let rows = if rows == 0 { "history".to_owned() } else { text::count(rows, "row") };
-        say(&format!("{rows} of removed monitors left to remove"))?;
+        say(format!("{rows} of removed monitors left to remove"))?;
         session.host.check_interrupted()?;
         let could = session.tidy_history(bring_back).await;
         session.host.save(session.state)?;
