@@ -1,7 +1,7 @@
 //! The history of removed monitors: it stays until Uptime Kuma has answered without them, and then goes in small steps
 //! beside the running server, in as many cycles as it takes.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::state::PendingHistory;
 use crate::model::value::Value;
 use crate::plan::Plan;
@@ -25,7 +25,8 @@ impl<H: Host> Session<'_, H> {
         while self.state.replica.history.is_some_and(|pending| pending.bring_back) {
             self.host.check_interrupted()?;
             if !self.tidy_history(true).await {
-                break;
+                let what = "the history that an unfinished apply has set aside could not go back";
+                return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle tries again"));
             }
         }
         self.state.replica.history = Some(PendingHistory { rows: 0, bring_back: true });
@@ -65,7 +66,7 @@ impl<H: Host> Session<'_, H> {
     ///
     /// # Errors
     /// Those of an export.
-    pub(super) async fn recover_history(&mut self) -> Result<(), Error> {
+    pub(super) async fn recover_history(&mut self) -> Result<()> {
         let previous = self.state.intent.as_ref().and_then(|intent| intent.previous);
         let set_aside = self.state.replica.history.is_some_and(|pending| pending.bring_back);
         let written = match previous {

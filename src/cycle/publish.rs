@@ -1,6 +1,5 @@
 //! The cycle of a main: export, compare, guard, look; then publish and record.
 
-use crate::config::Main;
 use crate::decide::{self, Publish};
 use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
@@ -33,12 +32,11 @@ impl<H: Host> Session<'_, H> {
         // The configuration of this main may be in another repository than the one it speaks of.
         main.looked.take_if(|_| is_asked || main.repository != Some(address));
         let main = main.clone();
-        let Some(canonical) = self.settled(&main).await? else {
-            let digest = main.published.map(|published| published.content.digest);
-            let digest = digest.ok_or_else(|| Error::new(Kind::Bug, "nothing was published and it is unchanged"))?;
-            return Ok(Ready::Unchanged { digest, found: None });
-        };
+        let canonical = self.settled(&main).await?;
         let content = canonical.content();
+        if decide::unchanged(&main, content, self.host.now(), self.host.booted(), self.settings.main.look_every) {
+            return Ok(Ready::Unchanged { digest: content.digest, found: None });
+        }
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
         let listing = self.host.look().await?;
@@ -72,23 +70,20 @@ impl<H: Host> Session<'_, H> {
         }
     }
 
-    /// The configuration of this main, once two exports in a row are the same: Uptime Kuma saves some edits in several
-    /// steps. `None` if it is that published last, and no look is due.
+    /// The configuration of this main, if it is that published last or once two exports in a row are the same: Uptime Kuma
+    /// saves some edits in several steps.
     ///
     /// # Errors
     /// Those of an export; [`Kind::DatabaseBusy`] if it changes all the time.
-    async fn settled(&mut self, main: &MainState) -> Result<Option<CanonicalExport>> {
-        let Main { look_every, settle, .. } = self.settings.main;
+    async fn settled(&mut self, main: &MainState) -> Result<CanonicalExport> {
+        let settle = self.settings.main.settle;
         let mut last = None;
         for _ in 0..MAX_EXPORTS {
             let canonical = CanonicalExport::of_main(self.host.export().await?);
             let content = canonical.content();
-            if decide::unchanged(main, content, self.host.now(), self.host.booted(), look_every) {
-                return Ok(None);
-            }
             let is_published = main.published.as_ref().is_some_and(|published| published.content == content);
             if is_published || settle.is_zero() || last == Some(content) {
-                return Ok(Some(canonical));
+                return Ok(canonical);
             }
             last = Some(content);
             self.host.pause(settle).await?;

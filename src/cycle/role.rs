@@ -171,24 +171,21 @@ impl<H: Host> Session<'_, H> {
 
 /// Names the way around what is wrong with the repository or its newest snapshot.
 fn or_as_is(error: Error) -> Error {
-    use Kind::{
-        BusUnavailable, DatabaseBusy, DatabaseCorrupt, DatabaseMissing, DatabaseNotInUse, DiskFull, Interrupted,
-        NotPermitted, ServiceBusy, ServiceMissing, WorkerFailed,
-    };
-    let of_this_host = [
-        BusUnavailable,
-        DatabaseBusy,
-        DatabaseCorrupt,
-        DatabaseMissing,
-        DatabaseNotInUse,
-        DiskFull,
-        Interrupted,
-        NotPermitted,
-        ServiceBusy,
-        ServiceMissing,
-        WorkerFailed,
-    ];
-    if of_this_host.contains(&error.kind()) {
+    let is_of_this_host = matches!(
+        error.kind(),
+        Kind::BusUnavailable
+            | Kind::DatabaseBusy
+            | Kind::DatabaseCorrupt
+            | Kind::DatabaseMissing
+            | Kind::DatabaseNotInUse
+            | Kind::DiskFull
+            | Kind::Interrupted
+            | Kind::NotPermitted
+            | Kind::ServiceBusy
+            | Kind::ServiceMissing
+            | Kind::WorkerFailed
+    );
+    if is_of_this_host {
         return error;
     }
     let hint = format!("{}; or give --as-is to do without", error.hint());

@@ -109,15 +109,19 @@ impl<'a, H: Host> Session<'a, H> {
 
     async fn cycle(&mut self) -> Result<Conclusion> {
         self.recover().await?;
-        let ready = self.prepare().await?;
-        let is_held = matches!(ready, Ready::OnHold(_));
         let before = self.state.replica.history;
-        let conclusion = self.carry_out(ready).await?;
-        // What this cycle has left, the next one goes on with.
-        if !is_held && self.state.replica.history == before {
+        let result = self.prepare_and_carry_out().await;
+        // Also after a failure: a snapshot may be rejected for long. What this cycle has left, the next one goes on with.
+        let is_held = matches!(result, Ok(Conclusion::OnHold(_)));
+        if !is_held && self.state.replica.history == before && self.host.check_interrupted().is_ok() {
             self.continue_history().await;
         }
-        Ok(conclusion)
+        result
+    }
+
+    async fn prepare_and_carry_out(&mut self) -> Result<Conclusion> {
+        let ready = self.prepare().await?;
+        self.carry_out(ready).await
     }
 
     /// Finds out what a cycle would do now. Changes nothing outside. The state remembers what was found, and is not

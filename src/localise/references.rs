@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::model::catalog::{OnDelete, Reference, TableSpec};
+use crate::model::catalog::{OnDelete, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::dangling;
 use crate::model::value::Value;
 
 /// The columns of a table that refer to tables that are left alone, and may be NULL.
@@ -80,21 +81,7 @@ pub(super) fn mend(wanted: &mut Configuration, main: &Parents, here: &Configurat
             if !gone.is_empty()
                 && let Some(table) = wanted.tables.get_mut(at)
             {
-                delete_references(table, reference, gone);
-            }
-        }
-    }
-}
-
-/// Treats the rows of `table` whose `reference` names a row that is `gone` as Uptime Kuma does.
-fn delete_references(table: &mut Table, reference: &Reference, gone: &HashSet<Value>) {
-    let Some(column) = table.position(reference.column) else { return };
-    let lost = |row: &Row| row.get(column).is_some_and(|value| gone.contains(value));
-    match reference.on_delete {
-        OnDelete::Cascade => table.rows.retain(|row| !lost(row)),
-        OnDelete::SetNull => {
-            for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(column)) {
-                *value = Value::Null;
+                dangling::delete_references(table, reference, gone);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! References to rows that do not exist. Uptime Kuma shows and uses no such row, and its database would accept none; it
 //! remains when a person deletes a row with another program, or after a downgrade of Uptime Kuma.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::catalog::OnDelete;
+use super::catalog::{OnDelete, Reference};
 use super::configuration::{Configuration, Row, Table};
 use super::value::Value;
 
@@ -18,33 +18,21 @@ pub fn leave_out(configuration: &mut Configuration) -> Vec<String> {
     for at in 0..configuration.tables.len() {
         let Some(spec) = configuration.tables.get(at).map(|table| table.spec) else { continue };
         for reference in spec.references {
-            let Some(parents) = configuration.table(reference.parent).and_then(ids) else { continue };
-            let Some(table) = configuration.tables.get_mut(at) else { continue };
-            let Some(column) = table.position(reference.column) else { continue };
-            let dangles = |row: &Row| row.get(column).is_some_and(|id| *id != Value::Null && !parents.contains(id));
+            let lost = lost(configuration, at, reference);
+            let Some(table) = configuration.tables.get_mut(at).filter(|_| !lost.is_empty()) else { continue };
             let done = match reference.on_delete {
                 OnDelete::Cascade => "it is left out",
                 OnDelete::SetNull => "it counts as none",
             };
-            for row in table.rows.iter().filter(|row| dangles(row)) {
-                let id = row.get(column).unwrap_or(&Value::Null);
+            for row in table.rows.iter().filter(|row| lost.contains(table.value(row, reference.column))) {
+                let id = table.value(row, reference.column);
                 said.push(format!(
                     "{} refers to {} {id}, which does not exist: {done}",
                     name(table, row),
                     reference.parent
                 ));
             }
-            match reference.on_delete {
-                OnDelete::Cascade => table.rows.retain(|row| !dangles(row)),
-                OnDelete::SetNull => {
-                    for row in table.rows.iter_mut().filter(|row| dangles(row)) {
-                        if let Some(value) = row.get_mut(column) {
-                            *value = Value::Null;
-                        }
-                    }
-                    table.sort();
-                }
-            }
+            delete_references(table, reference, &lost);
         }
     }
     if said.len() > NAMED {
@@ -55,8 +43,30 @@ pub fn leave_out(configuration: &mut Configuration) -> Vec<String> {
     said
 }
 
-fn ids(table: &Table) -> Option<BTreeSet<Value>> {
-    table.identity().map(|_| table.ids().cloned().collect())
+/// The ids that `reference` names in the table at this place, and that its parent has not.
+fn lost(configuration: &Configuration, at: usize, reference: &Reference) -> HashSet<Value> {
+    let Some(parents) = configuration.table(reference.parent).filter(|parent| parent.identity().is_some()) else {
+        return HashSet::new();
+    };
+    let parents: HashSet<&Value> = parents.ids().collect();
+    let table = configuration.tables.get(at);
+    let column = table.and_then(|table| table.position(reference.column));
+    let named = table.into_iter().flat_map(|table| &table.rows).filter_map(|row| row.get(column?));
+    named.filter(|id| **id != Value::Null && !parents.contains(id)).cloned().collect()
+}
+
+/// Treats the rows of `table` whose `reference` names a row that is `gone` as Uptime Kuma does when it is deleted.
+pub fn delete_references(table: &mut Table, reference: &Reference, gone: &HashSet<Value>) {
+    let Some(column) = table.position(reference.column) else { return };
+    let lost = |row: &Row| row.get(column).is_some_and(|value| gone.contains(value));
+    match reference.on_delete {
+        OnDelete::Cascade => table.rows.retain(|row| !lost(row)),
+        OnDelete::SetNull => {
+            for value in table.rows.iter_mut().filter(|row| lost(row)).filter_map(|row| row.get_mut(column)) {
+                *value = Value::Null;
+            }
+        }
+    }
 }
 
 /// Whether all rows that a row of `table` cannot do without exist in `configuration`.

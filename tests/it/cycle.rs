@@ -13,7 +13,7 @@ use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::FORMAT;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::SnapshotId;
-use kuma_replicator::model::state::LocalRows;
+use kuma_replicator::model::state::{LocalRows, PendingHistory};
 
 use crate::support::generations::generation;
 use crate::support::host::{End, FAULTS, Fault, World, at_every_call, main_id, settings};
@@ -241,6 +241,24 @@ fn a_main_looks_into_another_repository_at_once() {
     world.repository.clear();
     assert_eq!(looks(&mut world, &other, Options::default()), 1);
     assert_eq!(world.repository.len(), 1, "it was published there");
+}
+
+/// A rejected snapshot ends every cycle with a failure, for as long as the main publishes no other.
+#[test]
+fn history_goes_back_although_the_snapshot_is_rejected() {
+    let (mut world, _) = behind(true);
+    world.kinds = vec![("write", Kind::WriteFailed)];
+    world.named = vec![("write", Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::WriteFailed));
+    let all = world.history.0.clone();
+    let id = world.history.0.pop_first().unwrap();
+    world.history.1.insert(id);
+    let mut state = world.state();
+    state.replica.history = Some(PendingHistory { rows: 1, bring_back: true });
+    world.disk = Some(state.render());
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::SnapshotRejected));
+    assert_eq!(world.history, (all, BTreeSet::new()));
+    assert_eq!(world.state().replica.history, None);
 }
 
 /// What `restore previous` puts back is what the last successful apply replaced.

@@ -14,8 +14,8 @@ use crate::host::system::users::Identity;
 const MAX_MEMORY: u64 = 2 << 30;
 
 /// Becomes `identity` for good, and gives up all capabilities, except one that it may need to reach its files, and the
-/// right to gain any. Ends with the process that
-/// started this one. To be called while this process has one thread: on Linux, users are those of a thread.
+/// right to gain any. This process then ends with the one that started it. To be called while it has one thread: on Linux,
+/// users are those of a thread.
 ///
 /// # Errors
 /// If a right cannot be given up; the process must then end.

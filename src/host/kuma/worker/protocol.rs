@@ -81,7 +81,7 @@ pub enum Request {
     },
     /// The body is the rows that are wanted in the claimed database. Answered by [`Reply::Texts`] with warnings.
     Write {
-        /// What becomes of the history of removed monitors.
+        /// What becomes of the history under ids that other monitors take over.
         history: History,
     },
     /// Answered by [`Reply::Count`] with the rows that are left.
