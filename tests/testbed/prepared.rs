@@ -26,22 +26,26 @@ impl Prepared {
     }
 
     /// The disk of a host on which Uptime Kuma has started once, without a user, and on which `prepare` was run. Hosts
-    /// that begin with it ([`Options::disk`]) start Uptime Kuma from compiled modules, see `code-cache.js`. Nothing that
-    /// identifies a host is on it: no machine id, no journal, no secret of Uptime Kuma.
+    /// that begin with it ([`Options::disk`]) start Uptime Kuma from compiled modules, and load some only when they are
+    /// used: see `code-cache.js` and `late-modules.js`. Nothing that identifies a host is on it: no machine id, no journal, no secret of Uptime Kuma.
     ///
     /// The server has the setting that its nightly job writes on its first run, at 03:14. A test in which that happened
     /// would find one more change than it made.
     pub(crate) fn disk(prepare: impl FnOnce(&Machine) -> Result<()>) -> Result<Self> {
-        const LIBRARY: &str = "usr/local/lib/code-cache";
+        const LIBRARY: &str = "usr/local/lib/quick-start";
+        const MODULES: [&str; 2] = ["code-cache.js", "late-modules.js"];
         let (prepared, machine) = (Self::new("disk")?, Machine::new("disk", &Options::default())?);
         let (library, drop_ins) = (machine.root().join(LIBRARY), machine.root().join("usr/lib/systemd/system"));
         let drop_ins = drop_ins.join("uptime-kuma.service.d");
         fs::create_dir_all(&library)?;
         fs::create_dir_all(&drop_ins)?;
-        fs::copy(source().join("code-cache.js"), library.join("code-cache.js"))?;
-        let unit = format!("[Service]\nEnvironment=NODE_OPTIONS=--require=/{LIBRARY}/code-cache.js\n");
+        for module in MODULES {
+            fs::copy(source().join(module), library.join(module))?;
+        }
+        let required = MODULES.map(|module| format!("--require=/{LIBRARY}/{module}")).join(" ");
+        let unit = format!("[Service]\nEnvironment=\"NODE_OPTIONS={required}\"\n");
         let record = "Environment=CODE_CACHE_RECORD=/var/lib/uptime-kuma/server.js.cache\n";
-        fs::write(drop_ins.join("code-cache.conf"), format!("{unit}{record}"))?;
+        fs::write(drop_ins.join("quick-start.conf"), format!("{unit}{record}"))?;
         machine.power_on()?;
         prepare(&machine)?;
         machine.kuma()?;
@@ -53,7 +57,7 @@ impl Prepared {
              sqlite3 kuma.db \"DELETE FROM setting WHERE key = 'jwtSecret';
                  INSERT INTO setting (key, value, type) VALUES ('keepDataPeriodDays', '180', 'general')\""
         ))?;
-        fs::write(drop_ins.join("code-cache.conf"), unit)?;
+        fs::write(drop_ins.join("quick-start.conf"), unit)?;
         machine.power_off()?;
         fs::remove_dir_all(machine.root().join("var/log/journal"))?;
         fs::create_dir(machine.root().join("var/log/journal"))?;
