@@ -112,6 +112,8 @@ kinds! {
     ServiceBusy "service-busy" TryAgain "wait until Uptime Kuma answers; the next cycle tries again";
     /// The stop job failed; the database was not touched.
     StopFailed "stop-failed" TryAgain "see systemctl status of the unit; the next cycle tries again";
+    /// A person stopped Uptime Kuma while the agent waited for its answer: it stays stopped.
+    ServiceStopped "service-stopped" TryAgain "the rows are written; start Uptime Kuma when you are done, or leave it stopped";
     /// Uptime Kuma could not be started.
     StartFailed "start-failed" NeedsPerson "see systemctl status of the unit, and its journal";
     /// Uptime Kuma was started but does not answer.

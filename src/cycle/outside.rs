@@ -128,13 +128,15 @@ pub trait Kuma {
     /// only a warning. After an error its state is unknown.
     ///
     /// # Errors
-    /// [`Kind::StartFailed`](crate::error::Kind::StartFailed) if the new rows may be the reason.
+    /// [`Kind::StartFailed`](crate::error::Kind::StartFailed) if the new rows may be the reason,
+    /// [`Kind::ServiceStopped`](crate::error::Kind::ServiceStopped) if a person stopped it meanwhile.
     async fn start(&mut self, dependents: &[String]) -> Result<()>;
 
     /// Waits until Uptime Kuma answers, at most for the configured time.
     ///
     /// # Errors
-    /// [`Kind::Unhealthy`](crate::error::Kind::Unhealthy) if the new rows may be the reason.
+    /// [`Kind::Unhealthy`](crate::error::Kind::Unhealthy) if the new rows may be the reason,
+    /// [`Kind::ServiceStopped`](crate::error::Kind::ServiceStopped) if a person stopped it meanwhile.
     async fn check_healthy(&mut self) -> Result<()>;
 
     /// Proves that nobody has the database open, and keeps everybody out.

@@ -23,6 +23,11 @@ impl<H: Host> Session<'_, H> {
         if intent.start
             && let Err(error) = self.bring_back(&intent, &mut started).await
         {
+            if error.kind() == Kind::ServiceStopped {
+                self.recover_history().await?;
+                self.leave_stopped();
+                self.host.save(self.state)?;
+            }
             if !is_fault_of_rows(&error) {
                 return Err(error);
             }

@@ -9,7 +9,7 @@ use crate::localise::Desired;
 use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
 use crate::model::origin::Origin;
-use crate::model::state::Intent;
+use crate::model::state::{Intent, PendingHistory};
 use crate::plan::Plan;
 
 use super::change::{Change, Cleared, Written};
@@ -41,8 +41,8 @@ impl<H: Host> Session<'_, H> {
         };
         let size = written.size();
         self.host.report(&Event::Written { origin: origin.clone(), size, millis: millis(since.elapsed()) });
-        if start {
-            self.bring_up_or_roll_back(&origin, &previous).await?;
+        if start && let Err(error) = self.bring_up().await {
+            return Err(self.not_up(&origin, &previous, &written, error).await);
         }
         if written.removes_monitors() || self.state.replica.history.is_some() {
             self.tidy_history(false).await;
@@ -61,13 +61,26 @@ impl<H: Host> Session<'_, H> {
         Ok(())
     }
 
-    async fn bring_up_or_roll_back(&mut self, origin: &Origin, previous: &Configuration) -> Result<()> {
-        match self.bring_up().await {
-            Ok(()) => Ok(()),
-            // The system is shutting down, say, or the bus is gone: nothing is known against the rows. The intent
-            // stays, and the next cycle checks that Uptime Kuma answers, finds the rows written, and records them.
-            Err(error) if !is_fault_of_rows(&error) => Err(error),
-            Err(error) => Err(self.roll_back(origin, previous, error).await),
+    /// What follows if Uptime Kuma does not come up with the rows that were `written`. Returns the error to report.
+    async fn not_up(&mut self, origin: &Origin, previous: &Configuration, written: &Plan, error: Error) -> Error {
+        if is_fault_of_rows(&error) {
+            return self.roll_back(origin, previous, error).await;
+        }
+        // The system is shutting down, say, or the bus is gone: nothing is known against the rows. The intent stays,
+        // and the next cycle checks that Uptime Kuma answers, finds the rows written, and records them.
+        if error.kind() == Kind::ServiceStopped {
+            if written.removes_monitors() || self.state.replica.history.is_some() {
+                self.state.replica.history = Some(PendingHistory { rows: 0, bring_back: false });
+            }
+            self.leave_stopped();
+        }
+        error
+    }
+
+    /// A person stopped Uptime Kuma: nothing of this apply starts it again.
+    pub(super) fn leave_stopped(&mut self) {
+        if let Some(intent) = &mut self.state.intent {
+            intent.start = false;
         }
     }
 
@@ -146,6 +159,10 @@ impl<H: Host> Session<'_, H> {
         self.judge(origin, &error);
         let dependents = self.dependents();
         if start && let Err(second) = self.host.start(&dependents).await {
+            if second.kind() == Kind::ServiceStopped {
+                self.leave_stopped();
+                return error;
+            }
             // The intent stays on disk: the next run starts Uptime Kuma first.
             let text = format!("Uptime Kuma could not be started again: {}", second.chain());
             self.host.report(&Event::Warning { text });

@@ -13,6 +13,10 @@ pub(super) fn is_fault_of_rows(error: &Error) -> bool {
     matches!(error.kind(), Kind::Unhealthy | Kind::StartFailed)
 }
 
+fn rolled_back(origin: &Origin, error: Error) -> Error {
+    Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with {origin}")).because(error)
+}
+
 impl<H: Host> Session<'_, H> {
     /// Writes the `previous` configuration back, starts Uptime Kuma with it, and rejects the snapshot. Returns the error
     /// to report.
@@ -39,10 +43,15 @@ impl<H: Host> Session<'_, H> {
             }
         };
         match restored {
+            Err(stopped) if stopped.kind() == Kind::ServiceStopped => {
+                self.leave_stopped();
+                self.warn(&stopped);
+                rolled_back(origin, error)
+            }
             Ok(()) => {
                 self.state.intent = None;
                 self.continue_history().await;
-                Error::new(Kind::RolledBack, format!("Uptime Kuma did not come up with {origin}")).because(error)
+                rolled_back(origin, error)
             }
             Err(second) => {
                 // What fails with either configuration is not the fault of the new one.

@@ -554,6 +554,30 @@ fn a_shutdown_while_waiting_for_an_answer_rolls_nothing_back() {
     assert_eq!((world.stops, applied(&world)), (1, Some(id)));
 }
 
+/// A person stops Uptime Kuma while a cycle waits for its answer: the rows are not to blame, and it stays stopped.
+#[test]
+fn a_stop_by_a_person_while_waiting_for_an_answer_judges_nothing_and_is_not_undone() {
+    for call in ["check_healthy", "start"] {
+        let (mut world, id) = behind(true);
+        world.kinds = vec![(call, Kind::ServiceStopped)];
+        world.named = vec![(call, Fault::ErrorBefore)];
+        assert_eq!(world.cycle(&replica()).kind(), Some(Kind::ServiceStopped), "{:?}", world.calls);
+        assert_eq!((world.stops, world.running, &world.rows), (1, false, &generation(1)), "{call}");
+        assert!(world.state().replica.verdict.is_none(), "{:?}", world.state().replica.verdict);
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
+        assert_eq!((world.running, world.did("start"), applied(&world)), (false, 0, Some(id)), "{call}");
+    }
+    // It was killed before, and a person stops what the next cycle has started.
+    let (mut world, id) = behind(true);
+    world.named = vec![("start", Fault::KillBefore)];
+    assert!(matches!(world.cycle(&replica()), End::Killed));
+    world.kinds = vec![("check_healthy", Kind::ServiceStopped)];
+    world.named = vec![("check_healthy", Fault::ErrorBefore)];
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::ServiceStopped), "{:?}", world.calls);
+    assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
+    assert_eq!((world.running, world.stops, applied(&world)), (false, 1, Some(id)));
+}
+
 #[test]
 fn a_signal_before_the_stop_of_uptime_kuma_ends_the_cycle() {
     for role in ["main", "replica"] {

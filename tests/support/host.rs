@@ -607,7 +607,9 @@ impl Kuma for World {
     }
 
     async fn check_healthy(&mut self) -> Result<()> {
-        self.enter("check_healthy", Some(Kind::Unhealthy))?;
+        self.enter("check_healthy", Some(Kind::Unhealthy)).inspect_err(|error| {
+            self.running &= error.kind() != Kind::ServiceStopped;
+        })?;
         let healthy = self.running && self.poison.as_ref() != Some(&self.rows);
         self.leave("check_healthy", None)?;
         if healthy { Ok(()) } else { Err(Error::new(Kind::Unhealthy, "it does not answer")) }

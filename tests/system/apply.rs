@@ -1,16 +1,21 @@
 //! How an apply treats the service: stopped only when needed, started again always, left alone when the
 //! administrator stopped it, wherever its data are and however it is started.
 
+use std::thread;
+
 use serde_json::json;
 
 use crate::Test;
 use crate::testbed::{Result, wait_for};
-use crate::world::{Pair, SOON, Setup, digest, events, expect, invocation, logged_in, sql};
+use crate::world::{
+    Pair, SOON, Setup, digest, events, expect, fails, invocation, logged_in, says, sql, state, wait_for_event,
+};
 
 pub const TESTS: &[Test] = &[
     ("a_reboot_of_the_replica_applies_nothing_again", reboot),
     ("a_wrapper_that_dies_at_once_is_waited_for", wrapper),
     ("a_service_stopped_by_the_administrator_stays_stopped", stopped_stays_stopped),
+    ("a_stop_while_the_agent_waits_for_an_answer_judges_nothing_and_is_not_undone", stopped_while_waiting),
     ("data_under_opt_home_and_dynamic_users_is_written", layouts),
     ("plan_status_snapshots_and_check_show_what_is_there", shows),
     ("import_writes_a_stopped_instance_and_refuses_a_running_one", import),
@@ -70,6 +75,31 @@ fn stopped_stays_stopped() -> Result<()> {
         pair.assert_equal()?;
         pair.replica.run(&["systemctl", "start", "uptime-kuma"])?;
         assert_eq!(logged_in(&pair.replica)?.lists()?["monitorList"]["1"]["name"], "web");
+        Ok(())
+    })
+}
+
+/// Starts the server only when the test lets it: while `/run/gate` is there, it waits.
+const SLOW_START: &str = "[Service]\nExecStart=\nExecStart=/bin/sh -c 'while test -e /run/gate; do sleep 0.2; done; \
+    exec /usr/bin/node server/server.js'\n";
+
+fn stopped_while_waiting() -> Result<()> {
+    Pair::test(&Setup { replica_unit: Some(SLOW_START), ..Setup::default() }, |pair| {
+        pair.offer("web")?;
+        pair.replica.run(&["touch", "/run/gate"])?;
+        thread::scope(|scope| -> Result<()> {
+            let cycle = scope.spawn(|| fails(&pair.replica, 75, "service-stopped", "stays stopped"));
+            wait_for_event(&pair.replica, "started")?;
+            pair.replica.run(&["systemctl", "stop", "uptime-kuma"])?;
+            cycle.join().unwrap()
+        })?;
+        let left = state(&pair.replica)?;
+        assert!(left["replica"].get("verdict").is_none() && left.get("intent").is_none(), "{left}");
+        assert!(!events(&pair.replica)?.iter().any(|event| event == "rolled-back"));
+        pair.assert_equal()?;
+        // The next cycle finds the rows in force, and leaves the service alone.
+        expect(&pair.replica, 0, "up-to-date")?;
+        assert_eq!(says(&pair.replica, &["systemctl", "show", "-P", "ActiveState", "uptime-kuma"])?, "inactive");
         Ok(())
     })
 }

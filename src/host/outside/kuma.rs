@@ -99,7 +99,12 @@ impl Kuma for System {
         let unit = self.instance.unit().clone();
         let url = self.instance.layout().await?.url;
         let systemd = self.instance.systemd().await?;
-        let answer = health::wait(&url, within, async || Ok(systemd.activity(&unit).await? == Activity::Running)).await;
+        let stops = systemd.watch_stops(&unit).await?;
+        let still_running = async || match systemd.activity(&unit).await? {
+            Activity::Running => Ok(true),
+            Activity::Stopped => stops.check(systemd).await.map(|()| false),
+        };
+        let answer = health::wait(&url, within, still_running).await;
         match answer {
             Err(error) if systemd.shutting_down().await.unwrap_or(false) => {
                 Err(Error::new(Kind::Interrupted, "the system is shutting down").because(error))

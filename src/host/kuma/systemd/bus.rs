@@ -117,10 +117,20 @@ impl Systemd {
     /// The type of the job that is queued or running for `unit`, if any.
     pub(super) async fn pending_job(&self, unit: &Unit) -> Result<Option<String>> {
         let (id, path) = &unit.job;
-        if *id == 0 {
+        self.job_type(&unit.id, *id, path).await
+    }
+
+    /// The type of a job of the unit `name`; `None` for a job that has ended, and for number 0, which is none.
+    pub(super) async fn job_type(
+        &self,
+        name: impl std::fmt::Display,
+        number: u32,
+        path: &OwnedObjectPath,
+    ) -> Result<Option<String>> {
+        if number == 0 {
             return Ok(None);
         }
-        let what = || format!("read the job of {} from systemd", unit.id);
+        let what = || format!("read the job of {name} from systemd");
         let failed = |error| failure(Kind::BusUnavailable, what(), error);
         let job = proxy(&self.connection, path.as_str(), JOB).await.map_err(failed)?;
         match job.get_property("JobType").await {

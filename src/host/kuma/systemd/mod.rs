@@ -4,5 +4,6 @@ mod bus;
 mod dependents;
 mod job;
 mod service;
+mod stops;
 
 pub use bus::Systemd;

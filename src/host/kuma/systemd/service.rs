@@ -10,6 +10,7 @@ use zbus::OwnedObjectPath;
 
 use super::bus::{Systemd, failure};
 use super::job::JobEnd;
+use super::stops::stopped_by_hand;
 use crate::config::UnitName;
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
@@ -107,12 +108,15 @@ impl Systemd {
     /// too often (`StartLimitBurst=`), its failures are reset and it is started a second time.
     ///
     /// # Errors
-    /// [`Kind::StartFailed`] with the result of the job and the state of the unit; [`Kind::NotPermitted`];
-    /// [`Kind::Interrupted`] if the system is shutting down, in which case the unit is not at fault.
+    /// [`Kind::StartFailed`] with the result of the job and the state of the unit; [`Kind::ServiceStopped`] if a stop took
+    /// the place of the job; [`Kind::NotPermitted`]; [`Kind::Interrupted`] if the system is shutting down, in which case the unit is not at fault.
     pub async fn start(&self, name: &UnitName) -> Result<()> {
         match self.start_or_fail(name).await {
             // The stop jobs of a shutdown cannot be replaced: systemd answers TransactionIsDestructive.
-            Err(error) if error.kind() == Kind::StartFailed && self.shutting_down().await.unwrap_or(false) => {
+            Err(error)
+                if matches!(error.kind(), Kind::StartFailed | Kind::ServiceStopped)
+                    && self.shutting_down().await.unwrap_or(false) =>
+            {
                 let what = format!("{name} is not started, because the system is shutting down");
                 let hint = "the next cycle after the boot starts it";
                 Err(Error::new(Kind::Interrupted, what).with_hint(hint).because(error))
@@ -135,6 +139,11 @@ impl Systemd {
             // If a Condition…= of the unit is not met, the result is "done" and the unit does not run.
             if result == JobEnd::Result("done".to_owned()) && unit.runs() {
                 return Ok(());
+            }
+            // Another job took the place of ours, and the unit does not run: that was a stop.
+            if result == JobEnd::Result("canceled".to_owned()) {
+                let error = self.job_failure(Kind::StartFailed, "start", &result, &unit).await;
+                return Err(stopped_by_hand(name).because(error));
             }
             if was_reset || self.last_result(&unit).await != "start-limit-hit" {
                 return Err(self.job_failure(Kind::StartFailed, "start", &result, &unit).await);
