@@ -84,7 +84,9 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         let reason = format!("only the dump has: {missing}; only the database has: {surplus}");
         return Err(Error::new(Kind::SchemaDiffers, what).because(reason));
     }
-    let wanted = Desired::Restored { configuration: &dump.configuration }.on(&here.configuration)?.configuration;
+    let wanted = Desired::Restored { configuration: &dump.configuration, customization: None }
+        .on(&here.configuration)?
+        .configuration;
     let changes = plan(&here.configuration, &wanted);
     let message = format!("{} into {}", file.display(), target.database().display());
     print(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes, false), false)?;

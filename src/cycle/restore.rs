@@ -139,12 +139,15 @@ impl<H: Host> Session<'_, H> {
     }
 }
 
-/// What a source is on this host. The previous configuration has the customization of this host in it already. The
+/// What a source is on this host. The previous configuration has the customization in it that this host had then. The
 /// settings of Uptime Kuma stay as they are.
 fn desired<'a>(settings: &'a Settings, source: &Source, dump: &'a Configuration) -> Desired<'a> {
     match (settings.role, source) {
         (Role::Replica, Source::Snapshot(_)) => Desired::customized(dump, &settings.replica.customization),
-        _ => Desired::Restored { configuration: dump },
+        (role, _) => {
+            let customization = (role == Role::Replica).then_some(&settings.replica.customization);
+            Desired::Restored { configuration: dump, customization }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::configuration::{Configuration, Table, upload_names};
 use crate::model::value::Value;
 
 use super::desired::Localised;
-use super::{Note, exclude, fit, label, local_entities, overrides, pause, references, scope, settings};
+use super::{Note, exclude, fit, label, local_entities, overrides, part, pause, references, scope, settings};
 
 /// The main's configuration as a replica customizes it, with the rows that are `here` where they stay.
 ///
@@ -30,11 +30,7 @@ pub(super) fn customized(
         pause::by_type(&mut wanted, &customization.paused_types, &mut notes);
     }
     overrides::set(&mut wanted, &customization.overrides, &mut notes)?;
-    if customization.alerts == Alerts::Off
-        && !alone.contains(catalog::MONITOR_NOTIFICATION)
-        && let Some(links) = wanted.table_mut(catalog::MONITOR_NOTIFICATION)
-    {
-        links.rows.clear();
+    if customization.alerts == Alerts::Off && silence(&mut wanted, &alone) {
         notes.push(Note::new("alerts: off"));
     }
     let names = wanted.tables.iter().map(|table| table.spec.name);
@@ -54,6 +50,37 @@ pub(super) fn customized(
     }
     check(&wanted, main, here)?;
     Ok(Localised { configuration: wanted, notes })
+}
+
+/// Lets the alerts, the pauses and the label of a replica hold in an earlier configuration of it. They may have changed
+/// since: the rows of a replica that was silent do not say which monitor alerts whom, so those that are `here` do.
+pub(super) fn customize_again(wanted: &mut Configuration, here: &Configuration, customization: &Customization) {
+    let alone = scope::left_alone(customization);
+    if !alone.contains(catalog::MONITOR) {
+        pause::by_type(wanted, &customization.paused_types, &mut Vec::new());
+    }
+    let is_silent = wanted.table(catalog::MONITOR_NOTIFICATION).is_some_and(|links| links.rows.is_empty());
+    if customization.alerts == Alerts::Off {
+        silence(wanted, &alone);
+    } else if is_silent {
+        let mixed = part::only(std::mem::take(wanted), here, |table| table != catalog::MONITOR_NOTIFICATION);
+        *wanted = mixed;
+    }
+    if let Some(label) = &customization.label {
+        label::keep(wanted, label, customization.clean_status_pages);
+    }
+    for table in &mut wanted.tables {
+        table.sort();
+    }
+}
+
+/// Lets no monitor alert anybody. Returns whether this is left to the customization.
+fn silence(wanted: &mut Configuration, alone: &BTreeSet<&str>) -> bool {
+    if alone.contains(catalog::MONITOR_NOTIFICATION) {
+        return false;
+    }
+    let links = wanted.table_mut(catalog::MONITOR_NOTIFICATION);
+    links.map(|links| links.rows.clear()).is_some()
 }
 
 /// Copies the rows that are taken over from the main, and those of this host in tables that are `alone`; no files yet.

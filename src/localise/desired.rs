@@ -25,11 +25,12 @@ pub enum Desired<'a> {
         /// Keys of the settings that are taken over; the other settings stay as they are here.
         settings: &'a [String],
     },
-    /// A configuration that needs no customization, such as an earlier one of this host. All settings stay as they are
-    /// here.
+    /// A configuration of this host, such as an earlier one. All settings stay as they are here.
     Restored {
         /// That configuration.
         configuration: &'a Configuration,
+        /// What this host customizes now, if it is a replica: the alerts, the pauses and the label hold.
+        customization: Option<&'a Customization>,
     },
 }
 
@@ -64,7 +65,13 @@ impl<'a> Desired<'a> {
                 Ok(Localised { configuration: part.of(configuration, here), notes })
             }
             Self::AsMain { main, settings } => fit::fitting(main, here, settings).map(plain),
-            Self::Restored { configuration } => fit::fitting(configuration, here, &[]).map(plain),
+            Self::Restored { configuration, customization } => {
+                let mut wanted = fit::fitting(configuration, here, &[])?;
+                if let Some(customization) = customization {
+                    customized::customize_again(&mut wanted, here, customization);
+                }
+                Ok(plain(wanted))
+            }
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use kuma_replicator::config::{Alerts, Role, Settings};
-use kuma_replicator::cycle::{AlertsSwitch, Options, Promotion, Session};
+use kuma_replicator::cycle::{AlertsSwitch, Options, Promotion, Session, Source};
 use kuma_replicator::error::Kind;
 
-use crate::support::generations::{fleet, rename, table_of};
+use crate::support::generations::{fleet, name, rename, table_of};
 use crate::support::host::{End, Fault, World, at_every_call, eager, main_id};
 
 fn silent() -> Settings {
@@ -59,6 +59,39 @@ fn alerts_are_switched_without_the_repository_and_stay_so() {
     let commits = world.commits;
     assert!(matches!(switch(&mut world, &silent(), Alerts::Off), End::Done(_)));
     assert_eq!(world.commits, commits);
+}
+
+/// What the last apply replaced alerted, and had other names: what this replica customizes now holds in it, too.
+#[test]
+fn a_restore_wakes_no_silent_standby_and_keeps_the_label() {
+    let restore = |world: &mut World, keys: &str| {
+        let settings = eager(keys);
+        let end = world.order(async |world, state| {
+            let mut session = Session::new(world, &settings, state, Options::default());
+            let restoration = session.prepare_restore(Source::Previous).await?;
+            session.restore(restoration).await
+        });
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+    };
+    let names = |world: &World| [0, 1].map(|row| name(&world.rows, "monitor", row).to_string());
+    let mut world = World::new(fleet(0));
+    for sequence in [1, 2] {
+        world.offer(&fleet(sequence), &main_id('b'), 1, sequence.unsigned_abs());
+        assert!(world.cycle(&eager("")).applied());
+    }
+    let plain = names(&world);
+    assert!(matches!(switch(&mut world, &eager(""), Alerts::Off), End::Done(_)));
+    restore(&mut world, "alerts = \"off\"\nlabel = \"fra1\"");
+    let expected = plain.map(|name| name.replace('2', "1 (fra1)"));
+    assert_eq!(names(&world), expected);
+    assert!(table_of(&world.rows, "monitor_notification").rows.is_empty());
+    assert_eq!(table_of(&world.rows, "notification"), table_of(&fleet(1), "notification"));
+
+    // It goes on so when the alerts are on again, and what is put back was silent: its monitors alert as they do now.
+    assert!(matches!(switch(&mut world, &silent(), Alerts::On), End::Done(_)));
+    rename(&mut world.rows, "monitor", 1, "edited (fra1)");
+    restore(&mut world, "label = \"fra1\"");
+    assert_eq!(table_of(&world.rows, "monitor_notification"), table_of(&fleet(1), "monitor_notification"));
 }
 
 /// An order that could not be carried out is over: nothing is started or rolled back for it later.

@@ -168,7 +168,7 @@ fn what_the_main_lacks_is_left_alone() {
          ALTER TABLE monitor_tag ADD COLUMN colour TEXT",
     );
     let here = library_export(&instance).configuration;
-    let wanted = Desired::Restored { configuration: &wanted }.on(&here).unwrap().configuration;
+    let wanted = Desired::Restored { configuration: &wanted, customization: None }.on(&here).unwrap().configuration;
     let changes = plan(&here, &wanted);
     let database = Database::new(instance.path());
     rehearse(&database, &changes, &here, &wanted).unwrap();
