@@ -27,11 +27,23 @@ use super::settings::settings;
 /// How long an order waits for a running cycle: longer than most applies.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Whether an order needs the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// It does, and waits like a cycle.
+    Repository,
+    /// It does not: a cycle that waits for the repository ends for it.
+    Nothing,
+}
+
 /// Everything an order needs, under the lock.
-async fn begin(cli: &Cli) -> Result<(Settings, System, State)> {
+async fn begin(cli: &Cli, needs: Needs) -> Result<(Settings, System, State)> {
     let directories = Directories::from_environment();
     let interrupt = Interrupt::install()?;
-    let store = Store::wait(&directories.state, PATIENCE).await?;
+    let store = match needs {
+        Needs::Repository => Store::wait(&directories.state, PATIENCE).await?,
+        Needs::Nothing => Store::wait_first(&directories.state, PATIENCE).await?,
+    };
     // Read under the lock: the process that held it before may have changed the role.
     let settings = settings(cli)?;
     let state = store.load()?;
@@ -48,7 +60,8 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
                 .with_hint("give \"previous\" or an id of at least 8 digits from kuma-replicator snapshots")
         })?),
     };
-    let (settings, mut system, mut state) = begin(cli).await?;
+    let needs = if source == Source::Previous { Needs::Nothing } else { Needs::Repository };
+    let (settings, mut system, mut state) = begin(cli, needs).await?;
     let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
     let restoration = session.prepare_restore(source).await?;
     let running = session.host.activity().await? == Activity::Running;
@@ -73,7 +86,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     });
     let until = until.transpose()?;
     let directories = Directories::from_environment();
-    let store = Store::wait(&directories.state, PATIENCE).await?;
+    let store = Store::wait_first(&directories.state, PATIENCE).await?;
     let mut state = store.load()?;
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
@@ -102,7 +115,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
 }
 
 pub(super) async fn release() -> Result<()> {
-    let store = Store::wait(&Directories::from_environment().state, PATIENCE).await?;
+    let store = Store::wait_first(&Directories::from_environment().state, PATIENCE).await?;
     let mut state = store.load()?;
     if state.hold.take().is_none() {
         return say("this host was not on hold");
@@ -113,7 +126,7 @@ pub(super) async fn release() -> Result<()> {
 }
 
 pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {
-    let (settings, mut system, mut state) = begin(cli).await?;
+    let (settings, mut system, mut state) = begin(cli, Needs::Repository).await?;
     match Session::new(&mut system, &settings, &mut state, Options::default()).promote(promotion).await? {
         RoleChange::Unchanged => say("this host is the main already"),
         RoleChange::Changed => Ok(()),
@@ -121,7 +134,8 @@ pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {
 }
 
 pub(super) async fn demote(cli: &Cli, as_is: bool) -> Result<()> {
-    let (settings, mut system, mut state) = begin(cli).await?;
+    let needs = if as_is { Needs::Nothing } else { Needs::Repository };
+    let (settings, mut system, mut state) = begin(cli, needs).await?;
     match Session::new(&mut system, &settings, &mut state, Options::default()).demote(as_is).await? {
         RoleChange::Unchanged => say("this host is a replica already"),
         RoleChange::Changed => Ok(()),
@@ -129,7 +143,7 @@ pub(super) async fn demote(cli: &Cli, as_is: bool) -> Result<()> {
 }
 
 pub(super) async fn alerts(cli: &Cli, switch: Switch) -> Result<()> {
-    let (settings, mut system, mut state) = begin(cli).await?;
+    let (settings, mut system, mut state) = begin(cli, Needs::Nothing).await?;
     if settings.role == Role::Main {
         let what = "only the alerts of a replica can be switched; this host is the main";
         return Err(Error::new(Kind::Usage, what).with_hint("run it on a replica; on the main, detach notifications"));

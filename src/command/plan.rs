@@ -26,7 +26,7 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     let store = Store::lock(&directories.state)?;
     let mut state = store.load()?;
     let system = System::new(settings.clone(), cli.config.clone(), directories, store, Interrupt::never());
-    let mut system = system.for_preview();
+    let mut system = system.for_preview().that_gives_way();
     let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
     if let Some(intent) = &session.state.intent {
         logging::warning(&format!("{} was interrupted; run finishes it first, which plan does not do", intent.origin));

@@ -53,7 +53,8 @@ async fn try_cycle(cli: &Cli, options: Options, state: &mut State) -> Result<()>
         return Err(no_retry());
     }
     *state = store.load()?;
-    let mut system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
+    let system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
+    let mut system = system.that_gives_way();
     Session::new(&mut system, &settings, state, options).run().await.map(drop)
 }
 

@@ -25,6 +25,7 @@ mod localise;
 mod manual;
 mod orders;
 mod plan;
+mod precedence;
 mod preview;
 mod reliability;
 mod roles;

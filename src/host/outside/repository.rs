@@ -8,16 +8,43 @@ use crate::model::snapshot::{Listing, SnapshotId, Tags};
 use super::System;
 use super::system::STEP_TIMEOUT;
 
+impl System {
+    /// Waits for an order that this process gives way to.
+    fn order_that_goes_first(&self) -> impl Future<Output = ()> + use<> {
+        let order = self.gives_way.then(|| self.store.until_an_order_waits());
+        async {
+            match order {
+                Some(order) => order.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// What restic reads, unless an order comes first. restic takes no lock for that and is killed.
+async fn or_give_way<T>(reading: impl Future<Output = Result<T>>, order: impl Future<Output = ()>) -> Result<T> {
+    tokio::select! {
+        biased;
+        result = reading => result,
+        () = order => {
+            let what = "the repository was not waited for any longer, because an order on this host goes first";
+            Err(Error::new(Kind::Interrupted, what))
+        }
+    }
+}
+
 impl Repository for System {
     async fn look(&mut self) -> Result<Listing> {
         // What is damaged in restic's cache is read a second time.
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
-        self.restic()?.look().await
+        let order = self.order_that_goes_first();
+        or_give_way(self.restic()?.look(), order).await
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
-        self.restic()?.fetch(id).await
+        let order = self.order_that_goes_first();
+        or_give_way(self.restic()?.fetch(id), order).await
     }
 
     async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId> {

@@ -50,6 +50,8 @@ pub struct System {
     restic: Option<Restic>,
     /// Whether it only shows what a cycle would do: then it reports no events.
     pub(super) is_preview: bool,
+    /// Whether an order that needs no repository ends the wait for it.
+    pub(super) gives_way: bool,
 }
 
 impl System {
@@ -63,7 +65,14 @@ impl System {
         interrupt: Interrupt,
     ) -> Self {
         let instance = Instance::new(settings.kuma.clone());
-        Self { settings, configuration, directories, store, interrupt, instance, restic: None, is_preview: false }
+        let (restic, is_preview, gives_way) = (None, false, false);
+        Self { settings, configuration, directories, store, interrupt, instance, restic, is_preview, gives_way }
+    }
+
+    /// The same host, where an order that needs no repository ends the wait for it.
+    #[must_use]
+    pub fn that_gives_way(self) -> Self {
+        Self { gives_way: true, ..self }
     }
 
     /// The same host, to find out what a cycle would do: it reports no events.

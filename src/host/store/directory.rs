@@ -18,6 +18,9 @@ const PREVIOUS: &str = "previous.dump";
 const APPLIED: &str = "applied.dump";
 const LOCK: &str = "lock";
 
+/// Locked by the orders that wait and need no repository.
+const WAITING: &str = "waiting";
+
 /// The hold once more: an order of a person outlasts the state.
 const HOLD: &str = "hold.json";
 
@@ -38,22 +41,15 @@ impl Store {
     /// [`Kind::AlreadyRunning`] if another process has it.
     pub fn lock(directory: &Path) -> Result<Self> {
         make_private_directory(directory)?;
-        let path = directory.join(LOCK);
-        let what = || format!("lock {}", path.display());
-        // Root must not give away a file that existed before.
-        let open = |new| open_own(&path, OpenOptions::new().write(true).create_new(new).mode(PRIVATE));
-        let lock = match open(true) {
-            Ok(lock) => std::fs::metadata(directory).and_then(|owner| users::give(&lock, &owner)).map(|()| lock),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => open(false),
-            Err(error) => Err(error),
-        };
-        let lock = lock.map_err(|error| Error::io(what(), error))?;
+        let lock = open_lock(directory, LOCK)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::new(Kind::AlreadyRunning, "another kuma-replicator is at work on this host"))
             }
-            Err(TryLockError::Error(error)) => Err(Error::io(what(), error)),
+            Err(TryLockError::Error(error)) => {
+                Err(Error::io(format!("lock {}", directory.join(LOCK).display()), error))
+            }
         }
     }
 
@@ -69,6 +65,35 @@ impl Store {
                     tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 result => return result,
+            }
+        }
+    }
+
+    /// The same for an order that needs no repository: a cycle that only waits for the repository ends for it.
+    ///
+    /// # Errors
+    /// As for [`Store::wait`].
+    pub async fn wait_first(directory: &Path, timeout: Duration) -> Result<Self> {
+        make_private_directory(directory)?;
+        let waiting = open_lock(directory, WAITING)?;
+        let deadline = Instant::now() + timeout;
+        // A cycle that looks whether an order waits has this lock for a moment.
+        while waiting.try_lock_shared().is_err() && Instant::now() < deadline {
+            tokio::time::sleep(POLL_INTERVAL / 10).await;
+        }
+        Self::wait(directory, timeout).await
+    }
+
+    /// Waits until an order waits that goes first. Does not wait for a file that it cannot use.
+    pub fn until_an_order_waits(&self) -> impl Future<Output = ()> + use<> {
+        let path = self.directory.join(WAITING);
+        async move {
+            loop {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                let file = open_own(&path, OpenOptions::new().write(true));
+                if file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+                    return;
+                }
             }
         }
     }
@@ -148,6 +173,19 @@ impl Store {
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         read_if_exists(&self.directory.join(name), limit)
     }
+}
+
+/// Opens a file to lock, which is made if it is missing.
+fn open_lock(directory: &Path, name: &str) -> Result<File> {
+    let path = directory.join(name);
+    // Root must not give away a file that existed before.
+    let open = |new| open_own(&path, OpenOptions::new().write(true).create_new(new).mode(PRIVATE));
+    let lock = match open(true) {
+        Ok(lock) => std::fs::metadata(directory).and_then(|owner| users::give(&lock, &owner)).map(|()| lock),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => open(false),
+        Err(error) => Err(error),
+    };
+    lock.map_err(|error| Error::io(format!("lock {}", path.display()), error))
 }
 
 /// The dump of the snapshot in force in `directory`, without a lock, if one is kept.
