@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::Cli;
 use crate::config::{Customization, Role, Settings};
 use crate::cycle::{Activity, Export, Verified, verify};
+use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::health;
 use crate::host::kuma::instance::Instance;
@@ -71,7 +72,9 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
             findings.add("password", repository(&settings, &directories, &interrupt), |_| "found".to_owned())
             && findings.add("restic", restic.version().await, String::clone).is_some()
         {
-            let listing = findings.add("repository", restic.look().await, |listing| {
+            let state = store::read_state(&directories.state).ok().flatten().unwrap_or_default();
+            let listing = restic.look().await.map(|listing| decide::plausible(listing, &state));
+            let listing = findings.add("repository", listing, |listing| {
                 format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
             });
             for (id, reason) in listing.into_iter().flat_map(|listing| listing.unreadable) {

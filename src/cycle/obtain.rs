@@ -76,7 +76,7 @@ impl<H: Host> Session<'_, H> {
 
     /// The newest snapshot, if it is to be applied now.
     async fn look(&mut self) -> Result<Looked> {
-        let listing = self.host.look().await?;
+        let listing = self.listing().await?;
         self.report_stray(decide::stray(&listing));
         let (snapshot, cause) = match decide::newest(&listing, &self.state.replica)? {
             Newest::None => {

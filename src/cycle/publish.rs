@@ -39,7 +39,7 @@ impl<H: Host> Session<'_, H> {
         }
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
-        let listing = self.host.look().await?;
+        let listing = self.listing().await?;
         self.fence(&listing)?;
         self.report_stray(decide::stray(&listing));
         let step = decide::publish(&listing, self.main_state()?, content)?;

@@ -67,7 +67,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     async fn fetch_to_restore(&mut self, id: &SnapshotId) -> Result<(String, Verified)> {
-        let listing = self.host.look().await?;
+        let listing = self.listing().await?;
         let Some(snapshot) = listing.snapshots.iter().find(|snapshot| snapshot.id.same(id)) else {
             let what = format!("there is no snapshot {id} of kuma-replicator in the repository");
             return Err(Error::new(Kind::Usage, what).with_hint("kuma-replicator snapshots lists them"));

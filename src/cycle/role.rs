@@ -66,7 +66,7 @@ impl<H: Host> Session<'_, H> {
         }
         let listing = if as_is {
             self.require_alerts()?;
-            let listing = self.host.look().await?;
+            let listing = self.listing().await?;
             self.guard_against(listing.newest().first().copied()).await?;
             listing
         } else {
@@ -74,7 +74,7 @@ impl<H: Host> Session<'_, H> {
         };
         // A host that could publish nothing is not made the main.
         require_user(&self.host.export().await?)?;
-        let epoch = decide::next_epoch(&listing, self.state);
+        let epoch = decide::next_epoch(&listing, self.state)?;
         self.state.main = Some(MainState { epoch, ..first_state(self.host)? });
         self.host.save(self.state)?;
         self.host.set_role(Role::Main)?;
@@ -132,7 +132,7 @@ impl<H: Host> Session<'_, H> {
     /// Applies the newest snapshot as a replica does, and looks again: the former main may publish meanwhile. Returns
     /// what the last look found.
     async fn apply_newest(&mut self) -> Result<Listing> {
-        let mut listing = self.host.look().await?;
+        let mut listing = self.listing().await?;
         for _ in 0..MAX_ROUNDS {
             if listing.snapshots.is_empty() && self.state.replica.applied.is_none() {
                 return Ok(listing);
@@ -142,7 +142,7 @@ impl<H: Host> Session<'_, H> {
                 let what = "the newest snapshot cannot be applied";
                 return Err(Error::new(Kind::OnHold, what).because(reason));
             }
-            listing = self.host.look().await?;
+            listing = self.listing().await?;
             if let Newest::Applied(_) = decide::newest(&listing, &self.state.replica)? {
                 return Ok(listing);
             }
@@ -156,7 +156,7 @@ impl<H: Host> Session<'_, H> {
             Some(main) => main.clone(),
             None => first_state(self.host)?,
         };
-        let listing = self.host.look().await?;
+        let listing = self.listing().await?;
         main.epoch = decide::epoch(&listing, &main);
         let content = CanonicalExport::of_main(self.host.export().await?).content();
         let contested = main.fenced.is_some() || decide::publish(&listing, &main, content).is_err();

@@ -8,7 +8,7 @@ use crate::config::{Role, Settings};
 use crate::decide;
 use crate::error::{Error, Result};
 use crate::model::outcome::Outcome;
-use crate::model::snapshot::{Snapshot, SnapshotId};
+use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
 use crate::model::state::{Hold, LastCycle, State};
 
 use super::outside::Host;
@@ -117,6 +117,14 @@ impl<'a, H: Host> Session<'a, H> {
             self.continue_history().await;
         }
         result
+    }
+
+    /// Looks into the repository. Snapshots at a place that none of this fleet can have count as unreadable.
+    ///
+    /// # Errors
+    /// Those of a look.
+    pub(super) async fn listing(&mut self) -> Result<Listing> {
+        Ok(decide::plausible(self.host.look().await?, self.state))
     }
 
     async fn prepare_and_carry_out(&mut self) -> Result<Conclusion> {

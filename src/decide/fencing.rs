@@ -3,12 +3,16 @@
 
 use jiff::tz::TimeZone;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::model::content::Content;
 use crate::model::manifest::Place;
 use crate::model::snapshot::{Listing, MainId, Snapshot};
 use crate::model::state::{Applied, Fenced, MainState, State};
 use crate::text;
+
+/// How far an epoch or a sequence may be above the next one below it. A fleet that publishes each second gets there in
+/// 136 years.
+const MAX_STEP: u64 = 1 << 32;
 
 /// Whether `main` remembers nothing of what it did: it is new, or has lost its state.
 pub(super) fn has_lost_state(main: &MainState) -> bool {
@@ -62,12 +66,48 @@ pub fn overruled<'a>(
 }
 
 /// The epoch of a host that becomes the main: above every epoch that it knows of.
-pub fn next_epoch(listing: &Listing, state: &State) -> u64 {
-    let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
-    let own = state.main.as_ref().map(|main| main.epoch);
-    let fenced = state.main.as_ref().and_then(|main| main.fenced.as_ref()).map(|fenced| fenced.place.epoch);
-    let applied = state.replica.applied.as_ref().map(|applied| applied.place.epoch);
-    [newest, own, fenced, applied].into_iter().flatten().max().unwrap_or(0).saturating_add(1)
+///
+/// # Errors
+/// [`Kind::OutOfOrder`] if there is none above.
+pub fn next_epoch(listing: &Listing, state: &State) -> Result<u64> {
+    let newest = listing.newest().first().map_or(0, |newest| newest.tags.place.epoch);
+    newest.max(known(state).0).checked_add(1).ok_or_else(|| {
+        let what = "no epoch is left above that of the last main";
+        Error::new(Kind::OutOfOrder, what).with_hint("begin anew: another repository, and no state.json on any host")
+    })
+}
+
+/// The highest epoch and the highest sequence that this host has seen.
+fn known(state: &State) -> (u64, u64) {
+    let main = state.main.as_ref();
+    let fenced = main.and_then(|main| main.fenced.as_ref()).map(|fenced| &fenced.place);
+    let places = fenced.into_iter().chain(state.replica.applied.as_ref().map(|applied| &applied.place));
+    let published = main.and_then(|main| main.published.as_ref()).map_or(0, |published| published.sequence);
+    let own = (main.map_or(0, |main| main.epoch), published);
+    places.map(Place::order).fold(own, |top, place| (top.0.max(place.0), top.1.max(place.1)))
+}
+
+/// The listing without snapshots whose epoch or sequence is too far above all others to be that of a main of this fleet:
+/// they count as unreadable. Such a number, made by mistake or on purpose, would leave no room for a later main.
+#[must_use]
+pub fn plausible(listing: Listing, state: &State) -> Listing {
+    let Listing { snapshots, mut unreadable } = listing;
+    let reach = |known: u64, number: fn(&Snapshot) -> u64| {
+        let mut numbers: Vec<u64> = snapshots.iter().map(number).collect();
+        numbers.sort_unstable();
+        numbers.into_iter().fold(known, |top, next| if next > top && next - top <= MAX_STEP { next } else { top })
+    };
+    let (epoch, sequence) = known(state);
+    let epoch = reach(epoch, |snapshot| snapshot.tags.place.epoch);
+    let sequence = reach(sequence, |snapshot| snapshot.tags.place.sequence);
+    let (plausible, others): (Vec<_>, Vec<_>) = snapshots
+        .into_iter()
+        .partition(|snapshot| snapshot.tags.place.epoch <= epoch && snapshot.tags.place.sequence <= sequence);
+    unreadable.extend(others.into_iter().map(|snapshot| {
+        let Place { epoch, sequence, .. } = snapshot.tags.place;
+        (snapshot.id, format!("no main of this fleet can be at epoch {epoch}, sequence {sequence}"))
+    }));
+    Listing { snapshots: plausible, unreadable }
 }
 
 /// The failure of a former main: another host was promoted.

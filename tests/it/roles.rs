@@ -336,6 +336,32 @@ fn a_new_main_publishes_above_every_epoch_that_it_knows_of() {
     assert_eq!(places(&b).last(), Some(&('b', 3, 4)));
 }
 
+/// Such a number leaves no room for a later main: it would fence the fleet for ever.
+#[test]
+fn a_place_that_no_main_can_have_fences_nobody() {
+    for (epoch, sequence) in [(u64::MAX, 1), (u64::MAX, u64::MAX), (1, u64::MAX), (1 << 40, 2), (2, 1 << 33)] {
+        let (mut a, mut b) = fleet();
+        a.offer(&generation(5), &main_id('f'), epoch, sequence);
+        a.offer(&generation(5), &a.id.clone(), epoch, sequence);
+        b.share(&a);
+        a.rows = generation(3);
+        let end = a.cycle(&settings(Role::Main));
+        assert!(matches!(end, End::Done(Conclusion::Published(_))), "{epoch}, {sequence}: {end:?}");
+        b.share(&a);
+        assert!(b.cycle(&settings(Role::Replica)).applied(), "{epoch}, {sequence}");
+        assert_eq!(b.rows, generation(3));
+        turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+        assert_eq!(b.repository.last().unwrap().0.tags.place.epoch, 2);
+    }
+    // A host that has seen the last epoch cannot go above it, and says so.
+    let (_, mut b) = fleet();
+    let mut state = b.state();
+    state.replica.applied.as_mut().unwrap().place.epoch = u64::MAX;
+    b.disk = Some(state.render());
+    assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, true)), Kind::OutOfOrder);
+    assert_eq!(b.role, None);
+}
+
 #[test]
 fn strays_are_recognised_by_order_and_not_by_time() {
     let mut world = World::new(Configuration::default());
