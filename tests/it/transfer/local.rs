@@ -248,6 +248,31 @@ fn a_row_that_breaks_a_rule_here_refuses_no_change_of_other_rows() {
     assert_eq!(instance.value("SELECT name FROM monitor WHERE id=1"), t("renamed"));
 }
 
+/// A replica may have rules of its own, which no change on the main satisfies.
+#[test]
+fn a_rule_that_only_this_host_has_is_told_as_such_and_its_triggers_do_not_run() {
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    let other = instance.copy();
+    other.execute("UPDATE monitor SET name=(SELECT name FROM monitor WHERE id=1) WHERE id=2");
+    instance.execute(
+        "CREATE UNIQUE INDEX my_names ON monitor (name);
+         CREATE TRIGGER my_trigger AFTER UPDATE ON monitor BEGIN UPDATE monitor SET name='mine' WHERE id=2; END",
+    );
+    let here = library_export(&instance).configuration;
+    let wanted = library_export(&other).configuration;
+    let database = Database::new(instance.path());
+    let error = rehearse(&database, &plan(&here, &wanted), &here, &wanted).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unwritable, "{error:?}");
+    assert!(error.chain().contains("not Uptime Kuma's") && error.chain().contains("my_names"), "{error:?}");
+    assert!(error.hint().contains("drop the index on this host"), "{error:?}");
+
+    instance.execute("DROP INDEX my_names");
+    rehearse(&database, &plan(&here, &wanted), &here, &wanted).unwrap();
+    let claim = database.claim(Duration::ZERO).unwrap();
+    claim.write(&plan(&here, &wanted), &wanted, History::Remove).unwrap();
+    assert_eq!(library_export(&instance).configuration, wanted);
+}
+
 /// SQLite says that the disk is full.
 #[test]
 fn a_table_that_has_used_up_its_ids_is_no_full_disk() {

@@ -46,7 +46,8 @@ fn what_is_written_is_private_without_a_umask() {
 
     assert_eq!(fs::metadata(&dump).unwrap().permissions().mode() & 0o777, 0o600);
     let file = |name: &str| (name.to_owned(), 0o600);
-    let expected = [(String::new(), 0o700), file("hold.json"), file("lock"), file("previous.dump"), file("state.json")];
+    let files = ["hold.json", "lock", "previous.dump", "state.json", "waiting"].map(file);
+    let expected: Vec<_> = std::iter::once((String::new(), 0o700)).chain(files).collect();
     assert_eq!(modes(&state), expected);
     assert_eq!(fs::metadata(state.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
 }

@@ -76,11 +76,13 @@ impl Database {
     }
 }
 
-/// Prepares a connection for a database of another user: no other database can be attached to it, and what its
-/// schema calls can do no harm (<https://www.sqlite.org/security.html>).
+/// Prepares a connection for a database of another user: no other database can be attached to it, what its schema
+/// calls can do no harm (<https://www.sqlite.org/security.html>), and no trigger changes what is written. Uptime Kuma
+/// has none.
 pub(super) fn harden(connection: &Connection) -> Sql<()> {
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     Ok(())
 }

@@ -14,11 +14,42 @@ use crate::plan::Plan;
 /// Writes `plan` into a copy of the tables of `database` in memory that holds the rows of `here`.
 ///
 /// # Errors
-/// `Unwritable`, naming the row, if a rule of the database would be broken; `SchemaUnknown` for a table that SQLite
-/// cannot have stored.
+/// `Unwritable`, naming the row, if a rule of the database would be broken, and the index if somebody else than Uptime
+/// Kuma made the rule; `SchemaUnknown` for a table that SQLite cannot have stored.
 pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
     let live = database.open()?;
-    let copy = empty_copy(&live).map_err(|error| match error {
+    let foreign = foreign_indexes(&live).map_err(|error| database.failed("read the indexes of", error))?;
+    let try_without = |left_out: &[String]| try_on_copy(database, &live, left_out, (plan, here, wanted));
+    let Err(error) = try_without(&[]) else { return Ok(()) };
+    if error.kind() != Kind::Unwritable || foreign.is_empty() || try_without(&foreign).is_err() {
+        return Err(error);
+    }
+    let hint = "drop the index on this host, or correct the named row on the main; then kuma-replicator run --retry";
+    let what = format!("a unique index of this host, which is not Uptime Kuma's, refuses it: {}", foreign.join(", "));
+    Err(Error::new(Kind::Unwritable, what).because(error).with_hint(hint))
+}
+
+/// The unique indexes of the replicated tables that Uptime Kuma did not make: it calls its own `slug`, or, as knex does,
+/// something with `_unique` at its end.
+fn foreign_indexes(live: &Connection) -> Sql<Vec<String>> {
+    let mut statement = live.prepare(
+        "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE %' ORDER BY name",
+    )?;
+    let found: Sql<Vec<(String, String)>> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect();
+    let is_foreign = |(table, name): &(String, String)| {
+        catalog::find(table).is_some() && name != "slug" && !name.ends_with("_unique")
+    };
+    Ok(found?.into_iter().filter(is_foreign).map(|(_, name)| name).collect())
+}
+
+/// The same without some indexes.
+fn try_on_copy(
+    database: &Database,
+    live: &Connection,
+    left_out: &[String],
+    (plan, here, wanted): (&Plan, &Configuration, &Configuration),
+) -> Result<()> {
+    let copy = empty_copy(live, left_out).map_err(|error| match error {
         rusqlite::Error::InvalidQuery => {
             let what = format!("the schema in {} is not one that SQLite wrote", database.path().display());
             Error::new(Kind::SchemaUnknown, what).with_hint("stop Uptime Kuma and restore its database from a backup")
@@ -26,23 +57,23 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
         error => database.failed("copy the tables of", error),
     })?;
     write::fill(&copy, here)?;
-    copy_sequences(&live, &copy).map_err(|error| database.failed("copy the tables of", error))?;
-    drop(live);
+    copy_sequences(live, &copy).map_err(|error| database.failed("copy the tables of", error))?;
     write::write(&copy, plan, wanted, History::Remove)
 }
 
-/// The empty tables of the configuration with their indexes, in memory, and a transaction open on them.
-fn empty_copy(live: &Connection) -> Sql<Connection> {
+/// The empty tables of the configuration with their indexes, except those `left_out`, in memory, and a transaction open
+/// on them.
+fn empty_copy(live: &Connection, left_out: &[String]) -> Sql<Connection> {
     let copy = Connection::open_in_memory()?;
     harden(&copy)?;
     copy.execute_batch("PRAGMA foreign_keys=OFF")?;
     let mut statement = live.prepare(
-        "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') ORDER BY type DESC",
+        "SELECT tbl_name, sql, name FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') ORDER BY type DESC",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (table, sql): (String, String) = (row.get(0)?, row.get(1)?);
-        if catalog::find(&table).is_some() {
+        if catalog::find(&table).is_some() && !left_out.contains(&row.get(2)?) {
             copy.prepare(definition(&sql)?).map_err(|_| rusqlite::Error::InvalidQuery)?.execute([])?;
         }
     }
