@@ -63,7 +63,7 @@ pub(crate) fn every_fault_of_a_server_is_reported_in_time_and_leaves_nothing_hal
     let direct = program.host(&Repository::at(&server.url));
     run(direct.restic().init()).expect("created");
     let first = dump(100_000);
-    let id = run(direct.restic().publish(&first, &tags(1, &first), "main")).expect("published");
+    let id = run(direct.restic().publish(&first, &tags(1, &first), "main")).expect("published").id;
     thread::scope(|scope| {
         let (server, id) = (&server, &id);
         let mut numbered = CASES.iter().zip(FIRST..);
@@ -146,7 +146,7 @@ pub(crate) fn reading_needs_no_right_to_write(program: &Program) -> Outcome {
     let direct = program.host(&Repository::at(&server.url));
     run(direct.restic().init()).expect("created");
     let text = dump(1_000_000);
-    let id = run(direct.restic().publish(&text, &tags(1, &text), "main")).expect("published");
+    let id = run(direct.restic().publish(&text, &tags(1, &text), "main")).expect("published").id;
     let proxy = Proxy::read_only(&server.address()).expect("a proxy");
     let host = program.host(&Repository::at(&server.url.replace(&server.address(), &proxy.address)));
     let restic = host.restic();
@@ -161,5 +161,29 @@ pub(crate) fn reading_needs_no_right_to_write(program: &Program) -> Outcome {
     assert!(begun.elapsed() < REACTION, "{:?}", begun.elapsed());
     assert!(proxy.writes() > 0);
     assert_eq!(run(restic.look()).expect("a look").snapshots.len(), 1);
+    Ok(Completion::Completed)
+}
+
+/// Storage that keeps everything for a time, or credentials that may not remove: the snapshot is there, and so is the lock.
+pub(crate) fn a_lock_that_cannot_be_removed_is_a_warning_and_no_failure(program: &Program) -> Outcome {
+    for server in [Server::s3()?, Server::rest()?] {
+        let direct = program.host(&Repository::at(&server.url));
+        run(direct.restic().init()).expect("created");
+        let proxy = Proxy::start(&server.address()).expect("a proxy");
+        let host = program.host(&Repository::at(&server.url.replace(&server.address(), &proxy.address)));
+        proxy.set(Fault::Keep);
+        let text = dump(100_000);
+        let published = run(host.restic().publish(&text, &tags(1, &text), "main")).expect("published");
+        let reason = published.lock_left.expect("a reason");
+        assert!(reason.contains("403") || reason.contains("Access Denied"), "{reason}");
+        assert!(run(host.restic().fetch(&published.id)).expect("fetched") == text);
+        // What cannot be stored is a failure all the same.
+        proxy.set(Fault::Deny);
+        host.fails(run(host.restic().publish(&text, &tags(2, &text), "main")), Kind::RepositoryDenied);
+        proxy.set(Fault::None);
+        let again = run(host.restic().publish(&text, &tags(2, &text), "main")).expect("published");
+        assert_eq!(again.lock_left, None);
+        assert_eq!(run(direct.restic().look()).expect("a look").snapshots.len(), 2);
+    }
     Ok(Completion::Completed)
 }

@@ -57,6 +57,10 @@ const ON_EVERY: &[Test<OnAny>] = &[
         "every_fault_of_a_server_is_reported_in_time_and_leaves_nothing_half_done",
         faulty::every_fault_of_a_server_is_reported_in_time_and_leaves_nothing_half_done,
     ),
+    (
+        "a_lock_that_cannot_be_removed_is_a_warning_and_no_failure",
+        faulty::a_lock_that_cannot_be_removed_is_a_warning_and_no_failure,
+    ),
     ("reading_needs_no_right_to_write", faulty::reading_needs_no_right_to_write),
     ("locks_that_this_host_left_are_removed_and_no_others", locks::locks_that_this_host_left_are_removed_and_no_others),
     (
@@ -135,7 +139,7 @@ fn contract(program: &Program, repository: Repository) -> Outcome {
     let dumps = [dump(100), dump(5 << 20), dump(70_000), b"\0\xff\r\n".to_vec()];
     let publish = |(sequence, dump): (u64, &Vec<u8>)| {
         let tags = tags(sequence, dump);
-        (run(restic.publish(dump, &tags, "main-1")).expect("published"), tags)
+        (run(restic.publish(dump, &tags, "main-1")).expect("published").id, tags)
     };
     let published: Vec<_> = (1..).zip(&dumps).map(publish).collect();
     let listing = run(restic.look()).expect("a look");
@@ -166,7 +170,7 @@ fn what_one_publishes_the_other_fetches(writer: &Program, reader: &Program) -> O
     for (publisher, other, sequence) in [(&first, &second, 2), (&second, &first, 3)] {
         let text = dump(100_000 + usize::try_from(sequence)?);
         let tags = tags(sequence, &text);
-        let id = run(publisher.restic().publish(&text, &tags, "main")).expect("published");
+        let id = run(publisher.restic().publish(&text, &tags, "main")).expect("published").id;
         let listing = run(other.restic().look()).expect("a look");
         assert_eq!(listing, run(publisher.restic().look()).expect("a look"));
         assert_eq!((listing.snapshots.len() as u64, listing.unreadable.len()), (sequence, 0));
@@ -185,7 +189,7 @@ fn a_thousand_snapshots_are_listed(program: &Program) -> Outcome {
     let host = program.host(&repository);
     let restic = host.restic();
     let text = dump(100);
-    let id = run(restic.publish(&text, &tags(2, &text), "main")).expect("published");
+    let id = run(restic.publish(&text, &tags(2, &text), "main")).expect("published").id;
     host.tool(python.to_str().expect("a path"), &["-c", parts::MANY, &repository.url, id.short(), "3", "1000"]);
 
     let started = Instant::now();

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Deny,
     /// It is refused for its time.
     Skew,
+    /// It is refused if it removes something, as storage does that keeps everything for a time.
+    Keep,
 }
 
 #[derive(Default)]
@@ -221,6 +223,9 @@ impl Shared {
                 "RequestTimeTooSkewed",
                 "The difference between the request time and the server's time is too large.",
             )),
+            Fault::Keep if request.first.starts_with("DELETE ") => {
+                Some(("403 Forbidden", "AccessDenied", "Access Denied."))
+            }
             Fault::FailEvery(nth) if number.is_multiple_of(nth) => Some(FAILED),
             Fault::FailAfter(good) if number > good => Some(FAILED),
             _ => None,

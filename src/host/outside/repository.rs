@@ -1,7 +1,8 @@
 //! The repository, through restic.
 
-use crate::cycle::{Repository, Surroundings as _};
+use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
+use crate::host::restic::Published;
 use crate::host::system::notify;
 use crate::model::snapshot::{Listing, SnapshotId, Tags};
 
@@ -50,7 +51,12 @@ impl Repository for System {
     async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId> {
         notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         let name = self.name();
-        self.restic()?.publish(dump, tags, &name).await
+        let Published { id, lock_left } = self.restic()?.publish(dump, tags, &name).await?;
+        if let Some(reason) = lock_left {
+            let text = format!("published, but the lock stays in the repository, which refuses to remove it: {reason}");
+            self.report(&Event::Warning { text });
+        }
+        Ok(id)
     }
 
     async fn remove_stale_locks(&mut self) -> Result<usize> {

@@ -22,4 +22,4 @@ mod repository;
 mod run;
 mod secrets;
 
-pub use repository::Restic;
+pub use repository::{Published, Restic};

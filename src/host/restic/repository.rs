@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::run::Output;
-use super::{answers, process};
+use super::{answers, failure, process};
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
 use crate::host::system::interrupt::Interrupt;
@@ -120,13 +120,12 @@ impl Restic {
         self.read(&what, ["dump", "--no-lock", id.to_string().as_str(), PATH], Output::Dump).await
     }
 
-    /// Stores `dump` under `tags` as published by `host`, and returns the id of the new snapshot, which is its short
-    /// form with restic 0.14.
+    /// Stores `dump` under `tags` as published by `host`.
     ///
     /// # Errors
     /// Any failure of restic. After [`Kind::Interrupted`] or a missed deadline the snapshot may exist all the same, but
     /// only as a whole.
-    pub async fn publish(&self, dump: &[u8], tags: &Tags, host: &str) -> Result<SnapshotId> {
+    pub async fn publish(&self, dump: &[u8], tags: &Tags, host: &str) -> Result<Published> {
         let what = format!("cannot publish into repository {}", self.repository);
         let input = process::sealed(dump)
             .map_err(|error| Error::io(format!("publish into repository {}", self.repository), error))?;
@@ -136,9 +135,26 @@ impl Restic {
             format!("--tag={}", tags.to_strings().join(",")),
         );
         let arguments = ["backup", "--json", "--stdin", &filename, &host, &tags];
-        let output = self.run(&what, arguments, Some(input), Output::Answer).await?;
-        answers::published(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
+        let finished = self.finish(&what, arguments, Some(input), Output::Answer).await?;
+        let id = answers::published(&finished.output);
+        // restic reports the snapshot when it is stored, and then removes its lock.
+        let lock_left = failure::is_of_lock_removal(&finished.messages.text())
+            .then(|| finished.messages.summary(self.credentials.secrets()));
+        if id.is_err() || lock_left.is_none() {
+            self.check(&what, &finished, Output::Answer)?;
+        }
+        let id = id.map_err(|error| Error::new(Kind::ResticFailed, what).because(error))?;
+        Ok(Published { id, lock_left })
     }
+}
+
+/// A snapshot that was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its id, which is its short form with restic 0.14.
+    pub id: SnapshotId,
+    /// Why the lock of this publish stays in the repository, if it does: its storage may refuse to remove anything.
+    pub lock_left: Option<String>,
 }
 
 impl fmt::Debug for Restic {

@@ -76,7 +76,7 @@ impl Restic {
     }
 
     /// Runs restic to its end, whatever that is.
-    async fn finish<const N: usize>(
+    pub(super) async fn finish<const N: usize>(
         &self,
         what: &str,
         arguments: [&str; N],
@@ -96,7 +96,7 @@ impl Restic {
     }
 
     /// Fails unless restic succeeded.
-    fn check(&self, what: &str, finished: &Finished, output: Output) -> Result<()> {
+    pub(super) fn check(&self, what: &str, finished: &Finished, output: Output) -> Result<()> {
         if !matches!(finished.end, End::Exited(status) if status.success()) {
             return Err(self.failed(what, finished, output));
         }

@@ -187,6 +187,12 @@ pub(in crate::host::restic) fn is_interrupted(stderr: &str) -> bool {
     stderr.lines().any(|line| line.starts_with("signal ") && line.ends_with(" received, cleaning up"))
 }
 
+/// Whether all that went wrong is that a lock could not be removed.
+pub(in crate::host::restic) fn is_of_lock_removal(stderr: &str) -> bool {
+    let mut lines = stderr.lines().map(str::to_lowercase).peekable();
+    lines.peek().is_some() && lines.all(|line| line.contains("remove(<lock/") || line.contains("error while unlocking"))
+}
+
 /// The kind of the failure in a line that announces a retry, if no retry will succeed, or if restic has not begun yet
 /// and the next cycle can retry as well. restic itself retries for up to 15 minutes.
 pub(in crate::host::restic) fn hopeless(line: &str) -> Option<Kind> {

@@ -4,4 +4,4 @@ mod classify;
 #[cfg(test)]
 mod tests;
 
-pub(super) use classify::{classify, hint, hopeless, is_gone, is_interrupted, left_out};
+pub(super) use classify::{classify, hint, hopeless, is_gone, is_interrupted, is_of_lock_removal, left_out};
