@@ -123,11 +123,7 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     if activity.is_some() {
         findings.add("rights", instance.check_rights().await, |()| format!("{unit} may be stopped and started"));
     }
-    let Some(layout) = findings.add("layout", instance.layout().await, |layout| {
-        format!("data in {}, answers on {}", layout.data_directory.display(), layout.url)
-    }) else {
-        return;
-    };
+    let Some(layout) = findings.add("layout", instance.layout().await, ToString::to_string) else { return };
     if activity == Some(Activity::Running) {
         let answer = health::answer(&layout.url).await;
         let answer = answer.map_err(|reason| {

@@ -9,6 +9,7 @@ use crate::world::{Pair, Setup, expect, fails, invocation, logged_in, says, sql,
 
 pub const TESTS: &[Test] = &[
     ("a_database_that_the_server_does_not_have_open_is_left_alone", in_use),
+    ("an_uptime_kuma_that_pm2_runs_is_found_with_what_the_messages_say", pm2),
     ("the_history_of_a_removed_monitor_goes_beside_the_running_server", history),
 ];
 
@@ -45,6 +46,45 @@ fn in_use() -> Result<()> {
         pair.replica.sh(set)?;
         expect(&pair.replica, 0, "applied")?;
         pair.assert_equal()
+    })
+}
+
+/// The unit that `pm2 startup` makes: nothing in it names Uptime Kuma, which PM2 starts elsewhere.
+const PM2: &str = "[Service]\nType=forking\nUser=root\nPIDFile=/root/.pm2/pm2.pid\n\
+    ExecStart=/usr/local/bin/pm2 resurrect\nRestart=on-failure\n";
+
+/// As PM2 does it: a daemon that starts the server in its own directory, and goes to the background.
+const RESURRECT: &str = "#!/bin/sh\nmkdir -p /root/.pm2\ncd /root/uptime-kuma\n\
+    setsid node --preserve-symlinks-main server/server.js > /root/.pm2/log 2>&1 < /dev/null &\necho $! > /root/.pm2/pm2.pid\n";
+
+fn pm2() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        pair.offer("web")?;
+        let root = pair.replica.root();
+        std::fs::write(root.join("etc/systemd/system/pm2-root.service"), PM2)?;
+        std::fs::write(root.join("usr/local/bin/pm2"), RESURRECT)?;
+        pair.replica.sh("chmod +x /usr/local/bin/pm2; systemctl disable --now uptime-kuma; mkdir /root/uptime-kuma
+             cp -rs /opt/uptime-kuma/. /root/uptime-kuma/; mv /var/lib/uptime-kuma /root/uptime-kuma/data
+             chown -R root: /root/uptime-kuma/data
+             rm /etc/systemd/system/uptime-kuma.service; rm -rf /usr/lib/systemd/system/uptime-kuma.service.d
+             systemctl daemon-reload; systemctl start pm2-root")?;
+        pair.replica.kuma()?;
+        let said = typed(&pair.replica, 78, &["check"])?;
+        assert!(said.contains("set unit = \"pm2-root.service\""), "{said}");
+        fails(&pair.replica, 78, "service-missing", "pm2-root.service")?;
+        pair.replica.sh("printf '[uptime-kuma]\\nunit = \"pm2-root\"\\n' >> /etc/kuma-replicator/config.toml")?;
+        let said = typed(&pair.replica, 78, &["check"])?;
+        assert!(said.contains("a guess") && said.contains("data-directory = \"/root/uptime-kuma/data\""), "{said}");
+        fails(&pair.replica, 78, "database-not-in-use", "/root/uptime-kuma/data/kuma.db")?;
+        pair.replica.sh(
+            "echo 'data-directory = \"/root/uptime-kuma/data\"' >> /etc/kuma-replicator/config.toml
+             mkdir -p /etc/systemd/system/kuma-replicator.service.d
+             printf '[Service]\\nReadWritePaths=/root/uptime-kuma/data\\n' > /etc/systemd/system/kuma-replicator.service.d/pm2.conf
+             systemctl daemon-reload",
+        )?;
+        expect(&pair.replica, 0, "applied")?;
+        assert_eq!(logged_in(&pair.replica)?.lists()?["monitorList"]["1"]["name"], "web");
+        Ok(())
     })
 }
 

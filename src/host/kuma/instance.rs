@@ -94,7 +94,8 @@ impl Instance {
         if self.layout.is_none() {
             let configured = match (&self.settings.data_directory, &self.settings.url) {
                 (Some(directory), Some(url)) => {
-                    Some(Layout { data_directory: directory.clone(), url: url.clone(), application: None })
+                    let (data_directory, url) = (directory.clone(), url.clone());
+                    Some(Layout { data_directory, url, application: None, guessed: false })
                 }
                 _ => None,
             };
@@ -142,6 +143,7 @@ impl Instance {
     ///
     /// # Errors
     /// [`Kind::DatabaseNotInUse`], naming the database that the unit has open, as far as that can be seen;
+    /// [`Kind::DatabaseMissing`] if there is none at all;
     /// [`Kind::ServiceBusy`] if it has none open yet.
     pub async fn check_in_use(&mut self) -> Result<()> {
         let unit = self.settings.unit.clone();
@@ -154,10 +156,16 @@ impl Instance {
         let uid = systemd.uid(&unit).await?;
         let worker = self.database().await?;
         let path = worker.database().display().to_string();
-        if worker.holders().await?.iter().any(|holder| processes.contains(holder)) {
-            return Ok(());
-        }
+        let missing = match worker.holders().await {
+            Ok(holders) if holders.iter().any(|holder| processes.contains(holder)) => return Ok(()),
+            Ok(_) => None,
+            Err(error) if error.kind() == Kind::DatabaseMissing => Some(error),
+            Err(error) => return Err(error),
+        };
         let open = self.open_in(uid, processes).await?;
+        if let Some(missing) = missing.filter(|_| open.is_empty()) {
+            return Err(missing);
+        }
         let url = self.layout().await?.url;
         if open.is_empty() && health::answer(&url).await.is_err() {
             let what = format!("{unit} does not have {path} open yet, and does not answer on {url}");

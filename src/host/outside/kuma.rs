@@ -27,7 +27,12 @@ impl Kuma for System {
     type Claim = Claimed;
 
     async fn export(&mut self) -> Result<Export> {
-        self.instance.database().await?.export().await
+        let export = self.instance.database().await?.export().await;
+        if matches!(&export, Err(error) if error.kind() == Kind::DatabaseMissing) {
+            // The one that it has open is more to the point.
+            self.instance.check_in_use().await?;
+        }
+        export
     }
 
     async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {

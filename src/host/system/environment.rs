@@ -1,8 +1,8 @@
 //! `NAME=value` lines in the syntax of systemd's `EnvironmentFile=`, as systemd.exec(5) describes it.
 //!
-//! Pure. An error names the line but not its content, because these files contain secrets. It is stricter than systemd,
-//! which skips lines that it cannot read: a missing credential is harder to find than an error. It also accepts
-//! `export NAME=value`, common in `.env` files.
+//! Pure. An error names the line but not its content, because these files contain secrets. [`parse`] is stricter than
+//! systemd, which skips lines that it cannot read: a missing credential is harder to find than an error. It also accepts
+//! `export NAME=value`, common in `.env` files. [`parse_like_systemd`] finds what systemd finds.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -12,7 +12,7 @@ use std::str::Chars;
 /// # Errors
 /// The number of the first wrong line and what is wrong with it, without its content.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut parser = Parser { rest: text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable(), line: 1 };
+    let mut parser = Parser::new(text, true);
     let mut pairs = Vec::new();
     while let Some(pair) = parser.pair()? {
         pairs.push(pair);
@@ -20,12 +20,26 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
+/// The names and values that systemd takes from `text`: it skips assignments whose name is not valid, and `export NAME`
+/// is none.
+pub fn parse_like_systemd(text: &str) -> Vec<(String, String)> {
+    let mut parser = Parser::new(text, false);
+    // After an error it stands behind what is wrong.
+    std::iter::from_fn(|| parser.pair().transpose()).flatten().collect()
+}
+
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
     line: usize,
+    /// Whether `export` may stand before a name.
+    exports: bool,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, exports: bool) -> Self {
+        Self { rest: text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable(), line: 1, exports }
+    }
+
     fn next(&mut self) -> Option<char> {
         let c = self.rest.next();
         if c == Some('\n') {
@@ -44,8 +58,12 @@ impl Parser<'_> {
             }
         }
         let line = self.line;
-        let name = self.name().map_err(|reason| format!("line {line} {reason}"))?;
+        let name = self.name().ok_or_else(|| format!("line {line} has no '='"))?;
         let value = self.value().map_err(|reason| format!("line {line} {reason}"))?;
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if name.is_empty() || !plain || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(format!("line {line} has no valid name before the '='"));
+        }
         if value.contains('\0') {
             return Err(format!("line {line} contains a NUL character"));
         }
@@ -56,22 +74,17 @@ impl Parser<'_> {
         while self.next().is_some_and(|c| c != '\n') {}
     }
 
-    fn name(&mut self) -> Result<String, &'static str> {
+    /// What stands before the `=` in this line.
+    fn name(&mut self) -> Option<String> {
         let mut name = String::new();
         loop {
-            match self.rest.next_if(|c| *c != '\n') {
-                Some('=') => break,
-                Some(c) => name.push(c),
-                None => return Err("has no '='"),
+            match self.rest.next_if(|c| *c != '\n')? {
+                '=' => break,
+                c => name.push(c),
             }
         }
         let name = name.trim();
-        let name = name.strip_prefix("export ").unwrap_or(name).trim();
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if name.is_empty() || !plain || name.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err("has no valid name before the '='");
-        }
-        Ok(name.to_owned())
+        Some(name.strip_prefix("export ").filter(|_| self.exports).unwrap_or(name).trim().to_owned())
     }
 
     /// Quotes count only at the beginning of a value and right after another quoted part.
@@ -174,6 +187,14 @@ mod tests {
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(&pairs, wanted, "{text:?}");
         }
+    }
+
+    #[test]
+    fn skips_what_systemd_skips() {
+        let text = "export A=1\nB=2\nno assignment\n1C='x\ny'\nD = 4\n=5\nE=\"open\nF=6";
+        let pairs = super::parse_like_systemd(text);
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("B", "2"), ("D", "4")]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Database {
                 return Err(Error::new(Kind::DatabaseMissing, format!("{} is not a file", self.path.display())));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::new(Kind::DatabaseMissing, format!("there is no database {}", self.path.display())));
+                return Err(self.missing());
             }
             Err(error) => return Err(Error::io(format!("find database {}", self.path.display()), error)),
         }
@@ -67,6 +67,10 @@ impl Database {
         // The new rows are in force now, whatever else fails.
         let closed = connection.close().map_err(|(_, error)| self.failed("close", error));
         Ok([staged.put_in_place(), closed].into_iter().filter_map(|done| Some(done.err()?.chain())).collect())
+    }
+
+    pub(super) fn missing(&self) -> Error {
+        Error::new(Kind::DatabaseMissing, format!("there is no database {}", self.path.display()))
     }
 
     pub(super) fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {

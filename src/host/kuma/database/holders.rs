@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
@@ -17,10 +18,13 @@ impl Database {
     /// locks would be lost with the file that is closed here.
     ///
     /// # Errors
-    /// If the database cannot be opened.
+    /// [`Kind::DatabaseMissing`](crate::error::Kind::DatabaseMissing); or if the database cannot be opened.
     pub fn holders(&self) -> Result<BTreeSet<u32>> {
         let failed = |error| Error::io(format!("look for locks on {}", self.path().display()), error);
-        let file = File::open(self.path()).map_err(failed)?;
+        let file = File::open(self.path()).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => self.missing(),
+            _ => failed(error),
+        })?;
         let (start, length) = SHARED;
         let (typ, offset_type) = (FlockType::WriteLock, FlockOffsetType::Set);
         let wanted = Flock { start, length, pid: None, typ, offset_type };

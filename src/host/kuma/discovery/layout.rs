@@ -5,6 +5,7 @@
 //! empty values count as missing, `.env` never overrides the environment (dotenv), and arguments are read as
 //! `args-parser` reads them.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,15 @@ pub struct Layout {
     pub url: String,
     /// The directory of its `package.json`, if that is known.
     pub application: Option<PathBuf>,
+    /// Whether the data directory is a guess: the unit names none, and starts a program that may name one.
+    pub guessed: bool,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let guess = if self.guessed { " (a guess: the unit names no data directory)" } else { "" };
+        write!(f, "data in {}{guess}, answers on {}", self.data_directory.display(), self.url)
+    }
 }
 
 /// The layout of the unit `service`; `explicit` settings win.
@@ -36,10 +46,13 @@ pub fn layout(service: &ServiceProperties, files: &Files, explicit: &Kuma) -> Re
     let variable = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let argument = |name: &str| arguments.get(name).map(String::as_str).filter(|value| !value.is_empty());
 
+    let named = variable("DATA_DIR").or_else(|| argument("data-dir"));
+    let starts_server = service.arguments.iter().any(|word| Path::new(word).ends_with("server/server.js"));
+    let guessed = explicit.data_directory.is_none() && named.is_none() && !starts_server;
     let data_directory = match &explicit.data_directory {
         Some(directory) => directory.clone(),
         None => {
-            let written = variable("DATA_DIR").or_else(|| argument("data-dir")).unwrap_or("./data/");
+            let written = named.unwrap_or("./data/");
             resolve(directory.as_deref(), written).ok_or_else(|| {
                 let what =
                     format!("cannot find the data directory of {}: '{written}' in ~, which is unknown", explicit.unit);
@@ -49,7 +62,7 @@ pub fn layout(service: &ServiceProperties, files: &Files, explicit: &Kuma) -> Re
     };
     let url = explicit.url.clone().unwrap_or_else(|| url(&variable, &argument));
     let application = script_home(&service.arguments).or(directory).filter(|path| path != Path::new("/"));
-    Ok(Layout { data_directory, url, application })
+    Ok(Layout { data_directory, url, application, guessed })
 }
 
 /// The URL of a server with these variables and arguments.

@@ -146,10 +146,29 @@ fn layouts_in_the_wild() {
 }
 
 #[test]
+fn a_data_directory_that_nothing_names_is_a_guess() {
+    let table = [
+        ("/usr/bin/node|server/server.js", &[][..], false),
+        ("/usr/bin/npm|start", &[], true),
+        ("/usr/bin/npm|start", &["DATA_DIR=/srv/kuma"], false),
+        ("/bin/sh|-c|DATA_DIR=/srv/kuma exec node server/server.js", &[], true),
+        ("/usr/local/lib/node_modules/pm2/bin/pm2|resurrect", &["PM2_HOME=/root/.pm2"], true),
+    ];
+    for (command, environment, guessed) in table {
+        let service = unit("/opt/uptime-kuma", command, environment);
+        assert_eq!(layout(&service, &Files::default(), &kuma(None, None)).unwrap().guessed, guessed, "{command}");
+        assert!(!layout(&service, &Files::default(), &kuma(Some("/srv/kuma"), None)).unwrap().guessed, "{command}");
+    }
+}
+
+#[test]
 fn files_add_to_the_environment() {
     let service = unit("~", "/usr/bin/node|server/server.js", &["PORT=1", "UPTIME_KUMA_HOST="]);
     let files = Files {
-        environment: vec!["PORT=2\n".into(), "# a comment\nPORT=3\nDATA_DIR=\"/srv/with blank\"\n".into()],
+        environment: vec![
+            "PORT=2\nexport DATA_DIR=/left/out\n".into(),
+            "# a comment\nPORT=3\nDATA_DIR=\"/srv/with blank\"\n".into(),
+        ],
         dotenv: Some(
             "export PORT=4\nUPTIME_KUMA_PORT = '5'\nUPTIME_KUMA_HOST=10.0.0.1\nHOST=10.0.0.2 # why\nnonsense\n".into(),
         ),

@@ -12,7 +12,7 @@ pub(super) fn variables(service: &ServiceProperties, files: &Files) -> BTreeMap<
     let pair = |text: &str| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     all.extend(service.environment.iter().filter_map(|text| pair(text)));
     for text in &files.environment {
-        all.extend(lenient(text));
+        all.extend(environment::parse_like_systemd(text));
     }
     for unset in &service.unset_environment {
         match unset.split_once('=') {
@@ -25,12 +25,6 @@ pub(super) fn variables(service: &ServiceProperties, files: &Files) -> BTreeMap<
         all.entry(name).or_insert(value);
     }
     all
-}
-
-/// An `EnvironmentFile=`: systemd skips lines that it cannot read.
-fn lenient(text: &str) -> Vec<(String, String)> {
-    environment::parse(text)
-        .unwrap_or_else(|_| text.lines().filter_map(|line| environment::parse(line).ok()).flatten().collect())
 }
 
 /// A `.env` as dotenv 16 reads it: `export` allowed, quotes removed, `#` ends an unquoted value. Values over several

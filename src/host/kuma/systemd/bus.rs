@@ -89,7 +89,7 @@ impl Systemd {
         let (path, mut all) = self.load(name.as_ref()).await?;
         let load: String = all.take("LoadState")?;
         if load == "not-found" {
-            return Err(Error::new(Kind::ServiceMissing, format!("there is no unit {name}")));
+            return Err(self.no_unit(name).await);
         }
         Ok(Unit {
             path,
@@ -100,6 +100,23 @@ impl Systemd {
             can_start: all.take("CanStart")?,
             job: all.take("Job")?,
         })
+    }
+
+    /// The failure of a unit that does not exist, with those that may be meant: PM2 gives Uptime Kuma no unit of its own.
+    async fn no_unit(&self, name: &UnitName) -> Error {
+        /// `ssssssouso`: the name, and what is known about it.
+        type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+        let error = Error::new(Kind::ServiceMissing, format!("there is no unit {name}"));
+        let patterns: (Vec<&str>, Vec<&str>) = (Vec::new(), vec!["*kuma*.service", "pm2-*.service"]);
+        let found: Vec<Listed> = self.call("ListUnitsByPatterns", &patterns).await.unwrap_or_default();
+        let mut names = found.into_iter().map(|unit| unit.0).filter(|name| !name.starts_with("kuma-replicator"));
+        match names.next() {
+            Some(unit) if unit.starts_with("pm2-") => error.with_hint(format!(
+                "if PM2 runs Uptime Kuma, set unit = \"{unit}\" in [uptime-kuma]; stopping it stops everything that PM2 runs"
+            )),
+            Some(unit) => error.with_hint(format!("set unit in [uptime-kuma]: systemd has {unit}")),
+            None => error,
+        }
     }
 
     /// Loads a unit of any type and reads the properties that all units have.
