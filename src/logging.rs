@@ -102,7 +102,8 @@ pub fn report(event: &Event) {
         }
         match event.level() {
             Level::Warning => journal_fields!(emit WARN FAILURE),
-            _ => journal_fields!(emit ERROR FAILURE),
+            Level::Notice | Level::Info => journal_fields!(emit DEBUG FAILURE),
+            Level::Error => journal_fields!(emit ERROR FAILURE),
         }
         return;
     }

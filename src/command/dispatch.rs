@@ -38,7 +38,7 @@ pub async fn run(cli: &Cli) -> Exit {
             let exit = error.kind().exit();
             // The journal records what was tried on this host, and no typing errors.
             if is_order(&cli.verb) && exit != Exit::Usage {
-                logging::report(&Event::Failed { error, snapshot: None, last_success_age: None });
+                logging::report(&Event::Failed { error, snapshot: None, last_success_age: None, again: false });
             } else {
                 logging::error(&error);
             }

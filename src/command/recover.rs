@@ -21,7 +21,7 @@ pub(super) async fn recover(cli: &Cli) -> Exit {
         Err(error) if error.kind() == Kind::AlreadyRunning => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
-            logging::report(&Event::Failed { error, snapshot: None, last_success_age: None });
+            logging::report(&Event::Failed { error, snapshot: None, last_success_age: None, again: false });
             exit
         }
     }

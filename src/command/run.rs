@@ -12,14 +12,14 @@ use crate::host::system::interrupt::Interrupt;
 use crate::host::system::notify;
 use crate::host::{Directories, System};
 use crate::logging;
-use crate::model::state::State;
+use crate::model::state::{LastCycle, State};
 
 use super::settings::settings;
 
 /// Runs a cycle, reports its failure as an event, and returns the exit code.
 pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
-    let mut state = State::default();
-    match try_cycle(cli, options, &mut state).await {
+    let (mut state, mut before) = (State::default(), None);
+    match try_cycle(cli, options, &mut state, &mut before).await {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
@@ -30,7 +30,9 @@ pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
             let rolled_back = state.replica.verdict.filter(|_| error.kind() == Kind::RolledBack);
             let snapshot = rolled_back.map(|verdict| verdict.snapshot);
             let last_success_age = decide::last_success_age(state.last_success, Timestamp::now());
-            let event = Event::Failed { error, snapshot, last_success_age };
+            // The rows that are refused stand in the journal once, and in `status` as long as they are.
+            let again = error.kind() == Kind::Shrunk && before.is_some_and(|last| last.message == error.chain());
+            let event = Event::Failed { error, snapshot, last_success_age, again };
             notify::status(&event.to_string());
             logging::report(&event);
             exit
@@ -38,8 +40,9 @@ pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
     }
 }
 
-/// Runs the cycle. Afterwards `state` is what this host remembers, as far as that could be read.
-async fn try_cycle(cli: &Cli, options: Options, state: &mut State) -> Result<()> {
+/// Runs the cycle. Afterwards `state` is what this host remembers, as far as that could be read, and `before` how the cycle
+/// before ended.
+async fn try_cycle(cli: &Cli, options: Options, state: &mut State, before: &mut Option<LastCycle>) -> Result<()> {
     let settings = settings(cli)?;
     if options.retry && settings.role == Role::Main {
         return Err(no_retry());
@@ -53,6 +56,7 @@ async fn try_cycle(cli: &Cli, options: Options, state: &mut State) -> Result<()>
         return Err(no_retry());
     }
     *state = store.load()?;
+    before.clone_from(&state.last_cycle);
     let system = System::new(settings.clone(), cli.config.clone(), directories, store, interrupt);
     let mut system = system.that_gives_way();
     Session::new(&mut system, &settings, state, options).run().await.map(drop)

@@ -289,11 +289,12 @@ events! { zone;
         journal [];
         text text.clone();
 
-    /// The cycle failed. `snapshot` is the one that it rolled back.
-    Failed { error: Error, snapshot: Option<SnapshotId>, last_success_age: Option<u64> }
+    /// The cycle failed. `snapshot` is the one that it rolled back. `again` if it refused the very same rows as the cycle
+    /// before.
+    Failed { error: Error, snapshot: Option<SnapshotId>, last_success_age: Option<u64>, again: bool }
         "failed" "e6e4c2d06629446b88b8c9ea963c1bb0",
         if error.kind() == Kind::RolledBack => "rolled-back" "353832b3302c4c5a8ab26a20524e022f"
-        level if error.kind().exit() == Exit::TryAgain { Level::Warning } else { Level::Error };
+        level unless_again(*again, if error.kind().exit() == Exit::TryAgain { Level::Warning } else { Level::Error });
         journal [snapshot, error, last_success_age];
         text format!("{}: {}; hint: {}", Outcome::from(error.kind()), error.chain(), error.hint());
 }

@@ -204,11 +204,17 @@ fn events() -> Vec<Event> {
         Event::Stray { snapshot: snapshot(), host: "alpha".to_owned() },
         Event::Recovered { origin: origin(), started: true },
         Event::Warning { text: "x".to_owned() },
-        Event::Failed { error: Error::new(Kind::Unhealthy, "x"), snapshot: None, last_success_age: Some(1) },
+        Event::Failed {
+            error: Error::new(Kind::Unhealthy, "x"),
+            snapshot: None,
+            last_success_age: Some(1),
+            again: false,
+        },
         Event::Failed {
             error: Error::new(Kind::RolledBack, "x"),
             snapshot: Some(snapshot()),
             last_success_age: Some(1),
+            again: false,
         },
     ]
 }
@@ -249,6 +255,7 @@ fn repeated() -> Vec<Event> {
         Event::Blocked { reason: "x".to_owned(), again: true, last_success_age: None },
         Event::Deferred { snapshot: snapshot(), until, again: true },
         Event::OnHold { reason: "x".to_owned(), until: None, again: true, last_success_age: None },
+        Event::Failed { error: Error::new(Kind::Shrunk, "x"), snapshot: None, last_success_age: None, again: true },
     ]
 }
 
@@ -361,7 +368,8 @@ fn the_documents_have_every_journal_field() {
 
 #[test]
 fn repetition_is_quiet_and_trouble_is_not() {
-    let failed = |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None, last_success_age: None };
+    let failed =
+        |kind| Event::Failed { error: Error::new(kind, "x"), snapshot: None, last_success_age: None, again: false };
     for (event, level) in [
         (Event::Unchanged { digest: Digest::of(b""), again: false }, Level::Notice),
         (Event::Unchanged { digest: Digest::of(b""), again: true }, Level::Info),

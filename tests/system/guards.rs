@@ -66,9 +66,12 @@ fn shrunken() -> Result<()> {
         ];
         for (loss, message) in losses {
             sql(main, loss)?;
+            let told = || -> Result<usize> { Ok(main.journal(&["KUMA_ERROR=shrunk"])?.len()) };
+            let before = told()?;
             for _ in 0..2 {
                 ends(main, 4, "failed")?;
             }
+            assert_eq!(told()?, before + 1, "the rows are told once");
             assert!(said(main)?.contains(message), "{}", said(main)?);
             assert_eq!(published(pair)?, 1, "{loss}");
             ends(replica, 0, "up to date")?;
