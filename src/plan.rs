@@ -86,6 +86,17 @@ impl Plan {
         self.tables.iter().any(|table| table.spec.name == catalog::MONITOR && !table.deletes.is_empty())
     }
 
+    /// The free space that a database and its log may need to carry it out, in bytes: a page for each row, and what the rows
+    /// contain, before and after, in the log and in the database. With the files that are written.
+    pub fn room(&self) -> u64 {
+        const PAGE: u64 = 4096;
+        let size = self.size();
+        let rows = (size.inserts + size.updates + size.deletes) as u64;
+        let content: u64 = self.tables.iter().flat_map(TablePlan::rows).flatten().map(Value::bytes).sum();
+        let files: u64 = self.files.iter().map(|file| file.content.len() as u64).sum();
+        rows.saturating_mul(PAGE).saturating_add(content.saturating_mul(2)).saturating_add(files)
+    }
+
     /// How many rows and files it touches.
     pub fn size(&self) -> Size {
         let mut size = Size { files: self.files.len(), ..Size::default() };
@@ -99,6 +110,12 @@ impl Plan {
 }
 
 impl TablePlan {
+    /// All rows that it names, those to be changed before and after.
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let updates = self.updates.iter().flat_map(|update| [&update.from, &update.to]);
+        self.deletes.iter().chain(&self.inserts).chain(updates)
+    }
+
     /// Whether columns change that a running server has in memory, while it reads the other columns again.
     fn changes_cached_columns(&self) -> bool {
         let cached = |at: usize| {

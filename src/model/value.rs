@@ -31,6 +31,15 @@ impl Value {
         Self::Text(text.into().into_bytes())
     }
 
+    /// How many bytes SQLite needs for it at most, without the header of its row.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Integer(_) | Self::Real(_) => 8,
+            Self::Text(bytes) | Self::Blob(bytes) => bytes.len() as u64,
+        }
+    }
+
     /// The number, if it is an integer.
     pub fn as_integer(&self) -> Option<i64> {
         match self {

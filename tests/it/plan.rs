@@ -140,3 +140,19 @@ fn files_are_written_when_they_differ_and_never_removed() {
     assert_eq!(names, ["b.png", "new.png"]);
     assert!(plan(&here, &with(&[])).is_empty());
 }
+
+/// What a disk must have free grows with the rows, with what they contain, and with the files.
+#[test]
+fn the_room_that_is_needed_comes_from_the_plan() {
+    let monitor = |name: &str| table("monitor", &["id", "name"], vec![vec![i(1), t(name)]]);
+    let configuration = |tables: Vec<Table>| Configuration { tables, files: Vec::new() };
+    let room = |here: Vec<Table>, wanted: Vec<Table>| plan(&configuration(here), &configuration(wanted)).room();
+    assert_eq!(room(vec![monitor("a")], vec![monitor("a")]), 0);
+    let small = room(vec![monitor("a")], vec![monitor("b")]);
+    assert_eq!(small, 4096 + 2 * (8 + 1 + 8 + 1));
+    let large = "x".repeat(1 << 20);
+    assert_eq!(room(vec![monitor("a")], vec![monitor(&large)]) - small, 2 * ((1 << 20) - 1));
+    let mut wanted = configuration(vec![monitor("b")]);
+    wanted.files.push(UploadedFile { name: "logo1.png".to_owned(), content: vec![0; 5000] });
+    assert_eq!(plan(&configuration(vec![monitor("a")]), &wanted).room(), small + 5000);
+}

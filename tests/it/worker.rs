@@ -43,7 +43,7 @@ fn a_worker_reads_and_writes_as_the_database_itself_does() {
         assert_eq!(worker.migrating().await.unwrap(), None);
         assert_eq!(worker.unknown_tables().await.unwrap(), Database::new(instance.path()).unknown_tables().unwrap());
         worker.check_intact().await.unwrap();
-        worker.check_writable(Some(1)).await.unwrap();
+        worker.check_writable(1, true).await.unwrap();
         worker.rehearse(&here.configuration, &wanted).await.unwrap();
 
         let mut claimed = worker.claim(Duration::ZERO).await.unwrap();

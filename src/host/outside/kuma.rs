@@ -6,6 +6,7 @@ use crate::cycle::{self, Activity, Event, Export, History, Kuma, Surroundings as
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::worker::Claimed;
 use crate::host::kuma::{database, health};
+use crate::host::store;
 use crate::host::system::{files, notify};
 use crate::model::configuration::Configuration;
 use crate::plan::Plan;
@@ -46,10 +47,11 @@ impl Kuma for System {
     }
 
     async fn check_writable(&mut self, changes: &Plan) -> Result<()> {
-        let files: u64 = changes.files.iter().map(|file| file.content.len() as u64).sum();
-        let files = (!changes.files.is_empty()).then_some(files);
-        self.instance.database().await?.check_writable(files).await?;
-        files::check_room(&self.directories.state, database::ROOM)
+        let room = changes.room();
+        self.instance.database().await?.check_writable(room, !changes.files.is_empty()).await?;
+        // Both dumps are written anew beside the old ones.
+        let dumps = store::kept_bytes(&self.directories.state).saturating_add(room.saturating_mul(2));
+        files::check_room(&self.directories.state, database::ROOM.saturating_add(dumps))
     }
 
     async fn check_in_use(&mut self) -> Result<()> {

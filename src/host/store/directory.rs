@@ -209,6 +209,12 @@ pub fn written(directory: &Path) -> [PathBuf; 4] {
     [STATE, PREVIOUS, APPLIED, HOLD].map(|name| directory.join(name))
 }
 
+/// How many bytes the kept dumps in `directory` take.
+pub fn kept_bytes(directory: &Path) -> u64 {
+    let sizes = [PREVIOUS, APPLIED].into_iter().filter_map(|name| directory.join(name).symlink_metadata().ok());
+    sizes.map(|metadata| metadata.len()).sum()
+}
+
 /// Reads the state in `directory` without a lock: `None` if there is none. Without a state, a hold that is kept beside it
 /// still counts.
 ///

@@ -11,7 +11,8 @@ use super::sql::Sql;
 use crate::error::{Error, Kind, Result};
 use crate::host::system::files::check_room;
 
-/// The free space that SQLite's log and the first writes of a starting Uptime Kuma may need, in bytes.
+/// The free space that the first writes of a starting Uptime Kuma, and small files, may need, in bytes. What a plan
+/// needs comes on top.
 pub const ROOM: u64 = 16 << 20;
 
 impl Database {
@@ -56,13 +57,13 @@ impl Database {
         Ok(())
     }
 
-    /// Proves that this process can write the database, and this many bytes of `files` beside it, if any, now. When SQLite
-    /// opens a file that it cannot write, it falls back to reading without an error.
+    /// Proves that this process can write the database, with this much `room` for it and its log beside [`ROOM`], and the
+    /// `uploads` beside it, now. When SQLite opens a file that it cannot write, it falls back to reading without an error.
     ///
     /// # Errors
     /// `NotPermitted`, naming the path; `DatabaseBusy` while another process writes; `DiskFull`; else as for
     /// [`Database::export`].
-    pub fn check_writable(&self, files: Option<u64>) -> Result<()> {
+    pub fn check_writable(&self, room: u64, uploads: bool) -> Result<()> {
         let hint =
             "let the unit write there: ReadWritePaths= in a drop-in of kuma-replicator.service, see repositories.md";
         let refused = |path: &Path| {
@@ -79,8 +80,8 @@ impl Database {
         // With the rights of this process as they are, also that to pass a directory of root.
         accessat(CWD, &directory, Access::WRITE_OK, AtFlags::EACCESS)
             .map_err(|error| refused(&directory).because(error))?;
-        check_room(&directory, ROOM.saturating_add(files.unwrap_or(0)))?;
-        if files.is_none() { Ok(()) } else { self.uploads().check_writable() }
+        check_room(&directory, ROOM.saturating_add(room))?;
+        if uploads { self.uploads().check_writable() } else { Ok(()) }
     }
 }
 

@@ -157,13 +157,13 @@ impl Worker {
         self.done(Request::CheckIntact, &[]).await
     }
 
-    /// Proves that the database can be written, and this many bytes of `files` beside it, if any.
+    /// Proves that the database can be written, which may take this many bytes of `room`, and the `uploads` beside it.
     ///
     /// # Errors
     /// As for [`Database::check_writable`](crate::host::kuma::database::Database::check_writable);
     /// [`Kind::WorkerFailed`].
-    pub async fn check_writable(&mut self, files: Option<u64>) -> Result<()> {
-        self.done(Request::CheckWritable { files }, &[]).await
+    pub async fn check_writable(&mut self, room: u64, uploads: bool) -> Result<()> {
+        self.done(Request::CheckWritable { room, uploads }, &[]).await
     }
 
     /// Proves that the user `uid` can open the database and write beside it.

@@ -42,8 +42,10 @@ pub enum Request {
     CheckIntact,
     /// Answered by [`Reply::Done`] if the database, and files beside it, can be written.
     CheckWritable {
-        /// How many bytes of uploaded files will be written; `None` for no file.
-        files: Option<u64>,
+        /// How many bytes the write may take.
+        room: u64,
+        /// Whether uploaded files are written.
+        uploads: bool,
     },
     /// Answered by [`Reply::Done`] if this user can open the database and write beside it.
     CheckUsableBy {

@@ -62,7 +62,7 @@ impl Open {
             }
             Request::Export => return self.export(),
             Request::CheckIntact => done(self.database()?.check_intact())?,
-            Request::CheckWritable { files } => done(self.database()?.check_writable(files))?,
+            Request::CheckWritable { room, uploads } => done(self.database()?.check_writable(room, uploads))?,
             Request::CheckUsableBy { uid } => done(self.database()?.check_usable_by(uid))?,
             Request::Holders => Reply::Processes(self.database()?.holders()?),
             Request::OpenIn { processes } => Reply::Texts(open_in(&processes)),
