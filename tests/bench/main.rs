@@ -12,6 +12,7 @@
 #![allow(unreachable_pub, reason = "modules of a bench have no outside")]
 
 mod figures;
+mod history;
 mod hosts;
 mod stages;
 #[path = "../testbed/mod.rs"]
@@ -101,6 +102,7 @@ fn bench(sizes: &[usize]) -> Result<()> {
         hosts.copy_database(&database)?;
         drop(hosts);
         stages::print(&database, *monitors)?;
+        history::print(&database)?;
     }
     println!("\n{}; all of it took {} s.", machine(), begun.elapsed().as_secs());
     Ok(())
