@@ -15,6 +15,7 @@ use crate::host::system::permissions;
 use crate::host::{Directories, repository, store};
 use crate::localise::{self, Desired};
 use crate::model::configuration::Configuration;
+use crate::model::zone;
 use crate::report::{Check, CheckDocument, print};
 use crate::text;
 
@@ -146,7 +147,34 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
         format!("{}, schema {}", text::count(rows, "row"), export.schema.fingerprint().short())
     });
     let Some(export) = export else { return };
+    time_zone(findings, settings, &mut instance, &export.configuration).await;
+    let Ok(database) = instance.database().await else { return };
     exported(findings, settings, database, export, directories).await;
+}
+
+/// The time zone in which Uptime Kuma runs, and with it the maintenances that follow it.
+async fn time_zone(findings: &mut Findings, settings: &Settings, instance: &mut Instance, here: &Configuration) {
+    let zone = match instance.zone(zone::setting(here).as_deref()).await {
+        Ok(zone) => zone,
+        Err(error) => {
+            findings.add::<()>("time-zone", Err(error), |()| String::new());
+            return;
+        }
+    };
+    let followers = zone::followers(here) as u64;
+    let rows = text::count(followers, "maintenance");
+    match zone {
+        Some(zone) if settings.role == Role::Main && followers > 0 => {
+            findings.ok("time-zone", format!("Uptime Kuma runs in {zone}, and with it {rows}"));
+        }
+        Some(zone) => findings.ok("time-zone", format!("Uptime Kuma runs in {zone}")),
+        None if followers > 0 => {
+            let message = format!("that of Uptime Kuma cannot be found, and {rows} follow it");
+            let hint = "set the server's time zone on the settings page of Uptime Kuma, or TZ in its unit";
+            findings.warn("time-zone", message, hint);
+        }
+        None => {}
+    }
 }
 
 /// What an export says beside the rows: users, customization, uploaded files and tables.

@@ -49,20 +49,7 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
         Ready::Unchanged { found: Some(snapshot), .. } => {
             document(format!("already identical to snapshot {}", snapshot.id.short())).snapshot(&snapshot)
         }
-        Ready::Publish(publication) => {
-            let document = document(published(&publication));
-            // What changed since the newest snapshot, as a replica that has it will see it.
-            match session.published_before(&publication).await {
-                Ok(Some(before)) => {
-                    document.changes(&plan(&before, &publication.canonical.export.configuration), false)
-                }
-                Ok(None) => document,
-                Err(error) => {
-                    logging::warning(&format!("what changes cannot be shown: {}", error.chain()));
-                    document
-                }
-            }
-        }
+        Ready::Publish(publication) => publish(session, &publication, document).await,
         Ready::UpToDate { snapshot, drifted: false } => {
             document(format!("snapshot {} is in force", snapshot.id.short())).snapshot(&snapshot)
         }
@@ -87,6 +74,30 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
         Ready::Deferred { snapshot, until } => document(deferred(session, &snapshot, until)).snapshot(&snapshot),
         Ready::Apply(application) => apply(session, application, document),
     })
+}
+
+/// A publish, with what changed since the newest snapshot, as a replica that has it will see it.
+async fn publish(
+    session: &mut Session<'_, System>,
+    publication: &Publication,
+    document: impl Fn(String) -> PlanDocument,
+) -> PlanDocument {
+    let message = published(publication);
+    match session.published_before(publication).await {
+        Ok(Some(before)) => {
+            let now = &publication.canonical.export.configuration;
+            let zone = match &now.zone {
+                Some(zone) if before.zone != now.zone => format!("; maintenances that follow the server run in {zone}"),
+                _ => String::new(),
+            };
+            document(message + &zone).changes(&plan(&before, now), false)
+        }
+        Ok(None) => document(message),
+        Err(error) => {
+            logging::warning(&format!("what changes cannot be shown: {}", error.chain()));
+            document(message)
+        }
+    }
 }
 
 fn published(publication: &Publication) -> String {

@@ -19,6 +19,7 @@ use crate::localise::Desired;
 use crate::logging;
 use crate::model::dump::MAX_DUMP;
 use crate::model::schema::Schema;
+use crate::model::zone;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
 
@@ -31,7 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
-    let prepared = CanonicalExport::of_main(find(cli, database).await?.export().await?);
+    let mut export = find(cli, database).await?.export().await?;
+    let is_followed = zone::followers(&export.configuration) > 0;
+    export.configuration.zone = match database {
+        // A database alone does not say where it runs.
+        None if is_followed => Instance::new(kuma(cli)?).zone(zone::setting(&export.configuration).as_deref()).await?,
+        _ => None,
+    };
+    let prepared = CanonicalExport::of_main(export);
     for warning in &prepared.export.warnings {
         logging::warning(warning);
     }
@@ -117,19 +125,22 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
     Ok(())
 }
 
-/// A worker for the database that is meant: the given one, else that of the configured unit. A host without a
-/// configuration file has the default unit.
+/// The configured Uptime Kuma. A host without a configuration file has the default unit.
+fn kuma(cli: &Cli) -> Result<Kuma> {
+    match settings(cli) {
+        Ok(settings) => Ok(settings.kuma),
+        Err(_) if !cli.config.exists() && cli.config == Path::new(crate::config::DEFAULT_PATH) => Ok(Kuma::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A worker for the database that is meant: the given one, else that of the configured unit.
 async fn find(cli: &Cli, database: Option<&Path>) -> Result<Worker> {
     if let Some(path) = database {
         let path = std::path::absolute(path).map_err(|error| Error::io("find the current directory", error))?;
         return Worker::for_database(&path).await;
     }
-    let kuma = match settings(cli) {
-        Ok(settings) => settings.kuma,
-        Err(_) if !cli.config.exists() && cli.config == Path::new(crate::config::DEFAULT_PATH) => Kuma::default(),
-        Err(error) => return Err(error),
-    };
-    let path = Instance::new(kuma).database().await?.database().to_owned();
+    let path = Instance::new(kuma(cli)?).database().await?.database().to_owned();
     Worker::for_database(&path).await
 }
 

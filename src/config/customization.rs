@@ -44,6 +44,17 @@ impl fmt::Display for Alerts {
     }
 }
 
+/// Whose time zone a maintenance has that runs in the zone of its server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaintenanceTimezone {
+    /// The main's: it begins at the same moment on all hosts.
+    #[default]
+    Main,
+    /// That of each host: it begins at the same time of day.
+    Local,
+}
+
 /// What a replica does not take over from the main.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -118,6 +129,8 @@ pub struct Customization {
     pub alerts: Alerts,
     /// Keys of settings that are taken over.
     pub settings: Vec<String>,
+    /// Whose time zone maintenances have that run in the zone of their server.
+    pub maintenance_timezone: MaintenanceTimezone,
 }
 
 /// Types of monitors that make no sense on two hosts.

@@ -15,7 +15,7 @@ mod scalar;
 mod settings;
 mod written;
 
-pub use customization::{Alerts, Customization, Exclude, Strategy};
+pub use customization::{Alerts, Customization, Exclude, MaintenanceTimezone, Strategy};
 pub use edit::with;
 pub use local_entities::LocalEntities;
 pub use names::{Location, UnitName, without_credentials};

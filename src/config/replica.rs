@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::customization::{Alerts, Customization, Exclude, PAUSED_TYPES, Strategy};
+use super::customization::{Alerts, Customization, Exclude, MaintenanceTimezone, PAUSED_TYPES, Strategy};
 use super::duration::{WrittenDuration, duration_or_none};
 use super::local_entities::LocalEntities;
 use super::overrides::Override;
@@ -70,6 +70,7 @@ pub(super) struct WrittenReplica {
     clean_status_pages: Option<bool>,
     alerts: Option<Alerts>,
     settings: Option<Vec<String>>,
+    maintenance_timezone: Option<MaintenanceTimezone>,
     restart: Option<Restart>,
     min_restart_interval: Option<WrittenDuration>,
     on_drift: Option<OnDrift>,
@@ -106,6 +107,7 @@ impl WrittenReplica {
             clean_status_pages: self.clean_status_pages.unwrap_or_default(),
             alerts: self.alerts.unwrap_or_default(),
             settings: self.settings.unwrap_or_default(),
+            maintenance_timezone: self.maintenance_timezone.unwrap_or_default(),
         };
         customization.check()?;
         Ok(Replica {

@@ -18,6 +18,7 @@ use crate::model::configuration::Configuration;
 use crate::model::schema::Schema;
 use crate::model::snapshot::{Listing, MainId, SnapshotId, Tags};
 use crate::model::state::State;
+use crate::model::zone::Zone;
 use crate::plan::Plan;
 
 use super::Event;
@@ -93,6 +94,10 @@ pub trait Kuma {
     /// A kind that ends with [`Exit::TryAgain`](crate::error::Exit::TryAgain) if the database cannot be read at the
     /// moment, as during a migration.
     async fn export(&mut self) -> Result<Export>;
+
+    /// The time zone that Uptime Kuma runs in when it starts, where its own setting is `setting`. `None` if it cannot be
+    /// known.
+    async fn server_zone(&mut self, setting: Option<&str>) -> Result<Option<Zone>>;
 
     /// Tries the changes from the rows `here` to those that are `wanted` on a copy of the tables in memory, before
     /// anything is stopped.

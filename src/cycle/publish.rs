@@ -10,6 +10,8 @@ use crate::model::outcome::Outcome;
 use crate::model::sanity;
 use crate::model::snapshot::{Listing, Snapshot, Tags};
 use crate::model::state::{Attempt, Fenced, MainState, Published};
+use crate::model::zone;
+use crate::text;
 
 use super::outside::{Host, Surroundings};
 use super::session::Conclusion;
@@ -79,7 +81,7 @@ impl<H: Host> Session<'_, H> {
         let settle = self.settings.main.settle;
         let mut last = None;
         for _ in 0..MAX_EXPORTS {
-            let canonical = CanonicalExport::of_main(self.host.export().await?);
+            let canonical = self.export_as_main().await?;
             let content = canonical.content();
             let is_published = main.published.as_ref().is_some_and(|published| published.content == content);
             if is_published || settle.is_zero() || last == Some(content) {
@@ -90,6 +92,28 @@ impl<H: Host> Session<'_, H> {
         }
         let what = "the configuration changes all the time, so an edit may be half saved";
         Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle publishes once nobody edits"))
+    }
+
+    /// What this host publishes as a main.
+    ///
+    /// # Errors
+    /// Those of an export.
+    pub(super) async fn export_as_main(&mut self) -> Result<CanonicalExport> {
+        let mut export = self.host.export().await?;
+        let followers = zone::followers(&export.configuration);
+        export.configuration.zone = None;
+        if followers > 0 {
+            let setting = zone::setting(&export.configuration);
+            export.configuration.zone = self.host.server_zone(setting.as_deref()).await?;
+        }
+        if followers > 0 && export.configuration.zone.is_none() {
+            let rows = text::count(followers as u64, "maintenance");
+            export.warnings.push(format!(
+                "the time zone of Uptime Kuma on this host cannot be found: {rows} that follow it run in the zone of each \
+                 replica"
+            ));
+        }
+        Ok(CanonicalExport::of_main(export))
     }
 
     pub(super) async fn publish(&mut self, publication: Publication) -> Result<Conclusion> {

@@ -146,9 +146,5 @@ impl Application {
 /// What a snapshot is on this replica.
 pub(super) fn desired<'a>(dump: &'a Dump, customization: &'a Customization, as_main: bool, part: Part) -> Desired<'a> {
     let main = &dump.configuration;
-    if as_main {
-        Desired::AsMain { main, settings: &customization.settings }
-    } else {
-        Desired::Customized { main, customization, part }
-    }
+    if as_main { Desired::AsMain { main, customization } } else { Desired::Customized { main, customization, part } }
 }

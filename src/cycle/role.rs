@@ -9,7 +9,7 @@ use crate::model::state::MainState;
 
 use super::outside::Host;
 use super::publish::{first_state, require_user};
-use super::{CanonicalExport, Event, Options, Session};
+use super::{Event, Options, Session};
 
 /// How often a promotion applies what the main publishes in the meantime.
 const MAX_ROUNDS: usize = 3;
@@ -158,7 +158,7 @@ impl<H: Host> Session<'_, H> {
         };
         let listing = self.listing().await?;
         main.epoch = decide::epoch(&listing, &main);
-        let content = CanonicalExport::of_main(self.host.export().await?).content();
+        let content = self.export_as_main().await?.content();
         let contested = main.fenced.is_some() || decide::publish(&listing, &main, content).is_err();
         let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
         Ok(match newest {

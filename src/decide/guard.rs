@@ -170,6 +170,7 @@ mod tests {
                 ),
             ],
             files: Vec::new(),
+            zone: None,
         };
         let before = configuration(&[&[1], &[2]], &links, &monitors);
         let of_second: Vec<[i64; 2]> = links.iter().copied().filter(|[_, id]| *id == 2).collect();

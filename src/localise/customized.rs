@@ -9,7 +9,7 @@ use crate::model::configuration::{Configuration, Table, upload_names};
 use crate::model::value::Value;
 
 use super::desired::Localised;
-use super::{Note, exclude, fit, label, local_entities, overrides, part, pause, references, scope, settings};
+use super::{Note, exclude, fit, label, local_entities, overrides, part, pause, references, scope, settings, zone};
 
 /// The main's configuration as a replica customizes it, with the rows that are `here` where they stay.
 ///
@@ -28,6 +28,9 @@ pub(super) fn customized(
     references::keep_own(&mut wanted, here, &alone);
     if !alone.contains(catalog::MONITOR) {
         pause::by_type(&mut wanted, &customization.paused_types, &mut notes);
+    }
+    if !alone.contains(catalog::MAINTENANCE) {
+        zone::of_main(&mut wanted, main, customization.maintenance_timezone, &mut notes);
     }
     overrides::set(&mut wanted, &customization.overrides, &mut notes)?;
     if customization.alerts == Alerts::Off && silence(&mut wanted, &alone) {
@@ -104,7 +107,7 @@ fn taken_over(
         _ if table.spec.class == Class::Setting => settings::taken_over(table, here, &customization.settings),
         _ => Some(table.clone()),
     });
-    Configuration { tables: tables.collect(), files: Vec::new() }
+    Configuration { tables: tables.collect(), files: Vec::new(), zone: None }
 }
 
 /// Whether this host can have what is `wanted`. If it could have the main's configuration, the customization is the

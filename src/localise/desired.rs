@@ -4,7 +4,7 @@ use crate::config::Customization;
 use crate::error::Result;
 use crate::model::configuration::Configuration;
 
-use super::{Note, Part, customized, fit};
+use super::{Note, Part, customized, fit, zone};
 
 /// What is to be in force on a host, by its origin.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +22,8 @@ pub enum Desired<'a> {
     AsMain {
         /// The main's configuration.
         main: &'a Configuration,
-        /// Keys of the settings that are taken over; the other settings stay as they are here.
-        settings: &'a [String],
+        /// Of what the replica customizes, only which settings are taken over, and whose time zone maintenances have.
+        customization: &'a Customization,
     },
     /// A configuration of this host, such as an earlier one. All settings stay as they are here.
     Restored {
@@ -64,7 +64,12 @@ impl<'a> Desired<'a> {
                 let Localised { configuration, notes } = customized::customized(main, here, customization)?;
                 Ok(Localised { configuration: part.of(configuration, here), notes })
             }
-            Self::AsMain { main, settings } => fit::fitting(main, here, settings).map(plain),
+            Self::AsMain { main, customization } => {
+                let mut configuration = fit::fitting(main, here, &customization.settings)?;
+                let mut notes = Vec::new();
+                zone::of_main(&mut configuration, main, customization.maintenance_timezone, &mut notes);
+                Ok(Localised { configuration, notes })
+            }
             Self::Restored { configuration, customization } => {
                 let mut wanted = fit::fitting(configuration, here, &[])?;
                 if let Some(customization) = customization {

@@ -17,7 +17,7 @@ pub(super) fn fitting(configuration: &Configuration, here: &Configuration, keys:
         Class::Setting => settings::taken_over(table, here, keys),
         _ => Some(table.clone()),
     });
-    let wanted = Configuration { tables: tables.collect(), files: configuration.files.clone() };
+    let wanted = Configuration { tables: tables.collect(), files: configuration.files.clone(), zone: None };
     check(&wanted, here)?;
     Ok(wanted)
 }

@@ -16,6 +16,7 @@ mod pause;
 mod references;
 mod scope;
 mod settings;
+mod zone;
 
 pub use customized::overridden;
 pub use desired::{Desired, Localised};

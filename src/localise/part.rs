@@ -46,7 +46,7 @@ impl Part {
 #[must_use]
 pub fn only(wanted: Configuration, here: &Configuration, some: impl Fn(&str) -> bool) -> Configuration {
     let before = references::Parents::of(&wanted);
-    let Configuration { tables, mut files } = wanted;
+    let Configuration { tables, mut files, zone: _ } = wanted;
     let tables = tables.into_iter().filter_map(|table| match some(table.spec.name) {
         true => Some(table),
         false => here.table(table.spec.name).cloned(),
@@ -56,7 +56,7 @@ pub fn only(wanted: Configuration, here: &Configuration, some: impl Fn(&str) -> 
     if !pages.into_iter().all(|table| some(table.spec.name)) {
         files.clone_from(&here.files);
     }
-    let mut mixed = Configuration { tables, files };
+    let mut mixed = Configuration { tables, files, zone: None };
     references::mend(&mut mixed, &before, here, |table| !some(table));
     mixed
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::catalog::{self, Class, Major, TableSpec};
 use super::value::Value;
+use super::zone::Zone;
 
 /// Values of one row, in the order of [`Table::columns`].
 pub type Row = Vec<Value>;
@@ -35,6 +36,8 @@ pub struct Configuration {
     pub tables: Vec<Table>,
     /// The files, sorted by name.
     pub files: Vec<UploadedFile>,
+    /// The time zone of its Uptime Kuma, if a maintenance runs in that; only in what is published or exported.
+    pub zone: Option<Zone>,
 }
 
 impl Table {

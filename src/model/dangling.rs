@@ -122,6 +122,7 @@ mod tests {
                 ),
             ],
             files: Vec::new(),
+            zone: None,
         };
         let said = leave_out(&mut configuration);
         let expected = [
@@ -153,6 +154,7 @@ mod tests {
                 table("monitor_notification", &["monitor_id", "notification_id"], &links),
             ],
             files: Vec::new(),
+            zone: None,
         };
         let said = leave_out(&mut configuration);
         assert_eq!(

@@ -17,3 +17,4 @@ pub mod schema;
 pub mod snapshot;
 pub mod state;
 pub mod value;
+pub mod zone;

@@ -72,7 +72,7 @@ mod tests {
         let spec = catalog::find("monitor").expect("in the catalog");
         let mut table = Table::new(spec, vec!["id".to_owned(), "parent".to_owned()]);
         table.rows = parents.iter().map(|(id, parent)| vec![id.clone(), parent.clone()]).collect();
-        Configuration { tables: vec![table], files: Vec::new() }
+        Configuration { tables: vec![table], files: Vec::new(), zone: None }
     }
 
     fn chain(parents: &[(i64, i64)]) -> Configuration {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use kuma_replicator::config::Customization;
 use kuma_replicator::cycle::{CanonicalExport, Export, History, Verified, verify};
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::database::{self, Database};
@@ -140,6 +141,7 @@ fn harmless(bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     };
     let settings: Vec<String> = catalog::SETTINGS.iter().map(|setting| setting.key.to_owned()).collect();
+    let customization = Customization { settings, ..Customization::default() };
     for name in ["kuma-2.5.3-empty", "kuma-2.5.3"] {
         let target = fixture(name);
         let database = Database::new(target.path());
@@ -148,7 +150,7 @@ fn harmless(bytes: &[u8]) -> Result<(), TestCaseError> {
             continue;
         }
         let here = here.configuration;
-        let as_main = Desired::AsMain { main: &dump.configuration, settings: &settings };
+        let as_main = Desired::AsMain { main: &dump.configuration, customization: &customization };
         let wanted = match as_main.on(&here) {
             Ok(wanted) => wanted.configuration,
             Err(error) => {

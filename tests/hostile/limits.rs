@@ -98,7 +98,7 @@ fn memory(_: Budget) {
     assert!(!read(&manifest(MAX_MANIFEST + 1)).0);
     let files = |count: usize| {
         let file = |at: usize| UploadedFile { name: format!("{at:04}"), content: vec![7] };
-        rows::dump_of(&Configuration { tables: Vec::new(), files: (0..count).map(file).collect() })
+        rows::dump_of(&Configuration { tables: Vec::new(), files: (0..count).map(file).collect(), zone: None })
     };
     assert!(read(&files(MAX_FILES)).0);
     assert!(!read(&files(MAX_FILES + 1)).0);

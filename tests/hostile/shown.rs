@@ -48,6 +48,7 @@ fn names(budget: Budget) {
                 table("tag", &["id", "name"], vec![vec![i(1), t(name)], vec![i(2), t("x")]]),
             ],
             files: Vec::new(),
+            zone: None,
         };
         let (before, after) = (rows(&name), rows(&other));
         let mut world = World::new(before.clone());

@@ -28,7 +28,7 @@ fn monitors(types: &[&str]) -> Configuration {
     let rows = types.iter().zip(1..).map(|(kind, id)| vec![i(id), t(kind), i(id % 2)]).collect();
     let columns = &["id", "type", "active"];
     let user = table("user", &["id", "username"], vec![vec![i(1), t("admin")]]);
-    Configuration { tables: vec![user, table("monitor", columns, rows)], files: Vec::new() }
+    Configuration { tables: vec![user, table("monitor", columns, rows)], files: Vec::new(), zone: None }
 }
 
 fn active(configuration: &Configuration) -> BTreeSet<i64> {
@@ -227,7 +227,7 @@ fn a_migration_is_no_edit() {
 fn a_superset_takes_rows_if_it_is_allowed_to() {
     let schema = |columns: &[&str], migrations: &[&str]| {
         let rows = table("monitor", columns, Vec::new());
-        rows::schema(&Configuration { tables: vec![rows], files: Vec::new() }, migrations)
+        rows::schema(&Configuration { tables: vec![rows], files: Vec::new(), zone: None }, migrations)
     };
     let older = schema(&["id", "name"], &["first"]);
     let newer = schema(&["id", "name", "zone"], &["first", "second"]);

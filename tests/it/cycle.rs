@@ -926,7 +926,11 @@ fn a_main_does_not_publish_what_shrank() {
         ("some rows", remove("monitor", 8), None),
         ("all tags", remove("tag", 0), None),
         ("all users", remove("user", 0), Some(Kind::NoUser)),
-        ("a table", Configuration { tables: generation(8).tables[..2].to_vec(), files: vec![] }, Some(Kind::Shrunk)),
+        (
+            "a table",
+            Configuration { tables: generation(8).tables[..2].to_vec(), files: vec![], zone: None },
+            Some(Kind::Shrunk),
+        ),
     ];
     for (name, rows, wanted) in cases {
         let mut world = World::new(generation(8));

@@ -78,6 +78,7 @@ fn golden() -> Configuration {
             table("setting", &["key", "type", "value"], settings),
         ],
         files: vec![UploadedFile { name: "logo1.png".to_owned(), content: b"\x89PNG\r\n\x1a\n".to_vec() }],
+        zone: "Europe/Berlin".parse().ok(),
     }
 }
 
@@ -101,6 +102,21 @@ fn the_format_is_what_it_was() {
     for line in GOLDEN.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         serde_json::from_slice::<serde_json::Value>(line).expect("each line is JSON for every other reader");
     }
+}
+
+/// The time zone comes first, and only once: a later line like that is a row of its table.
+#[test]
+fn the_time_zone_is_part_of_what_the_digest_covers() {
+    let zoned = |zone: Option<&str>| Configuration { zone: zone.map(|zone| zone.parse().unwrap()), ..golden() };
+    let bodies = [None, Some("Europe/Berlin"), Some("Asia/Tokyo")].map(|zone| dump::body(&zoned(zone)));
+    assert_eq!(bodies[1], [b"{\"zone\":\"Europe/Berlin\"}\n", bodies[0].as_slice()].concat());
+    assert!(Digest::of(&bodies[0]) != Digest::of(&bodies[1]) && Digest::of(&bodies[1]) != Digest::of(&bodies[2]));
+    assert_eq!(dump::parse(&dump_of(&zoned(None))).unwrap().configuration, zoned(None));
+    for line in ["{\"zone\":\"../UTC\"}", "{\"zone\":\"\"}", "{\"zone\":null}", "{ \"zone\":\"UTC\"}"] {
+        assert!(dump::parse_body(format!("{line}\n").as_bytes()).is_err(), "{line}");
+    }
+    let twice = [b"{\"zone\":\"UTC\"}\n", bodies[1].as_slice()].concat();
+    assert!(dump::parse_body(&twice).is_err());
 }
 
 /// Settings are not part of the schema: a setting that Uptime Kuma adds makes no other schema.
@@ -473,6 +489,7 @@ fn sizes_have_limits() {
     let with = |size: usize| Configuration {
         tables: Vec::new(),
         files: vec![UploadedFile { name: "a.png".to_owned(), content: vec![7; size] }],
+        zone: None,
     };
     assert!(dump::parse(&dump_of(&with(dump::MAX_FILE))).is_ok());
     assert!(dump::parse(&dump_of(&with(dump::MAX_FILE + 1))).is_err());

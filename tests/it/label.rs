@@ -22,7 +22,7 @@ fn monitors(names: &[Value]) -> Configuration {
         table("monitor", &["id", "name", "type", "hostname"], rows),
         table("monitor_group", &["monitor_id", "group_id"], vec![vec![i(1), i(1)]]),
     ];
-    Configuration { tables, files: Vec::new() }
+    Configuration { tables, files: Vec::new(), zone: None }
 }
 
 fn names(configuration: &Configuration) -> Vec<Value> {

@@ -38,6 +38,7 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
             let one = |name: &str| Configuration {
                 tables: vec![table(spec.name, &["id", "name"], vec![vec![i(1), t(name)]])],
                 files: Vec::new(),
+                zone: None,
             };
             plan(&one("a"), &one("b")).cached_table() == Some(spec.name)
         })
@@ -48,6 +49,7 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
     let page = |column: &str, value: &str| Configuration {
         tables: vec![table("status_page", &["id", column], vec![vec![i(1), t(value)]])],
         files: Vec::new(),
+        zone: None,
     };
     assert_eq!(plan(&page("slug", "a"), &page("slug", "b")).cached_table(), Some("status_page"));
     assert_eq!(plan(&page("title", "a"), &page("title", "b")).cached_table(), None);
@@ -61,9 +63,13 @@ fn only_what_a_running_server_has_in_memory_needs_a_restart() {
                 vec![vec![t(setting.key), t("general"), t(value)]],
             )],
             files: Vec::new(),
+            zone: None,
         };
-        let without =
-            Configuration { tables: vec![table("setting", &["key", "type", "value"], vec![])], files: Vec::new() };
+        let without = Configuration {
+            tables: vec![table("setting", &["key", "type", "value"], vec![])],
+            files: Vec::new(),
+            zone: None,
+        };
         for changes in [plan(&with("1"), &with("2")), plan(&without, &with("2")), plan(&with("1"), &without)] {
             assert_eq!(changes.cached_table(), setting.cached_by_server.then_some("setting"), "{}", setting.key);
         }

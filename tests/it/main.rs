@@ -35,3 +35,4 @@ mod state;
 mod strategies;
 mod transfer;
 mod worker;
+mod zones;

@@ -116,7 +116,7 @@ fn what_is_planned() {
         ),
     ];
     for (name, before, after, wanted) in cases {
-        let one = |table: Table| Configuration { tables: vec![table], files: Vec::new() };
+        let one = |table: Table| Configuration { tables: vec![table], files: Vec::new(), zone: None };
         let (here, there) = (one(before), one(after));
         let changes = plan(&here, &there);
         let size = changes.size();
@@ -133,6 +133,7 @@ fn files_are_written_when_they_differ_and_never_removed() {
             .iter()
             .map(|(name, content)| UploadedFile { name: (*name).to_owned(), content: content.as_bytes().to_vec() })
             .collect(),
+        zone: None,
     };
     let here = with(&[("a.png", "1"), ("b.png", "2"), ("gone.png", "3")]);
     let changes = plan(&here, &with(&[("a.png", "1"), ("b.png", "other"), ("new.png", "4")]));
@@ -145,7 +146,7 @@ fn files_are_written_when_they_differ_and_never_removed() {
 #[test]
 fn the_room_that_is_needed_comes_from_the_plan() {
     let monitor = |name: &str| table("monitor", &["id", "name"], vec![vec![i(1), t(name)]]);
-    let configuration = |tables: Vec<Table>| Configuration { tables, files: Vec::new() };
+    let configuration = |tables: Vec<Table>| Configuration { tables, files: Vec::new(), zone: None };
     let room = |here: Vec<Table>, wanted: Vec<Table>| plan(&configuration(here), &configuration(wanted)).room();
     assert_eq!(room(vec![monitor("a")], vec![monitor("a")]), 0);
     let small = room(vec![monitor("a")], vec![monitor("b")]);

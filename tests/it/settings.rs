@@ -57,7 +57,7 @@ fn only_what_is_listed_is_the_mains() {
     for (keys, expected) in cases {
         let customization = replica(keys).replica.customization;
         let customized = Desired::customized(&main, &customization);
-        let as_main = Desired::AsMain { main: &main, settings: &customization.settings };
+        let as_main = Desired::AsMain { main: &main, customization: &customization };
         for desired in [customized, as_main] {
             let wanted = desired.on(&here).unwrap().configuration;
             assert_eq!(settings(&wanted).as_deref(), *expected, "{keys:?}");

@@ -161,7 +161,8 @@ pub(crate) fn configuration() -> impl Strategy<Value = Configuration> {
     let ids = Union::new([(1..60_i64).boxed(), any::<i64>().boxed()]).boxed();
     shapes().prop_flat_map(move |shapes| {
         let tables: Vec<_> = shapes.into_iter().map(|table| rows(table, value().boxed(), ids.clone())).collect();
-        (tables, files()).prop_map(|(tables, files)| Configuration { tables, files })
+        let zone = proptest::option::of("[A-Z][a-z]{2,8}(/[A-Z][a-z_]{2,8})?".prop_map(|name| name.parse().unwrap()));
+        (tables, files(), zone).prop_map(|(tables, files, zone)| Configuration { tables, files, zone })
     })
 }
 
@@ -171,7 +172,7 @@ pub(crate) fn pair() -> impl Strategy<Value = (Configuration, Configuration)> {
         let one = || {
             let filled: Vec<_> =
                 shapes.iter().map(|table| rows(table.clone(), common_value().boxed(), (1..7_i64).boxed())).collect();
-            (filled, files()).prop_map(|(tables, files)| Configuration { tables, files })
+            (filled, files()).prop_map(|(tables, files)| Configuration { tables, files, zone: None })
         };
         (one(), one())
     })

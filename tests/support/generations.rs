@@ -18,6 +18,7 @@ pub(crate) fn generation(generation: i64) -> Configuration {
             table("monitor_tag", &["monitor_id", "tag_id"], vec![vec![i(1), i(1 + generation % 2)]]),
         ],
         files: Vec::new(),
+        zone: None,
     }
 }
 
@@ -37,6 +38,7 @@ pub(crate) fn fleet(version: i64) -> Configuration {
             table("monitor_notification", &["monitor_id", "notification_id"], vec![vec![i(1), i(1)], vec![i(2), i(2)]]),
         ],
         files: Vec::new(),
+        zone: None,
     }
 }
 

@@ -26,6 +26,7 @@ use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
 use kuma_replicator::model::state::{Decision, LocalRows, State};
 use kuma_replicator::model::value::Value;
+use kuma_replicator::model::zone::Zone;
 use kuma_replicator::plan::{Plan, plan};
 
 use super::rows;
@@ -127,6 +128,8 @@ pub(crate) struct World {
     pub(crate) history: Histories,
     /// The schema of the database.
     pub(crate) schema: Schema,
+    /// The time zone of Uptime Kuma where it has no setting of its own.
+    pub(crate) zone: Option<Zone>,
     /// What could not be exported.
     pub(crate) warnings: Vec<String>,
     /// Whether the service runs.
@@ -187,6 +190,7 @@ impl World {
             schema: rows::schema(&rows, &["2025-01-01-0000-first.js"]),
             history: (rows::ids(&rows, "monitor"), BTreeSet::new()),
             rows,
+            zone: "UTC".parse().ok(),
             warnings: Vec::new(),
             running: true,
             edited: None,
@@ -546,6 +550,13 @@ impl Kuma for World {
             Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
         self.leave("export", None)?;
         Ok(export)
+    }
+
+    async fn server_zone(&mut self, setting: Option<&str>) -> Result<Option<Zone>> {
+        self.enter("server_zone", Some(Kind::BusUnavailable))?;
+        let zone = setting.and_then(|zone| zone.parse().ok()).or_else(|| self.zone.clone());
+        self.leave("server_zone", None)?;
+        Ok(zone)
     }
 
     async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {

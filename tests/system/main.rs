@@ -47,6 +47,7 @@ mod upgrades;
 mod uploads;
 mod voices;
 mod world;
+mod zones;
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         snapshots::TESTS,
         surroundings::TESTS,
         upgrades::TESTS,
+        zones::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {

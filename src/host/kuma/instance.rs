@@ -4,14 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::discovery::{self, Layout};
+use super::discovery::{self, Files, Layout, ServiceProperties};
 use super::health;
 use super::systemd::Systemd;
 use super::worker::{Claimed, Worker, Workers};
 use crate::config::{Kuma, UnitName};
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
-use crate::host::system::users;
+use crate::host::system::{users, zone};
+use crate::model::zone::Zone;
 
 /// The Uptime Kuma of this host, with a connection to the system bus once it is needed.
 #[derive(Debug)]
@@ -19,13 +20,15 @@ pub struct Instance {
     settings: Kuma,
     systemd: Option<Systemd>,
     layout: Option<Layout>,
+    /// What its unit says.
+    service: Option<(ServiceProperties, Files)>,
     workers: Workers,
 }
 
 impl Instance {
     /// The instance that `settings` describe.
     pub fn new(settings: Kuma) -> Self {
-        Self { settings, systemd: None, layout: None, workers: Workers::default() }
+        Self { settings, systemd: None, layout: None, service: None, workers: Workers::default() }
     }
 
     /// The name of its unit.
@@ -116,10 +119,30 @@ impl Instance {
     }
 
     async fn discover(&mut self) -> Result<Layout> {
+        let (properties, files) = self.service().await?;
+        discovery::layout(&properties, &files, &self.settings)
+    }
+
+    async fn service(&mut self) -> Result<(ServiceProperties, Files)> {
+        if let Some(service) = &self.service {
+            return Ok(service.clone());
+        }
         let unit = self.settings.unit.clone();
         let properties = self.systemd().await?.properties(&unit).await?;
         let files = discovery::read_files(&properties, &mut self.workers).await?;
-        discovery::layout(&properties, &files, &self.settings)
+        Ok(self.service.insert((properties, files)).clone())
+    }
+
+    /// The time zone that it runs in when it starts, where its own setting is `setting`; `None` if it cannot be known.
+    ///
+    /// # Errors
+    /// If the unit cannot be read. One that is missing or masked says nothing.
+    pub async fn zone(&mut self, setting: Option<&str>) -> Result<Option<Zone>> {
+        let (properties, files) = match self.service().await {
+            Err(error) if matches!(error.kind(), Kind::ServiceMissing | Kind::Config) => Default::default(),
+            service => service?,
+        };
+        Ok(discovery::zone(&properties, &files, setting, zone::of_host(), zone::exists))
     }
 
     /// A worker that means its database.

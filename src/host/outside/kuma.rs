@@ -9,6 +9,7 @@ use crate::host::kuma::{database, health};
 use crate::host::store;
 use crate::host::system::{files, notify};
 use crate::model::configuration::Configuration;
+use crate::model::zone::Zone;
 use crate::plan::Plan;
 
 use super::System;
@@ -34,6 +35,10 @@ impl Kuma for System {
             self.instance.check_in_use().await?;
         }
         export
+    }
+
+    async fn server_zone(&mut self, setting: Option<&str>) -> Result<Option<Zone>> {
+        self.instance.zone(setting).await
     }
 
     async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {

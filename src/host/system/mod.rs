@@ -8,3 +8,4 @@ pub mod notify;
 pub mod owner;
 pub mod permissions;
 pub mod users;
+pub mod zone;

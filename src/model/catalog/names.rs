@@ -40,6 +40,15 @@ pub const MONITOR_TAG: &str = "monitor_tag";
 /// Which monitor is in which group of a status page.
 pub const MONITOR_GROUP: &str = "monitor_group";
 
+/// Maintenances.
+pub const MAINTENANCE: &str = "maintenance";
+/// How a maintenance repeats.
+pub const STRATEGY: &str = "strategy";
+/// The pattern of the times at which a maintenance begins.
+pub const CRON: &str = "cron";
+/// The time zone of a maintenance.
+pub const TIMEZONE: &str = "timezone";
+
 /// The name of a row on the pages of Uptime Kuma.
 pub const NAME: &str = "name";
 /// The same in tables that call it so.

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::fault::{Fault, damaged};
-use super::lines::{FileLine, TableLine, keys, line, row_line};
+use super::lines::{FileLine, TableLine, ZoneLine, keys, line, row_line};
 use super::parse::split_line;
 use super::row::row;
 use crate::model::catalog::{self, Class};
@@ -16,6 +16,9 @@ use crate::text::short;
 
 /// The longest line of an uploaded file, in bytes: its content in base64, and room for the other fields.
 const MAX_FILE_LINE: usize = MAX_FILE / 3 * 4 + 1024;
+
+/// The longest line of a time zone, in bytes.
+const MAX_ZONE_LINE: usize = 1024;
 
 /// The lines read so far.
 #[derive(Default)]
@@ -63,6 +66,12 @@ impl Reader {
             let table = table(written)?;
             self.keys = keys(&table);
             self.configuration.tables.push(table);
+        } else if self.configuration == Configuration::default()
+            && text.len() <= MAX_ZONE_LINE
+            && let Ok(written) = serde_json::from_slice::<ZoneLine>(text)
+        {
+            line(&mut self.canonical, &written);
+            self.configuration.zone = Some(written.zone);
         } else if text.starts_with(b"{\"file\":")
             && text.len() <= MAX_FILE_LINE
             && let Ok(written) = serde_json::from_slice::<FileLine>(text)

@@ -5,6 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::model::configuration::{Row, Table};
 use crate::model::digest::Digest;
 use crate::model::value::Value;
+use crate::model::zone::Zone;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ZoneLine {
+    pub(super) zone: Zone,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,14 +3,17 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::lines::{EndLine, FileLine, TableLine, keys, line, row_line};
+use super::lines::{EndLine, FileLine, TableLine, ZoneLine, keys, line, row_line};
 use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
 use crate::model::manifest::Manifest;
 
-/// The body of a dump: the tables and files of `configuration`, one JSON value a line.
+/// The body of a dump: the time zone, tables and files of `configuration`, one JSON value a line.
 pub fn body(configuration: &Configuration) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 << 10);
+    if let Some(zone) = &configuration.zone {
+        line(&mut out, &ZoneLine { zone: zone.clone() });
+    }
     for table in &configuration.tables {
         line(&mut out, &TableLine { table: table.spec.name.to_owned(), columns: table.columns.clone() });
         let keys = keys(table);

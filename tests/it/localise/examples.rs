@@ -55,6 +55,7 @@ fn side(name: &str) -> Configuration {
             one("status_page_cname", &["status_page_id", "domain"], vec![i(1), t(name)]),
         ],
         files: Vec::new(),
+        zone: None,
     }
 }
 
@@ -179,6 +180,7 @@ fn users_have_the_ids_of_the_main_and_the_log_ins_of_this_host() {
             table("notification", &["id", "user_id"], users.iter().map(|(id, _)| vec![i(*id), i(*id)]).collect()),
         ],
         files: Vec::new(),
+        zone: None,
     };
     for (main, here, result) in cases {
         for customization in ["[replica.local-entities]\nuser = \"keep\"", "[replica.exclude]\ntables = [\"user\"]"] {

@@ -26,6 +26,7 @@ impl Database {
                 .cloned()
                 .collect(),
             files: Vec::new(),
+            zone: None,
         };
         let (before, wanted) = (touched(&here.configuration), touched(wanted));
         let staged = self.uploads().stage(&plan.files)?;

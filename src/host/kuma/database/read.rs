@@ -62,7 +62,7 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
             return Err(Error::new(Kind::SnapshotDamaged, what).because(reason).with_hint(hint));
         }
     };
-    let mut configuration = Configuration { tables, files: Vec::new() };
+    let mut configuration = Configuration { tables, files: Vec::new(), zone: None };
     let mut warnings = Vec::new();
     configuration.files = database.uploads().read(&configuration.upload_names(), &mut warnings)?;
     Ok(Export { configuration, schema, warnings })

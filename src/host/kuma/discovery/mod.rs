@@ -6,7 +6,9 @@ mod properties;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod zone;
 
 pub use files::{Files, read_files};
 pub use layout::{Layout, layout};
 pub use properties::ServiceProperties;
+pub use zone::zone;

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Files, ServiceProperties, layout, read_files};
+use super::{Files, ServiceProperties, layout, read_files, zone};
 use crate::config::{Kuma, UnitName};
 use crate::error::Kind;
 use crate::host::kuma::worker::Workers;
+use crate::model::zone::Zone;
 
 fn kuma(data_directory: Option<&str>, url: Option<&str>) -> Kuma {
     Kuma {
@@ -177,6 +178,31 @@ fn files_add_to_the_environment() {
     // Empty in the environment is set as far as dotenv is concerned, and missing for Uptime Kuma.
     let expected = ("/srv/with blank".into(), "http://10.0.0.2:5".into(), Some("/home/uptime".into()));
     assert_eq!(found(&service, &files), expected);
+}
+
+#[test]
+fn the_time_zone_is_found_as_by_uptime_kuma() {
+    let zones = ["Europe/Berlin", "Asia/Tokyo", "America/Lima", "UTC"];
+    let exists = |zone: &Zone| zones.contains(&zone.as_str());
+    for (environment, dotenv, setting, host, expected) in [
+        (&["TZ=Asia/Tokyo"][..], "TZ=America/Lima", Some("Europe/Berlin"), Some("UTC"), Some("Asia/Tokyo")),
+        (&[], "TZ=America/Lima", Some("Europe/Berlin"), Some("UTC"), Some("America/Lima")),
+        (&[], "", Some("Europe/Berlin"), Some("UTC"), Some("Europe/Berlin")),
+        (&["TZ="], "", Some("Europe/Berlin"), Some("UTC"), Some("Europe/Berlin")),
+        (&["TZ=Europe/Atlantis"], "", Some("Asia/Atlantis"), Some("UTC"), Some("UTC")),
+        (&["TZ=CET-1CEST,M3.5.0,M10.5.0/3"], "", None, Some("Europe/Berlin"), Some("Europe/Berlin")),
+        // Only the runtime's own guess reads this form.
+        (&["TZ=:Asia/Tokyo"], "", Some("Europe/Berlin"), Some("UTC"), Some("Europe/Berlin")),
+        (&["TZ=:Asia/Tokyo"], "", None, Some("UTC"), Some("Asia/Tokyo")),
+        (&[], "", None, Some("Europe/Berlin"), Some("Europe/Berlin")),
+        (&[], "", None, None, None),
+    ] {
+        let service = unit("/opt/uptime-kuma", "/usr/bin/npm|start", environment);
+        let files = Files { dotenv: Some(dotenv.to_owned()), ..Files::default() };
+        let host = host.map(|zone| zone.parse().unwrap());
+        let found = zone(&service, &files, setting, host, exists).map(|zone| zone.to_string());
+        assert_eq!(found.as_deref(), expected, "{environment:?} {dotenv} {setting:?}");
+    }
 }
 
 #[test]
