@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::Cli;
 use crate::config::{Customization, Role, Settings};
-use crate::cycle::{Activity, Export, Verified, verify};
+use crate::cycle::{self, Activity, Export, Verified, verify};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::health;
@@ -14,7 +14,9 @@ use crate::host::system::interrupt::Interrupt;
 use crate::host::system::permissions;
 use crate::host::{Directories, repository, store};
 use crate::localise::{self, Desired};
+use crate::model::catalog;
 use crate::model::configuration::Configuration;
+use crate::model::value::Value;
 use crate::model::zone;
 use crate::report::{Check, CheckDocument, print};
 use crate::text;
@@ -67,6 +69,9 @@ pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
             Some(_) => format!("{} can be read", directories.state.display()),
             None => "none yet".to_owned(),
         });
+        if settings.role == Role::Main {
+            inherited(&mut findings, &directories);
+        }
         instance(&mut findings, &settings, &directories).await;
         let interrupt = Interrupt::install()?;
         if let Some(restic) =
@@ -110,6 +115,24 @@ fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories:
     }
     for exposure in exposures {
         findings.warn("secrets", exposure.what, exposure.hint);
+    }
+}
+
+/// The settings that this main publishes although it has none of them.
+fn inherited(findings: &mut Findings, directories: &Directories) {
+    let kept = store::read_inherited(&directories.state);
+    let kept = kept.and_then(|bytes| bytes.map(|bytes| cycle::inherited(&bytes)).transpose());
+    let settings = kept.map(|kept| kept.unwrap_or_default().table(catalog::SETTING).cloned());
+    match settings {
+        Ok(Some(table)) if !table.rows.is_empty() => {
+            let keys: Vec<&str> = table.ids().filter_map(Value::as_text).collect();
+            let what = "published for the fleet as the former main had them, unless they are set on this host";
+            findings.ok("inherited", format!("{}: {what}", keys.join(", ")));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            findings.add::<()>("inherited", Err(error), |()| String::new());
+        }
     }
 }
 

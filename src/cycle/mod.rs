@@ -14,6 +14,7 @@
 //! | `rollback`, `recover` | when an apply fails, and when one was interrupted |
 //! | `drift` | whether the snapshot in force is applied again |
 //! | `restore`, `role`, `alerts` | what an operator orders |
+//! | `inherit` | settings that a promoted host publishes without having them |
 //! | `event`, `fields` | the steps that a cycle reports, and their fields in the journal |
 
 mod alerts;
@@ -24,6 +25,7 @@ mod drift;
 mod event;
 mod fields;
 mod history;
+mod inherit;
 mod live;
 mod obtain;
 pub mod outside;
@@ -43,6 +45,7 @@ pub use change::{Change, MAX_LIVE_ROWS, needs_restart};
 pub use event::{Event, Level, MESSAGE_IDS};
 pub use fields::Fields;
 pub(crate) use fields::journal_fields;
+pub use inherit::inherited;
 pub use outside::{Activity, Claim, Export, History, Host, Kuma, Repository, Store, Surroundings};
 pub use ready::{Application, Cause, Publication, Ready};
 pub use restore::{Restoration, Source};

@@ -180,7 +180,7 @@ pub trait Claim {
     async fn write(self, wanted: &Configuration, history: History) -> Result<Vec<String>>;
 }
 
-/// What this program keeps on this host: its state, two dumps, and its configuration file.
+/// What this program keeps on this host: its state, two dumps, a few settings, and its configuration file.
 pub trait Store {
     /// Stores the state atomically; when it returns, it is on disk.
     fn save(&mut self, state: &State) -> Result<()>;
@@ -196,6 +196,12 @@ pub trait Store {
 
     /// The dump that [`Store::keep_applied`] kept last, if any.
     fn applied(&mut self) -> Result<Option<Vec<u8>>>;
+
+    /// Keeps the settings that this host publishes as the main without having them, as the body of a dump.
+    fn keep_inherited(&mut self, settings: &[u8]) -> Result<()>;
+
+    /// What [`Store::keep_inherited`] kept last, if anything.
+    fn inherited(&mut self) -> Result<Option<Vec<u8>>>;
 
     /// Writes `role` into the configuration file.
     fn set_role(&mut self, role: Role) -> Result<()>;

@@ -2,6 +2,7 @@
 
 use crate::decide::{self, Publish};
 use crate::error::{Error, Kind, Result};
+use crate::localise;
 use crate::model::configuration::Configuration;
 use crate::model::content::Content;
 use crate::model::digest::Digest;
@@ -79,9 +80,10 @@ impl<H: Host> Session<'_, H> {
     /// Those of an export; [`Kind::DatabaseBusy`] if it changes all the time.
     async fn settled(&mut self, main: &MainState) -> Result<CanonicalExport> {
         let settle = self.settings.main.settle;
+        let inherited = self.inherited()?;
         let mut last = None;
         for _ in 0..MAX_EXPORTS {
-            let canonical = self.export_as_main().await?;
+            let canonical = self.export_as_main(&inherited).await?;
             let content = canonical.content();
             let is_published = main.published.as_ref().is_some_and(|published| published.content == content);
             if is_published || settle.is_zero() || last == Some(content) {
@@ -94,11 +96,11 @@ impl<H: Host> Session<'_, H> {
         Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle publishes once nobody edits"))
     }
 
-    /// What this host publishes as a main.
+    /// What this host publishes as a main, with the settings that it has `inherited`.
     ///
     /// # Errors
     /// Those of an export.
-    pub(super) async fn export_as_main(&mut self) -> Result<CanonicalExport> {
+    pub(super) async fn export_as_main(&mut self, inherited: &Configuration) -> Result<CanonicalExport> {
         let mut export = self.host.export().await?;
         let followers = zone::followers(&export.configuration);
         export.configuration.zone = None;
@@ -113,6 +115,7 @@ impl<H: Host> Session<'_, H> {
                  replica"
             ));
         }
+        localise::add_inherited(&mut export.configuration, inherited);
         Ok(CanonicalExport::of_main(export))
     }
 

@@ -73,8 +73,13 @@ impl<H: Host> Session<'_, H> {
             self.apply_newest().await.map_err(or_as_is)?
         };
         // A host that could publish nothing is not made the main.
-        require_user(&self.host.export().await?)?;
+        let here = self.host.export().await?;
+        require_user(&here)?;
         let epoch = decide::next_epoch(&listing, self.state)?;
+        // A main as it is goes on with what it publishes.
+        if self.settings.role == Role::Replica || !as_is {
+            self.keep_inherited(&here.configuration)?;
+        }
         self.state.main = Some(MainState { epoch, ..first_state(self.host)? });
         self.host.save(self.state)?;
         self.host.set_role(Role::Main)?;
@@ -158,7 +163,8 @@ impl<H: Host> Session<'_, H> {
         };
         let listing = self.listing().await?;
         main.epoch = decide::epoch(&listing, &main);
-        let content = self.export_as_main().await?.content();
+        let inherited = self.inherited()?;
+        let content = self.export_as_main(&inherited).await?.content();
         let contested = main.fenced.is_some() || decide::publish(&listing, &main, content).is_err();
         let newest = listing.newest().first().map(|newest| newest.tags.place.epoch);
         Ok(match newest {

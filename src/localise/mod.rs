@@ -23,3 +23,4 @@ pub use desired::{Desired, Localised};
 pub use note::Note;
 pub use part::{Part, only, parts};
 pub use scope::managed;
+pub use settings::{add_inherited, inherited};

@@ -2,6 +2,7 @@
 
 use crate::model::catalog;
 use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::value::Value;
 
 /// The settings of a host that takes over those with these keys from the `main`. One that the main does not have is
 /// removed here as well, so that its default counts. Without any key, nothing is wanted of the table.
@@ -30,6 +31,36 @@ pub(super) fn limit(configuration: &mut Configuration, keys: &[String]) {
         rows.retain(|row| listed(settings, row, keys));
         settings.rows = rows;
     }
+}
+
+/// The settings of the `fleet` that a host lacks whose configuration is `here`, and the keys of those that it has with
+/// other values.
+pub fn inherited(fleet: &Configuration, here: &Configuration) -> (Configuration, Vec<String>) {
+    let (mut lacking, mut other) = (Configuration::default(), Vec::new());
+    let Some(settings) = fleet.table(catalog::SETTING) else { return (lacking, other) };
+    let mut missing = Table::new(settings.spec, settings.columns.clone());
+    let own = here.table(catalog::SETTING).map(|own| own.limited_to(&settings.columns));
+    for row in &settings.rows {
+        let key = settings.value(row, catalog::KEY);
+        match own.iter().flat_map(|own| &own.rows).find(|own| settings.value(own, catalog::KEY) == key) {
+            None => missing.rows.push(row.clone()),
+            Some(own) if own != row => other.extend(key.as_text().map(str::to_owned)),
+            Some(_) => {}
+        }
+    }
+    lacking.tables.push(missing);
+    (lacking, other)
+}
+
+/// Adds the settings in `inherited` that `configuration` does not have itself.
+pub fn add_inherited(configuration: &mut Configuration, inherited: &Configuration) {
+    let Some(inherited) = inherited.table(catalog::SETTING) else { return };
+    let Some(settings) = configuration.table_mut(catalog::SETTING) else { return };
+    let more = inherited.limited_to(&settings.columns).rows;
+    let is_own = |key: &Value| settings.ids().any(|own| own == key);
+    let more: Vec<Row> = more.into_iter().filter(|row| !is_own(settings.value(row, catalog::KEY))).collect();
+    settings.rows.extend(more);
+    settings.sort();
 }
 
 fn listed(table: &Table, row: &Row, keys: &[String]) -> bool {

@@ -116,7 +116,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     assert_eq!(
         world.calls,
         words(
-            "export, pause, export, look, check_in_use, check_intact, report warning, save, publish, report published, save"
+            "inherited, export, pause, export, look, check_in_use, check_intact, report warning, save, publish, report published, save"
         )
     );
     let (snapshot, bytes) = &world.repository[0];
@@ -131,7 +131,7 @@ fn a_publish_takes_its_steps_in_this_order() {
     world.left_locks = 1;
     for look in [", look, check_in_use, remove_stale_locks, report warning", "", ""] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
-        assert_eq!(world.calls, words(&format!("export{look}, report unchanged, save")));
+        assert_eq!(world.calls, words(&format!("inherited, export{look}, report unchanged, save")));
     }
     // Changed: the next sequence.
     world.rows = generation(1);
@@ -619,7 +619,7 @@ fn locks_that_cannot_be_removed_fail_no_publish() {
     for fault in FAULTS {
         let mut world = World::new(generation(0));
         world.cycle(&main_host());
-        world.faults = vec![(words("export, look, check_in_use").len(), fault)];
+        world.faults = vec![(words("inherited, export, look, check_in_use").len(), fault)];
         let end = world.cycle(&main_host());
         let killed = matches!(fault, Fault::KillBefore | Fault::KillAfter);
         assert_eq!(matches!(end, End::Killed), killed, "{fault:?}: {end:?} {:?}", world.calls);

@@ -8,11 +8,14 @@ use kuma_replicator::cycle::{Conclusion, Options, Promotion, RoleChange, Session
 use kuma_replicator::decide;
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::dump;
 use kuma_replicator::model::snapshot::{Listing, Snapshot};
 use kuma_replicator::model::state::{Hold, State};
+use kuma_replicator::model::value::Value;
 
 use crate::support::generations::generation;
-use crate::support::host::{End, Fault, World, at_every_call, main_id, settings};
+use crate::support::host::{End, Fault, World, at_every_call, eager, main_id, settings};
+use crate::support::rows::{t, table};
 
 /// Runs `promote` or `demote` on a host with the role that its configuration file has.
 fn turn(world: &mut World, from: Role, to: Role, as_is: bool) -> Result<RoleChange, Option<Error>> {
@@ -410,4 +413,68 @@ fn nothing_without_a_user_is_made_the_main() {
     assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, true)), Kind::NoUser);
     assert_eq!((b.role, b.repository.len()), (None, count));
     assert!(b.state().main.is_none(), "it is no main");
+}
+
+/// A configuration of generation 1 with these settings.
+fn with_settings(rows: &[(&str, &str)]) -> Configuration {
+    let mut configuration = generation(1);
+    let rows = rows.iter().map(|(key, value)| vec![t(key), t("general"), t(value)]).collect();
+    configuration.tables.push(table("setting", &["key", "type", "value"], rows));
+    configuration
+}
+
+fn set(world: &mut World, key: &str, value: &str) {
+    let table = world.rows.table_mut("setting").unwrap();
+    table.rows.retain(|row| row[0] != t(key));
+    table.rows.push(vec![t(key), t("general"), t(value)]);
+    table.sort();
+}
+
+/// The settings of a host, as `key=value`.
+fn shown(configuration: &Configuration) -> String {
+    let table = configuration.table("setting").unwrap();
+    let text = |row: &[Value], column: &str| table.value(row, column).as_text().unwrap_or_default().to_owned();
+    let rows = table.rows.iter().map(|row| format!("{}={}", text(row, "key"), text(row, "value")));
+    rows.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_promoted_host_publishes_the_settings_of_the_fleet_until_a_person_sets_them_there() {
+    let mut a = World::new(with_settings(&[("apiKeysEnabled", "true"), ("checkBeta", "a"), ("steamAPIKey", "k")]));
+    a.cycle(&settings(Role::Main));
+    let listing = eager("settings = [\"apiKeysEnabled\", \"steamAPIKey\"]");
+    let (mut b, mut c) = (World::new(with_settings(&[("checkBeta", "b")])), World::new(with_settings(&[])));
+    (b.id, c.id) = (main_id('b'), main_id('c'));
+    for (host, settings) in [(&mut b, &settings(Role::Replica)), (&mut c, &listing)] {
+        host.share(&a);
+        host.cycle(settings);
+    }
+    assert_eq!(shown(&c.rows), "apiKeysEnabled=true steamAPIKey=k");
+
+    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+    assert_eq!(b.did("report warning"), 1, "the other value of checkBeta: {:?}", b.calls);
+    assert_eq!(shown(&b.rows), "checkBeta=b", "its own Uptime Kuma gets none that it does not list");
+    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Conclusion::Unchanged)));
+    c.share(&b);
+    assert!(c.cycle(&listing).up_to_date());
+    assert_eq!((shown(&c.rows), c.stops, c.commits), ("apiKeysEnabled=true steamAPIKey=k".to_owned(), 0, 1));
+
+    // What is set there counts, and only that.
+    set(&mut b, "apiKeysEnabled", "false");
+    assert!(matches!(b.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
+    c.share(&b);
+    c.cycle(&listing);
+    assert_eq!(shown(&c.rows), "apiKeysEnabled=false steamAPIKey=k");
+
+    // The next main goes on with both, whether it takes the newest snapshot first or not.
+    for as_is in [false, true] {
+        let mut d = World::new(with_settings(&[]));
+        d.id = main_id('d');
+        d.share(&b);
+        d.cycle(&settings(Role::Replica));
+        turn(&mut d, Role::Replica, Role::Main, as_is).unwrap();
+        let (_, published) = d.repository.last().unwrap();
+        let published = dump::parse(published).unwrap().configuration;
+        assert_eq!(shown(&published), "apiKeysEnabled=false checkBeta=b steamAPIKey=k", "as it is: {as_is}");
+    }
 }

@@ -143,7 +143,7 @@ fn cycles_take_over_what_is_listed_and_nothing_else() {
 }
 
 #[test]
-fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
+fn a_promotion_takes_what_is_listed_and_publishes_what_the_fleet_had() {
     let mut world = World::new(with(0, HERE));
     world.offer(&with(1, MAIN), &main_id('b'), 1, 1);
     let replica = replica(&["checkBeta"]);
@@ -155,7 +155,12 @@ fn a_promotion_takes_what_is_listed_and_publishes_all_that_is_here() {
     assert_eq!((world.role, &world.rows), (Some(Role::Main), &expected));
     let (newest, bytes) = world.repository.last().unwrap();
     assert_eq!((newest.tags.place.order(), newest.tags.format), ((2, 2), 1));
-    assert_eq!(cycle::verify(bytes, Some(newest)).unwrap().0.configuration, expected);
+    // With what this host lacks of it.
+    let more = [("apiKeysEnabled", "true"), ("keepDataPeriodDays", "30")];
+    let mut published =
+        with(1, &[&[("checkBeta", "m"), ("checkUpdate", "h"), ("serverTimezone", "h")], &more[..]].concat());
+    published.table_mut("setting").unwrap().sort();
+    assert_eq!(cycle::verify(bytes, Some(newest)).unwrap().0.configuration, published);
 }
 
 /// A changed schema is what holds a replica; settings are none.

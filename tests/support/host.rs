@@ -154,6 +154,8 @@ pub(crate) struct World {
     pub(crate) previous: Option<Vec<u8>>,
     /// The dump of the snapshot in force.
     pub(crate) applied: Option<Vec<u8>>,
+    /// The settings that are published without being here.
+    pub(crate) inherited: Option<Vec<u8>>,
     /// The configuration file.
     pub(crate) configuration: String,
     /// The time.
@@ -203,6 +205,7 @@ impl World {
             disk: None,
             previous: None,
             applied: None,
+            inherited: None,
             configuration: "role = \"replica\"\nrepository = \"/srv/r\"\n".to_owned(),
             clock: "2026-01-01T00:00:00Z".parse().unwrap(),
             booted: "2025-12-31T00:00:00Z".parse().unwrap(),
@@ -745,6 +748,19 @@ impl Store for World {
         self.enter("applied", Some(Kind::Files))?;
         let kept = self.applied.clone();
         self.leave("applied", None)?;
+        Ok(kept)
+    }
+
+    fn keep_inherited(&mut self, settings: &[u8]) -> Result<()> {
+        self.enter("keep_inherited", Some(Kind::DiskFull))?;
+        self.inherited = Some(settings.to_vec());
+        self.leave("keep_inherited", Some(Kind::Files))
+    }
+
+    fn inherited(&mut self) -> Result<Option<Vec<u8>>> {
+        self.enter("inherited", Some(Kind::Files))?;
+        let kept = self.inherited.clone();
+        self.leave("inherited", None)?;
         Ok(kept)
     }
 

@@ -28,6 +28,14 @@ impl Store for System {
         self.store.applied()
     }
 
+    fn keep_inherited(&mut self, settings: &[u8]) -> Result<()> {
+        self.store.keep_inherited(settings)
+    }
+
+    fn inherited(&mut self) -> Result<Option<Vec<u8>>> {
+        self.store.inherited()
+    }
+
     fn set_role(&mut self, role: Role) -> Result<()> {
         self.configure(&["role"], &role.to_string()).map(drop)
     }

@@ -16,6 +16,7 @@ use crate::model::state::{Hold, State};
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
 const APPLIED: &str = "applied.dump";
+const INHERITED: &str = "inherited.settings";
 const LOCK: &str = "lock";
 
 /// Locked by the orders that wait and need no repository.
@@ -170,6 +171,22 @@ impl Store {
         read_applied(&self.directory)
     }
 
+    /// Keeps the settings that this host publishes as the main without having them.
+    ///
+    /// # Errors
+    /// As for [`Store::save`].
+    pub fn keep_inherited(&self, settings: &[u8]) -> Result<()> {
+        self.replace(INHERITED, settings)
+    }
+
+    /// What [`Store::keep_inherited`] kept, if anything.
+    ///
+    /// # Errors
+    /// If it exists and cannot be read.
+    pub fn inherited(&self) -> Result<Option<Vec<u8>>> {
+        read_inherited(&self.directory)
+    }
+
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         read_if_exists(&self.directory.join(name), limit)
     }
@@ -196,6 +213,14 @@ pub fn read_applied(directory: &Path) -> Result<Option<Vec<u8>>> {
     read_if_exists(&directory.join(APPLIED), MAX_DUMP)
 }
 
+/// The settings that a host publishes as the main without having them, in `directory`, without a lock.
+///
+/// # Errors
+/// If they exist and cannot be read.
+pub fn read_inherited(directory: &Path) -> Result<Option<Vec<u8>>> {
+    read_if_exists(&directory.join(INHERITED), MAX_DUMP)
+}
+
 fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     match read_own(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -205,8 +230,8 @@ fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
 }
 
 /// The files in the state directory that contain data, whether they exist or not.
-pub fn written(directory: &Path) -> [PathBuf; 4] {
-    [STATE, PREVIOUS, APPLIED, HOLD].map(|name| directory.join(name))
+pub fn written(directory: &Path) -> [PathBuf; 5] {
+    [STATE, PREVIOUS, APPLIED, INHERITED, HOLD].map(|name| directory.join(name))
 }
 
 /// How many bytes the kept dumps in `directory` take.
