@@ -177,7 +177,7 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
 
 /// The time zone in which Uptime Kuma runs, and with it the maintenances that follow it.
 async fn time_zone(findings: &mut Findings, settings: &Settings, instance: &mut Instance, here: &Configuration) {
-    let zone = match instance.zone(zone::setting(here).as_deref()).await {
+    let zone = match instance.zone(here.setting(zone::SETTING).as_deref()).await {
         Ok(zone) => zone,
         Err(error) => {
             findings.add::<()>("time-zone", Err(error), |()| String::new());
@@ -210,6 +210,9 @@ async fn exported(
 ) {
     if !export.configuration.has_user() {
         findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
+    }
+    if let Some(lost) = localise::lost_entry_page(&export.configuration, &export.configuration) {
+        findings.warn("entry-page", lost, "choose the entry page on the settings page of Uptime Kuma");
     }
     if settings.role == Role::Replica {
         let here = &export.configuration;

@@ -36,7 +36,9 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
     let is_followed = zone::followers(&export.configuration) > 0;
     export.configuration.zone = match database {
         // A database alone does not say where it runs.
-        None if is_followed => Instance::new(kuma(cli)?).zone(zone::setting(&export.configuration).as_deref()).await?,
+        None if is_followed => {
+            Instance::new(kuma(cli)?).zone(export.configuration.setting(zone::SETTING).as_deref()).await?
+        }
         _ => None,
     };
     let prepared = CanonicalExport::of_main(export);

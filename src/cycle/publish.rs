@@ -105,7 +105,7 @@ impl<H: Host> Session<'_, H> {
         let followers = zone::followers(&export.configuration);
         export.configuration.zone = None;
         if followers > 0 {
-            let setting = zone::setting(&export.configuration);
+            let setting = export.configuration.setting(zone::SETTING);
             export.configuration.zone = self.host.server_zone(setting.as_deref()).await?;
         }
         if followers > 0 && export.configuration.zone.is_none() {

@@ -9,6 +9,7 @@ use crate::model::configuration::{Configuration, Table, upload_names};
 use crate::model::value::Value;
 
 use super::desired::Localised;
+use super::entry_page::lost_entry_page;
 use super::{Note, exclude, fit, label, local_entities, overrides, part, pause, references, scope, settings, zone};
 
 /// The main's configuration as a replica customizes it, with the rows that are `here` where they stay.
@@ -51,6 +52,7 @@ pub(super) fn customized(
     for table in &mut wanted.tables {
         table.sort();
     }
+    notes.extend(lost_entry_page(&wanted, here).map(Note::new));
     check(&wanted, main, here)?;
     Ok(Localised { configuration: wanted, notes })
 }

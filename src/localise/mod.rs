@@ -5,6 +5,7 @@
 
 mod customized;
 mod desired;
+mod entry_page;
 mod exclude;
 mod fit;
 mod label;
@@ -20,6 +21,7 @@ mod zone;
 
 pub use customized::overridden;
 pub use desired::{Desired, Localised};
+pub use entry_page::lost_entry_page;
 pub use note::Note;
 pub use part::{Part, only, parts};
 pub use scope::managed;

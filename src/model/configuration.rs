@@ -117,6 +117,15 @@ impl Configuration {
         self.tables.iter_mut().find(|table| table.spec.name == name)
     }
 
+    /// The value of a setting of Uptime Kuma, if it has one. Settings are JSON; one that is not counts as it is (`get` in
+    /// `server/settings.js`).
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let settings = self.table(catalog::SETTING)?;
+        let row = settings.rows.iter().find(|row| settings.value(row, catalog::KEY).as_text() == Some(key))?;
+        let written = settings.value(row, "value").as_text()?;
+        Some(serde_json::from_str(written).unwrap_or_else(|_| written.to_owned()))
+    }
+
     /// The major version of the Uptime Kuma that it belongs to.
     pub fn major(&self) -> Major {
         Major::of(|name| self.table(name).is_some())
@@ -158,4 +167,23 @@ pub fn upload_names<'a>(tables: impl IntoIterator<Item = &'a Table>) -> Vec<Stri
     names.sort_unstable();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_json() {
+        for (written, expected) in
+            [("\"Asia/Tokyo\"", "Asia/Tokyo"), ("Asia/Tokyo", "Asia/Tokyo"), ("\"\"", ""), ("7", "7")]
+        {
+            let columns = [catalog::KEY, "value"].map(str::to_owned);
+            let mut table = Table::new(catalog::find(catalog::SETTING).expect("in the catalog"), columns.to_vec());
+            table.rows.push(vec![Value::text("serverTimezone"), Value::text(written)]);
+            let configuration = Configuration { tables: vec![table], ..Configuration::default() };
+            assert_eq!(configuration.setting("serverTimezone").as_deref(), Some(expected), "{written}");
+            assert_eq!(configuration.setting("entryPage"), None);
+        }
+    }
 }

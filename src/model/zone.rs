@@ -5,11 +5,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{self, CRON, MAINTENANCE, STRATEGY, TIMEZONE};
+use super::catalog::{CRON, MAINTENANCE, STRATEGY, TIMEZONE};
 use super::configuration::{Configuration, Table};
 
 /// The value of [`TIMEZONE`] with which a maintenance runs in the time zone of its server: the default of the form.
 pub const SAME_AS_SERVER: &str = "SAME_AS_SERVER";
+
+/// The key of the setting with the time zone of a server.
+pub const SETTING: &str = "serverTimezone";
 
 /// The longest name of a time zone, in bytes. The longest real one has 32.
 const MAX_LENGTH: usize = 64;
@@ -81,19 +84,10 @@ pub fn followers(configuration: &Configuration) -> usize {
     configuration.table(MAINTENANCE).map_or(0, |table| in_server_zone(table).len())
 }
 
-/// The value of Uptime Kuma's setting `serverTimezone`, if it has one. It is JSON; one that is not counts as it is
-/// (`get` in `server/settings.js`).
-pub fn setting(configuration: &Configuration) -> Option<String> {
-    let settings = configuration.table(catalog::SETTING)?;
-    let is_zone = |row: &[_]| settings.value(row, catalog::KEY).as_text() == Some("serverTimezone");
-    let row = settings.rows.iter().find(|row| is_zone(row.as_slice()))?;
-    let written = settings.value(row, "value").as_text()?;
-    Some(serde_json::from_str(written).unwrap_or_else(|_| written.to_owned())).filter(|zone: &String| !zone.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalog;
     use crate::model::value::Value;
 
     fn maintenances(rows: &[[&str; 3]]) -> Table {
@@ -134,19 +128,6 @@ mod tests {
         }
         for name in ["", ":UTC", "../UTC", "/etc/localtime", "CET-1CEST,M3.5.0", "SAME AS", "a\n", &"a".repeat(65)] {
             assert!(name.parse::<Zone>().is_err(), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_setting_is_json() {
-        for (written, expected) in
-            [("\"Asia/Tokyo\"", Some("Asia/Tokyo")), ("Asia/Tokyo", Some("Asia/Tokyo")), ("\"\"", None)]
-        {
-            let columns = [catalog::KEY, "value"].map(str::to_owned);
-            let mut table = Table::new(catalog::find(catalog::SETTING).expect("in the catalog"), columns.to_vec());
-            table.rows.push(vec![Value::text("serverTimezone"), Value::text(written)]);
-            let configuration = Configuration { tables: vec![table], ..Configuration::default() };
-            assert_eq!(setting(&configuration).as_deref(), expected, "{written}");
         }
     }
 }

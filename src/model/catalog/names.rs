@@ -37,6 +37,9 @@ pub const TAG_ID: &str = "tag_id";
 /// Which monitor has which tag.
 pub const MONITOR_TAG: &str = "monitor_tag";
 
+/// Status pages.
+pub const STATUS_PAGE: &str = "status_page";
+
 /// Which monitor is in which group of a status page.
 pub const MONITOR_GROUP: &str = "monitor_group";
 

@@ -1,5 +1,6 @@
 //! Each customization by example, to be read as documentation.
 
+use kuma_replicator::config::Customization;
 use kuma_replicator::error::Kind;
 use kuma_replicator::localise::{self, Desired};
 use kuma_replicator::model::catalog;
@@ -327,4 +328,45 @@ fn what_cannot_be_customized_is_refused_with_a_reason() {
     let error = Desired::customized(&main, &keep).on(&side("here")).expect_err("two of that name");
     assert_eq!(error.kind(), Kind::Config);
     assert!(error.chain().contains("both named \"here\""), "{}", error.chain());
+}
+
+#[test]
+fn an_entry_page_that_the_main_renamed_or_removed_is_named() {
+    let with = |pages: &[(i64, &str)], entry: &[&str]| Configuration {
+        tables: vec![
+            table("user", &["id", "username"], vec![vec![i(1), t("admin")]]),
+            table("status_page", &["id", "slug"], pages.iter().map(|(id, slug)| vec![i(*id), t(slug)]).collect()),
+            table(
+                "setting",
+                &["key", "type", "value"],
+                entry.iter().map(|entry| vec![t("entryPage"), t("general"), t(entry)]).collect(),
+            ),
+        ],
+        files: Vec::new(),
+        zone: None,
+    };
+    let (one, lists) = (
+        [(1, "one"), (2, "two")],
+        Customization { settings: vec!["entryPage".to_owned()], ..Customization::default() },
+    );
+    let lost = "/ of this host leads to status page one, which does not exist";
+    for (name, pages, entry, customization, expected) in [
+        (
+            "renamed",
+            &[(1, "first"), (2, "two")][..],
+            &["\"statusPage-one\""][..],
+            &Customization::default(),
+            Some(": its slug is first now"),
+        ),
+        ("removed", &[(2, "two")], &["\"statusPage-one\""], &Customization::default(), Some("")),
+        ("still there", &[(2, "one")], &["\"statusPage-one\""], &Customization::default(), None),
+        ("the dashboard", &[], &["\"dashboard\""], &Customization::default(), None),
+        ("none", &[], &[], &Customization::default(), None),
+        ("that of the main", &[(1, "first")], &["\"statusPage-one\""], &lists, None),
+    ] {
+        let (main, here) = (with(pages, &["\"statusPage-first\""]), with(&one, entry));
+        let notes = Desired::customized(&main, customization).on(&here).unwrap().notes;
+        let said = notes.iter().map(ToString::to_string).find(|note| note.starts_with('/'));
+        assert_eq!(said, expected.map(|now| format!("{lost}{now}")), "{name}");
+    }
 }
