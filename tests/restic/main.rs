@@ -44,6 +44,7 @@ const ON_EVERY: &[Test<OnAny>] = &[
     ("an_exclusive_lock_stops_only_publish", an_exclusive_lock_stops_only_publish),
     ("failures_are_distinguished", failures_are_distinguished),
     ("wrong_credentials_are_reported", wrong_credentials_are_reported),
+    ("what_restic_itself_lacks_is_named", what_restic_itself_lacks_is_named),
     ("the_version_is_reported", the_version_is_reported),
     ("a_snapshot_that_is_gone_is_reported", a_snapshot_that_is_gone_is_reported),
     ("a_snapshot_without_its_data_is_reported_soon", a_snapshot_without_its_data_is_reported_soon),
@@ -309,6 +310,31 @@ fn wrong_credentials_are_reported(program: &Program) -> Outcome {
     let host = program.host(&Repository::at(&url));
     let error = host.fails(run(host.restic().look()), Kind::RepositoryDenied);
     assert!(error.contains("***@127.0.0.1"), "{error}");
+    Ok(Completion::Completed)
+}
+
+/// A program that it runs, credentials, or a back end that it was built without.
+fn what_restic_itself_lacks_is_named(program: &Program) -> Outcome {
+    let cases = [
+        ("sftp:kuma@backup.example.org:/srv/kuma", "X=1", Kind::ResticMissing, "openssh-client"),
+        ("rclone:remote:kuma", "X=1", Kind::ResticMissing, "apt install rclone"),
+        ("b2:bucket:kuma", "X=1", Kind::RepositoryDenied, "B2_ACCOUNT_KEY"),
+        (
+            "gs:bucket:/kuma",
+            "GOOGLE_APPLICATION_CREDENTIALS=/nowhere.json",
+            Kind::RepositoryDenied,
+            "GOOGLE_APPLICATION",
+        ),
+        ("nonsense:kuma", "X=1", Kind::RepositoryMissing, "built without it"),
+    ];
+    for (url, line, kind, advice) in cases {
+        let host = program.host(&Repository::at(url)).line(line).alone();
+        for error in [run(host.restic().look()).map(drop), run(host.restic().init()).map(drop)] {
+            let error = error.expect_err(url);
+            assert_eq!(error.kind(), kind, "{error:?}");
+            assert!(error.hint().contains(advice), "{error:?}");
+        }
+    }
     Ok(Completion::Completed)
 }
 

@@ -211,6 +211,18 @@ impl Host {
         self
     }
 
+    /// Lets restic find no other program.
+    pub(crate) fn alone(mut self) -> Self {
+        let everything = self.path.take().or_else(|| std::env::var("PATH").ok()).unwrap_or_default();
+        let mut restics = everything.split(':').map(|directory| Path::new(directory).join("restic"));
+        let restic = restics.find(|restic| restic.is_file()).expect("a restic in PATH");
+        let directory = self.directory.path().join("alone");
+        std::fs::create_dir(&directory).expect("a directory");
+        std::os::unix::fs::symlink(restic, directory.join("restic")).expect("a link");
+        self.path = directory.to_str().map(str::to_owned);
+        self
+    }
+
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -41,6 +41,9 @@ impl Output {
     }
 }
 
+/// Why a restic was ended early.
+const HOPELESS: &str = "restic was ended, because its retries were hopeless";
+
 impl Restic {
     /// Runs a restic that only reads.
     ///
@@ -125,7 +128,9 @@ impl Restic {
                 return interrupted(what);
             }
             End::TooLong => (output.too_long(), format!("restic wrote more than {} bytes", output.limit())),
-            End::Hopeless(kind) => (kind, "restic was ended, because its retries were hopeless".to_owned()),
+            // A message over several lines says more than its first one.
+            End::Hopeless(Kind::ResticFailed) => (failure::classify(None, &text), HOPELESS.to_owned()),
+            End::Hopeless(kind) => (kind, HOPELESS.to_owned()),
             End::Deadline => {
                 (at_deadline(&text), format!("restic did not end within {} s", self.timeout.as_secs_f32()))
             }
@@ -139,12 +144,9 @@ impl Restic {
         let messages = finished.messages.summary(self.credentials.secrets());
         let cause = if messages.is_empty() { cause } else { format!("{cause}: {messages}") };
         let error = Error::new(kind, what).because(cause);
-        if kind == Kind::RepositoryDenied && self.repository.secret().starts_with('/') {
-            return error.with_hint(format!("check owner and mode of {} and of the files in it", self.repository));
-        }
-        match failure::hint(&text) {
-            Some(hint) if kind == Kind::RepositoryUnreachable => error.with_hint(hint),
-            _ => error,
+        match failure::advice(kind, &text, &self.repository) {
+            Some(advice) => error.with_hint(advice),
+            None => error,
         }
     }
 }

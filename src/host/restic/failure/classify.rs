@@ -21,10 +21,19 @@ const SIGNS: &[(Kind, &[&str])] = &[
             "cannot read both password",
         ],
     ),
+    (Kind::ResticMissing, &[NO_PROGRAM]),
     (Kind::RepositoryLocked, &["repository is already locked"]),
     (
         Kind::DiskFull,
-        &["no space left on device", "disk quota exceeded", "insufficient storage", "quota exceeded", "limit exceeded"],
+        &[
+            "no space left on device",
+            "disk quota exceeded",
+            "insufficient storage",
+            "quota exceeded",
+            "limit exceeded",
+            // B2, for its daily and its storage caps.
+            "cap exceeded",
+        ],
     ),
     (
         // Before "denied": a firewall answers a connect() with "permission denied".
@@ -86,6 +95,26 @@ const SIGNS: &[(Kind, &[&str])] = &[
             "permission denied",
             "operation not permitted",
             "read-only file system",
+            // B2: the call, the status and often nothing more.
+            "($b2_account_",
+            ": 401:",
+            ": 403:",
+            "stat: 401",
+            "stat: 403",
+            // Azure, by the library of restic 0.14, and by that of later ones.
+            "no azure authentication information",
+            "azure: account name is not valid",
+            "statuscode=403",
+            "response 401:",
+            "response 403:",
+            "authenticationfailed",
+            "authorizationfailure",
+            "authorizationpermissionmismatch",
+            // Google.
+            "could not find default credentials",
+            "error getting credentials using google",
+            "googleapi: error 401",
+            "googleapi: error 403",
         ],
     ),
     (
@@ -120,8 +149,11 @@ const SIGNS: &[(Kind, &[&str])] = &[
     ),
 ];
 
+/// What Go says if a program that restic runs is not installed.
+pub(super) const NO_PROGRAM: &str = "executable file not found in $path";
+
 /// S3's messages for a wrong clock on this host.
-const SKEWED: &[&str; 2] = &["request time and the server's time", "requesttimetooskewed"];
+pub(super) const SKEWED: &[&str; 2] = &["request time and the server's time", "requesttimetooskewed"];
 
 /// The back ends' messages for something missing.
 const ABSENT: &[&str] =
@@ -151,25 +183,6 @@ pub(in crate::host::restic) fn is_gone(stderr: &str) -> bool {
         line.contains("no matching id found")
             || (line.contains("failed to load snapshot") || line.contains("load(<snapshot/")) && is_absent(&line)
     })
-}
-
-/// A hint for a failure whose kind says too little: a wrong clock looks like an unreachable network.
-pub(in crate::host::restic) fn hint(stderr: &str) -> Option<&'static str> {
-    let text = stderr.to_lowercase();
-    let says = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    if says(SKEWED) {
-        Some("the clock of this host is wrong: timedatectl; the next cycle tries again")
-    } else if says(&["certificate has expired or is not yet valid"]) {
-        Some(
-            "check the clock of this host (timedatectl), then the certificate of the server; the next cycle tries again",
-        )
-    } else if says(&["x509: ", "tls: failed to verify certificate"]) {
-        Some(
-            "check the address and the certificate of the server; SSL_CERT_FILE in environment-file names others to trust",
-        )
-    } else {
-        None
-    }
 }
 
 /// The line in which a restic that lists snapshots and exits with 0 reports that it left one out because it could not

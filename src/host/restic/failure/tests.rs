@@ -1,6 +1,9 @@
 //! restic's messages, word for word, and the kinds of error that they become.
 
-use super::{classify, hint, hopeless, is_gone, is_interrupted, left_out};
+use std::path::Path;
+
+use super::{advice, classify, hopeless, is_gone, is_interrupted, left_out};
+use crate::config::Settings;
 use crate::error::Kind;
 
 /// `text` in the place where restic 0.14 puts the cause of not being able to open a repository.
@@ -215,6 +218,14 @@ fn recognises_a_missing_snapshot() {
     }
 }
 
+/// What `advice` says of a text, with the kind that it has.
+fn advised(text: &str, repository: &str) -> (Kind, Option<String>) {
+    let settings = format!("role = \"main\"\nrepository = \"{repository}\"");
+    let settings = Settings::parse(&settings, Path::new("config.toml")).unwrap();
+    let kind = classify(Some(1), text);
+    (kind, advice(kind, text, &settings.repository))
+}
+
 #[test]
 fn a_wrong_clock_or_certificate_is_named() {
     let cases = [
@@ -234,9 +245,136 @@ fn a_wrong_clock_or_certificate_is_named() {
         (None, ""),
     ];
     for (wanted, text) in cases {
-        let found = hint(text);
+        let (_, found) = advised(text, "s3:https://host/bucket");
         assert_eq!(wanted.is_some(), found.is_some(), "{text}");
-        assert!(found.unwrap_or_default().contains(wanted.unwrap_or_default()), "{found:?}");
+        assert!(found.as_deref().unwrap_or_default().contains(wanted.unwrap_or_default()), "{found:?}");
+    }
+}
+
+/// From real runs of restic 0.14.0 and 0.18.0; the answers of B2, Azure and Google from reports of their users.
+#[test]
+fn each_cause_has_its_kind_and_its_advice() {
+    let cases = [
+        (
+            Kind::ResticMissing,
+            "apt install openssh-client",
+            "sftp:u@h:/x",
+            "Fatal: unable to open repository at sftp:u@h:/x: cmd.Start: exec: \"ssh\": executable file not found in $PATH",
+        ),
+        (
+            Kind::ResticMissing,
+            "apt install rclone",
+            "rclone:x:y",
+            "Fatal: create repository at rclone:x:y failed: Fatal: unable to open repository at rclone:x:y: exec: \"rclone\": executable file not found in $PATH",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "ReadWritePaths=/srv/repo below",
+            "/srv/repo",
+            "Save(<lock/16cc019f61>) returned error, retrying after 552.330144ms: open /srv/repo/locks/16cc-tmp-3742651128: read-only file system",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "owner and mode of /srv/repo",
+            "/srv/repo",
+            "Fatal: unable to open repository at /srv/repo: ReadDir: open /srv/repo/keys: permission denied",
+        ),
+        (
+            Kind::DiskFull,
+            "raise the cap",
+            "b2:bucket:x",
+            "Save(<data/011a19a1fa>) returned error, retrying after 552.330144ms: Close: b2_upload_file: 403: Cannot upload files, storage cap exceeded. See the Caps & Alerts page to increase your cap.",
+        ),
+        (
+            Kind::DiskFull,
+            "raise the cap",
+            "b2:bucket:x",
+            "Stat(<config/>) returned error, retrying after 422.083712ms: Stat: b2_download_file_by_name: 403: Cannot download file, download bandwidth or transaction (Class B) cap exceeded. See the Caps & Alerts page to increase your cap.",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "right to list, read and write",
+            "b2:bucket:x",
+            "Stat(<config/>) failed: Stat: b2_download_file_by_name: 403:\nFatal: unable to open config file: Stat: b2_download_file_by_name: 403:\nIs there a repository at the following location?\nb2:bucket:x",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "B2_ACCOUNT_ID",
+            "b2:bucket:x",
+            "Fatal: unable to open repository at b2:bucket:x: b2.NewClient: b2_authorize_account: 401:",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "B2_ACCOUNT_ID",
+            "b2:bucket:x",
+            "Fatal: unable to open repository at b2:bucket:x: Fatal: unable to open B2 backend: Account ID ($B2_ACCOUNT_ID) is empty",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "AZURE_ACCOUNT_KEY",
+            "azure:container:/",
+            "Fatal: unable to open repository at azure:bucket:/x: no azure authentication information found",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "gs:bucket:/x",
+            "Fatal: unable to open repository at gs:bucket:/x: getStorageClient: google: could not find default credentials. See https://cloud.google.com/docs/authentication/external/set-up-adc for more information",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "gs:bucket:/x",
+            "Fatal: unable to open repository at gs:bucket:/x: getStorageClient: google: error getting credentials using GOOGLE_APPLICATION_CREDENTIALS environment variable: open /nonexistent.json: no such file or directory",
+        ),
+        (
+            Kind::RepositoryMissing,
+            "built without it",
+            "azure:container:/",
+            "Fatal: parsing repository location failed: invalid backend\nIf the repository is in a local directory, you need to add a `local:` prefix",
+        ),
+        (
+            Kind::RepositoryUnreachable,
+            ": ssh kuma@backup.example.org;",
+            "sftp:kuma@backup.example.org:/srv/kuma",
+            "subprocess ssh: Host key verification failed.\nFatal: unable to open repository at sftp:kuma@backup.example.org:/srv/kuma: unable to start the sftp session, error: EOF",
+        ),
+        (
+            Kind::RepositoryUnreachable,
+            ": ssh -p 2222 kuma@[2001:db8::7];",
+            "sftp://kuma@[2001:db8::7]:2222//srv/kuma",
+            "subprocess ssh: Host key verification failed.",
+        ),
+        (
+            Kind::RepositoryUnreachable,
+            "ssh-keygen -R",
+            "sftp:kuma@backup.example.org:/srv/kuma",
+            "subprocess ssh: @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nsubprocess ssh: Host key verification failed.",
+        ),
+    ];
+    for (kind, said, repository, text) in cases {
+        let (found, advice) = advised(text, repository);
+        assert_eq!(found, kind, "{text}");
+        assert!(advice.as_deref().is_some_and(|advice| advice.contains(said)), "{advice:?}: {text}");
+    }
+    // Kinds that need no more than their own hint.
+    let cases = [
+        (
+            Kind::RepositoryDenied,
+            "Fatal: create repository at gs:bucket:/x failed: service.Buckets.Get: googleapi: Error 403: x@y.iam.gserviceaccount.com does not have storage.buckets.get access to the Google Cloud Storage bucket., forbidden",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "Fatal: unable to open config file: storage: service returned error: StatusCode=403, ErrorCode=AuthenticationFailed, ErrorMessage=Server failed to authenticate the request.",
+        ),
+        (
+            Kind::RepositoryDenied,
+            "Stat(<config/>) returned error, retrying after 1.2s: client.GetProperties: HEAD https://a.blob.core.windows.net/b/config\n\
+             RESPONSE 403: 403 Server failed to authenticate the request.\nERROR CODE: AuthenticationFailed",
+        ),
+    ];
+    for (kind, text) in cases {
+        assert_eq!(advised(text, "gs:bucket:/x"), (kind, None), "{text}");
     }
 }
 
