@@ -151,7 +151,12 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     if activity == Some(Activity::Running) {
         let answer = health::answer(&layout.url).await;
         let answer = answer.map_err(|reason| {
-            Error::new(Kind::Unhealthy, format!("no healthy answer on {}", layout.url)).because(reason)
+            let hint = health::advice(&reason, &layout.url);
+            let error = Error::new(Kind::Unhealthy, format!("no healthy answer on {}", layout.url)).because(reason);
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
         });
         findings.add("health", answer, |()| "it answers".to_owned());
     }
@@ -209,7 +214,7 @@ async fn exported(
     directories: &Directories,
 ) {
     if !export.configuration.has_user() {
-        findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
+        users(findings, settings, directories);
     }
     if let Some(lost) = localise::lost_entry_page(&export.configuration, &export.configuration) {
         findings.warn("entry-page", lost, "choose the entry page on the settings page of Uptime Kuma");
@@ -248,6 +253,17 @@ async fn exported(
             findings.warn("tables", message, "look for a newer kuma-replicator");
         }
         Err(error) => drop(findings.add::<()>("tables", Err(error), |()| String::new())),
+    }
+}
+
+/// There is no user here: a replica that has applied nothing yet gets those of the main.
+fn users(findings: &mut Findings, settings: &Settings, directories: &Directories) {
+    let applied =
+        store::read_state(&directories.state).map(|state| state.is_some_and(|state| state.replica.applied.is_some()));
+    if settings.role == Role::Replica && matches!(applied, Ok(false)) {
+        findings.ok("users", "none yet; those of the main come with the first apply");
+    } else {
+        findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
     }
 }
 

@@ -34,6 +34,7 @@ impl<H: Host> Session<'_, H> {
         let main = self.main_state()?;
         // The configuration of this main may be in another repository than the one it speaks of.
         main.looked.take_if(|_| is_asked || main.repository != Some(address));
+        let is_moved = main.repository.is_some_and(|known| known != address);
         let main = main.clone();
         let canonical = self.settled(&main).await?;
         let content = canonical.content();
@@ -43,6 +44,10 @@ impl<H: Host> Session<'_, H> {
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
         let listing = self.listing().await?;
+        // A promotion means the repository that is configured now.
+        if is_moved && !self.options.as_main {
+            decide::foreign(&listing, self.main_state()?)?;
+        }
         self.fence(&listing)?;
         self.report_stray(decide::stray(&listing));
         let step = decide::publish(&listing, self.main_state()?, content)?;

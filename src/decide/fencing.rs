@@ -136,6 +136,26 @@ pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
     )
 }
 
+/// Fails if a repository that is new to this main belongs to another one: an address of another fleet, by mistake.
+///
+/// # Errors
+/// [`Kind::Fenced`].
+pub fn foreign(listing: &Listing, main: &MainState) -> Result<()> {
+    let newest = listing.newest().into_iter().find(|newest| newest.tags.place.main != main.id);
+    let Some(Snapshot { id, host, tags, .. }) = newest else { return Ok(()) };
+    let what = format!(
+        "repository in the configuration is another one than before, and belongs to main {} on host {host}, which published \
+         snapshot {}; this main {} publishes nothing there",
+        tags.place.main,
+        id.short(),
+        main.id
+    );
+    Err(Error::new(Kind::Fenced, what).with_hint(
+        "correct repository in config.toml, or name an empty place there and run kuma-replicator init; to take over what that \
+         main has published: kuma-replicator promote",
+    ))
+}
+
 /// The failure of a host that lost its state, and whose rows are not those that were last published in its name.
 pub(super) fn unknown_rows(newest: &Snapshot, me: &MainId) -> Error {
     let Place { epoch, sequence, .. } = &newest.tags.place;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use kuma_replicator::config::Settings;
-use kuma_replicator::cycle::{Conclusion, Options};
+use kuma_replicator::cycle::{Conclusion, Options, Promotion, Session};
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::dump;
@@ -241,6 +241,35 @@ fn a_main_looks_into_another_repository_at_once() {
     world.repository.clear();
     assert_eq!(looks(&mut world, &other, Options::default()), 1);
     assert_eq!(world.repository.len(), 1, "it was published there");
+}
+
+/// By mistake, say, in a file that was copied: this main is not fenced for ever, and does not end the epoch of the other.
+#[test]
+fn a_main_publishes_nothing_into_a_repository_that_belongs_to_another() {
+    let other =
+        Settings::parse("role = \"main\"\nrepository = \"/other\"\n", std::path::Path::new("config.toml")).unwrap();
+    for epoch in [1, 2, 7] {
+        let mut world = World::new(generation(0));
+        world.cycle(&main_host());
+        world.cycle(&main_host());
+        let own = std::mem::take(&mut world.repository);
+        world.offer(&generation(5), &main_id('f'), epoch, 3);
+        for _ in 0..2 {
+            let End::Failed(error) = world.cycle(&other) else { panic!("a failure") };
+            assert_eq!((error.kind(), world.repository.len()), (Kind::Fenced, 1), "epoch {epoch}");
+            assert!(error.chain().contains("is another one than before, and belongs to main ffff"), "{error:?}");
+            assert!(error.hint().contains("correct repository in config.toml"), "{error:?}");
+        }
+        let theirs = std::mem::replace(&mut world.repository, own);
+        assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)), "corrected, it goes on");
+        // A promotion means it.
+        world.repository = theirs;
+        let end = world.order(async |world, state| {
+            Session::new(world, &other, state, Options::default()).promote(Promotion::default()).await.map(drop)
+        });
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+        assert!(world.repository.len() == 2 && matches!(world.cycle(&other), End::Done(Conclusion::Unchanged)));
+    }
 }
 
 /// A rejected snapshot ends every cycle with a failure, for as long as the main publishes no other.

@@ -22,6 +22,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest answer that is read, in bytes. A real one has less than 100.
 const MAX_ANSWER: u64 = 64 * 1024;
 
+/// Why there is no answer if no process listens.
+const REFUSED: &str = "no process listens there (connection refused)";
+/// What an Uptime Kuma 2.x answers whose database was not chosen yet.
+const NOT_SET_UP: &str = "it is not set up yet: open its page and choose a database";
+
 #[derive(Deserialize)]
 struct EntryPage {
     #[serde(rename = "type")]
@@ -68,6 +73,19 @@ pub async fn wait(url: &str, within: Duration, still_running: impl AsyncFn() -> 
     }
 }
 
+/// What to do about such a reason, if it is known: the port of a server that a wrapper or `sh -c` starts cannot be
+/// discovered, and an Uptime Kuma 2.x without a database shows only its set-up page.
+pub fn advice(reason: &str, url: &str) -> Option<String> {
+    match reason {
+        REFUSED => Some(format!(
+            "if Uptime Kuma listens elsewhere than on {url}, because a wrapper sets its port, say: set url in [uptime-kuma]; \
+             otherwise read the journal of the unit"
+        )),
+        NOT_SET_UP => Some(format!("open {url} and choose SQLite on its set-up page")),
+        _ => None,
+    }
+}
+
 /// A client for this host. It uses no proxy of the environment, takes a redirect for an answer, and does not verify the
 /// certificate: that names the server's public address, not loopback. The address alone proves that the answer comes
 /// from this host, and the request contains no secret.
@@ -93,9 +111,7 @@ async fn request(agent: Agent, url: &str) -> Result<(), String> {
 
 fn request_blocking(agent: &Agent, address: &str) -> Result<(), String> {
     let mut response = agent.get(address).call().map_err(|error| match error {
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            "no process listens there (connection refused)".to_owned()
-        }
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => REFUSED.to_owned(),
         error => error.to_string(),
     })?;
     match response.status().as_u16() {
@@ -110,7 +126,7 @@ fn request_blocking(agent: &Agent, address: &str) -> Result<(), String> {
         serde_json::from_slice(&body).map_err(|_| "its answer is not the JSON of Uptime Kuma".to_owned())?;
     match page.kind.as_str() {
         "entryPage" | "statusPageMatchedDomain" => Ok(()),
-        "setup-database" => Err("it is not set up yet: open its page and choose a database".to_owned()),
+        "setup-database" => Err(NOT_SET_UP.to_owned()),
         other => Err(format!("it answers with an entry page of type '{other}'")),
     }
 }
@@ -182,7 +198,17 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        assert!(run(answer(&url)).unwrap_err().contains("refused"));
+        let reason = run(answer(&url)).unwrap_err();
+        assert!(reason.contains("refused"));
+        assert!(advice(&reason, &url).is_some_and(|advice| advice.contains("set url in [uptime-kuma]")));
+    }
+
+    #[test]
+    fn an_uptime_kuma_that_is_not_set_up_has_its_address_in_the_advice() {
+        let url = server(vec![http("200 OK", r#"{"type":"setup-database"}"#)]);
+        let reason = run(answer(&url)).unwrap_err();
+        assert_eq!(advice(&reason, &url), Some(format!("open {url} and choose SQLite on its set-up page")));
+        assert_eq!(advice("it answers with status 503", &url), None);
     }
 
     #[test]

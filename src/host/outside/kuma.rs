@@ -81,8 +81,13 @@ impl Kuma for System {
         }
         let url = self.instance.layout().await?.url;
         health::answer(&url).await.map_err(|reason| {
+            let hint = health::advice(&reason, &url);
             let what = format!("{unit} is not stopped: it gives no healthy answer on {url}");
-            Error::new(Kind::ServiceBusy, what).because(reason)
+            let error = Error::new(Kind::ServiceBusy, what).because(reason);
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
         })
     }
 

@@ -1,6 +1,7 @@
 //! The connection to systemd's manager: calls, properties of its objects, and what its errors mean.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,20 +35,33 @@ pub struct Systemd {
     manager: Proxy<'static>,
 }
 
+/// What is there where systemd runs: sd_booted(3).
+const BOOTED: &str = "/run/systemd/system";
+
+/// The system bus cannot be reached. Where systemd does not run, that is why.
+fn unavailable(booted: &Path) -> Error {
+    if booted.exists() {
+        return Error::new(Kind::BusUnavailable, "connect to the system bus");
+    }
+    let hint = "kuma-replicator needs a host on which systemd runs Uptime Kuma as a service; containers and chroots of other \
+                kinds have none";
+    Error::new(Kind::BusUnavailable, "systemd does not run on this host: cannot connect to the system bus")
+        .with_hint(hint)
+}
+
 impl Systemd {
     /// Connects to the system bus (`DBUS_SYSTEM_BUS_ADDRESS`, else its well-known socket).
     ///
     /// # Errors
     /// [`Kind::BusUnavailable`].
     pub async fn connect() -> Result<Self> {
-        let unavailable =
-            |error: zbus::Error| Error::new(Kind::BusUnavailable, "connect to the system bus").because(error);
+        let unavailable = |error: zbus::Error| unavailable(Path::new(BOOTED)).because(error);
         // Without the outer limit, a bus that accepts the connection and never answers would block us for ever.
         let connecting = async { zbus::connection::Builder::system().method_timeout(ANSWER_TIMEOUT).build().await };
         let connection = match timeout(ANSWER_TIMEOUT, connecting).await {
             Ok(connection) => connection.map_err(unavailable)?,
             Err(late) => {
-                return Err(Error::new(Kind::BusUnavailable, "connect to the system bus").because(late));
+                return Err(self::unavailable(Path::new(BOOTED)).because(late));
             }
         };
         let manager = proxy(&connection, MANAGER_PATH, MANAGER).await.map_err(unavailable)?;
@@ -284,5 +298,20 @@ pub(super) fn failure(kind: Kind, what: impl Into<String>, error: zbus::Error) -
     match kind {
         Kind::NotPermitted => error.with_hint(POLKIT_HINT),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_systemd_is_told_from_one_without_a_bus() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (with, without) = (unavailable(directory.path()), unavailable(&directory.path().join("missing")));
+        assert_eq!((with.kind(), without.kind()), (Kind::BusUnavailable, Kind::BusUnavailable));
+        assert_eq!(with.hint(), Kind::BusUnavailable.hint());
+        assert!(without.chain().contains("systemd does not run on this host"), "{without:?}");
+        assert!(without.hint().contains("needs a host on which systemd runs"), "{without:?}");
     }
 }
