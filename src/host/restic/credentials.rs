@@ -2,6 +2,9 @@
 //!
 //! None of it is passed as an argument, which every user of the host can read. restic reads the password file itself;
 //! here it is read only to keep the password out of messages.
+//!
+//! It is the same in the service and in a typed command, so that what works for a person works for the timer: of a shell
+//! nothing is inherited, such as a profile, a proxy or an agent with ssh keys, which the service would not have.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +13,8 @@ use std::path::{Path, PathBuf};
 use super::secrets::Secrets;
 use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
-use crate::host::system::{environment, files};
+use crate::host::system::users::{self, User};
+use crate::host::system::{environment, files, unit};
 use crate::model::limits::MAX_SETTINGS;
 
 /// The directory of the files that the configuration need not name.
@@ -33,6 +37,12 @@ const WITHHELD: [&str; 9] = [
     "RESTIC_KEY_HINT",
 ];
 
+/// Where a typed command finds restic and its helpers, as systemd has it for the service.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The directory of the credentials that the service manager passes (systemd.exec(5)).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
 /// Parts of the names of variables whose inherited values are secrets.
 const SECRET_NAMES: [&str; 5] = ["PASSWORD", "SECRET", "TOKEN", "KEY", "CREDENTIAL"];
 
@@ -45,9 +55,18 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Finds password and credentials, in the order that `docs/repositories.md` promises.
-    pub(super) fn find(settings: &config::Restic, repository: &Location, cache: &Path) -> Result<Self> {
-        Self::find_in(settings, repository, cache, std::env::vars_os().collect(), Path::new(ETC))
+    /// Finds password and credentials, in the order that `docs/repositories.md` promises, for a restic that runs as
+    /// `user`, or as the user of this process.
+    pub(super) fn find(
+        settings: &config::Restic,
+        repository: &Location,
+        cache: &Path,
+        user: Option<&User>,
+    ) -> Result<Self> {
+        let own = users::find(&rustix::process::geteuid().as_raw().to_string());
+        let home = user.or(own.as_ref()).map(|user| user.home.as_path());
+        let inherited = inherited(std::env::vars_os().collect(), unit::is_its_main_process(), home);
+        Self::find_in(settings, repository, cache, inherited, Path::new(ETC))
     }
 
     fn find_in(
@@ -57,7 +76,7 @@ impl Credentials {
         inherited: Variables,
         etc: &Path,
     ) -> Result<Self> {
-        let passed = inherited.get(OsStr::new("CREDENTIALS_DIRECTORY")).map(PathBuf::from);
+        let passed = inherited.get(OsStr::new(CREDENTIALS_DIRECTORY)).map(PathBuf::from);
         let credential =
             |name: &str| passed.as_ref().map(|directory| directory.join(name)).filter(|file| file.exists());
         let beside_config = |name: &str| Some(etc.join(name)).filter(|file| file.exists());
@@ -161,13 +180,26 @@ impl Credentials {
     }
 }
 
+/// What restic inherits of `variables`: those of a unit, of a shell none except the directory of passed credentials. Its
+/// home is that of its user in both.
+fn inherited(mut variables: Variables, is_unit: bool, home: Option<&Path>) -> Variables {
+    if !is_unit {
+        variables.retain(|name, _| name == CREDENTIALS_DIRECTORY);
+        variables.insert("PATH".into(), PATH.into());
+    }
+    if let Some(home) = home {
+        variables.insert("HOME".into(), home.into());
+    }
+    variables
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
-    use super::Credentials;
+    use super::{Credentials, Variables, inherited};
     use crate::config::{Restic, Settings};
     use crate::error::Kind;
 
@@ -308,5 +340,28 @@ mod tests {
         assert_eq!(value(&credentials, "LC_ALL"), Some("C"));
         let masked = credentials.secrets().mask("urlsecret AKIAFILE processsecret etcsecret eu 4 /bin");
         assert_eq!(masked, "*** *** *** *** eu 4 /bin");
+    }
+
+    #[test]
+    fn a_shell_gives_restic_nothing_that_the_service_lacks() {
+        let variables = |pairs: &[(&str, &str)]| -> Variables {
+            pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+        };
+        let given = variables(&[
+            ("AWS_PROFILE", "mine"),
+            ("CREDENTIALS_DIRECTORY", "/run/credentials/x"),
+            ("HOME", "/home/me"),
+            ("PATH", "/home/me/bin"),
+            ("RESTIC_PASSWORD", "typed"),
+            ("SSH_AUTH_SOCK", "/run/user/1000/agent"),
+            ("https_proxy", "http://proxy"),
+        ]);
+        let typed = [("CREDENTIALS_DIRECTORY", "/run/credentials/x"), ("HOME", "/root"), ("PATH", super::PATH)];
+        assert_eq!(inherited(given.clone(), false, Some(Path::new("/root"))), variables(&typed));
+        // What a drop-in of the unit sets is meant for it. The home is that of the user in both.
+        let mut wanted = given.clone();
+        wanted.insert("HOME".into(), "/root".into());
+        assert_eq!(inherited(given, true, Some(Path::new("/root"))), wanted);
+        assert_eq!(inherited(Variables::new(), true, None), Variables::new());
     }
 }

@@ -51,7 +51,7 @@ impl Restic {
             program: settings.program.clone(),
             timeout: settings.timeout,
             repository: repository.clone(),
-            credentials: Credentials::find(settings, repository, cache)?,
+            credentials: Credentials::find(settings, repository, cache, user.as_ref())?,
             cache: cache.to_owned(),
             user,
             interrupt,

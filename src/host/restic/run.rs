@@ -91,8 +91,8 @@ impl Restic {
         }
         let mut command = Command::new(&self.program);
         command.args(arguments).env_clear().envs(self.credentials.variables());
-        if let Some(User { uid, gid, home }) = &self.user {
-            command.uid(*uid).gid(*gid).env("HOME", home);
+        if let Some(User { uid, gid, .. }) = &self.user {
+            command.uid(*uid).gid(*gid);
         }
         let process = Process { command, input, limit: output.limit(), timeout: self.timeout };
         process.run(&self.interrupt).await.map_err(|error| self.not_run(what, error))

@@ -7,5 +7,6 @@ pub mod interrupt;
 pub mod notify;
 pub mod owner;
 pub mod permissions;
+pub mod unit;
 pub mod users;
 pub mod zone;
