@@ -1,6 +1,10 @@
 //! Names of things outside: the repository, shown without its credentials, and the unit, checked.
 
 use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+/// What the service has for itself (`PrivateTmp=`).
+const PRIVATE: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// A restic repository. It may contain credentials, so it is shown without them.
 #[derive(Clone, PartialEq, Eq)]
@@ -10,6 +14,35 @@ impl Location {
     /// The repository with its credentials, for restic only.
     pub fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// The folder that it is, if it is one: as restic does, it takes what has no kind before a colon for one.
+    pub fn folder(&self) -> Option<&Path> {
+        let path = self.0.strip_prefix("local:").unwrap_or(&self.0);
+        let has_kind = path.len() == self.0.len() && path.split('/').next().is_some_and(|first| first.contains(':'));
+        (!has_kind).then(|| Path::new(path))
+    }
+
+    /// Why the service could not use it, if it is a folder that it could not use on any host.
+    pub(super) fn problem(&self) -> Option<String> {
+        let folder = self.folder()?;
+        let shown = folder.display();
+        if !folder.is_absolute() {
+            return Some(format!(
+                "repository is '{shown}'; write the whole path of a folder, such as \"/srv/kuma\", or another kind of \
+                 repository, such as \"sftp:user@host:/srv/kuma\""
+            ));
+        }
+        let mut plain = PathBuf::new();
+        for component in folder.components() {
+            match component {
+                Component::ParentDir => drop(plain.pop()),
+                component => plain.push(component),
+            }
+        }
+        PRIVATE.iter().any(|private| plain.starts_with(private)).then(|| {
+            format!("repository is '{shown}'; the service has its own /tmp and cannot see it: write \"/srv/kuma\", say")
+        })
     }
 }
 

@@ -64,9 +64,13 @@ impl Written {
         if repository.trim().is_empty() || repository.contains(['\n', '\0']) {
             return Err("repository must be a restic repository, such as \"/srv/kuma\"".to_owned());
         }
+        let repository = Location(repository);
+        if let Some(problem) = repository.problem() {
+            return Err(problem);
+        }
         Ok(Settings {
             role,
-            repository: Location(repository),
+            repository,
             overdue_after: duration("overdue-after", self.overdue_after, Duration::from_secs(1800))?,
             restic: self.restic.check()?,
             kuma: self.uptime_kuma.check()?,

@@ -415,7 +415,7 @@ fn a_full_disk_is_reported(program: &Program) -> Outcome {
         return Err(parts::lacking("root rights to mount a small disk"));
     }
     let repository = program.template();
-    let small = tempfile::tempdir().expect("a directory");
+    let small = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let inside = small.path().join("repository");
     let host = program.host(&Repository::at(inside.to_str().expect("a path")));
     let script = format!(

@@ -116,7 +116,8 @@ impl Repository {
 
     /// A folder that is not there yet.
     pub(crate) fn folder() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
+        // Not below /tmp, which the service cannot see.
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let url = directory.path().join("repository").to_str().expect("a path").to_owned();
         Self { url, _directory: Some(directory), _server: None }
     }
