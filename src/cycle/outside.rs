@@ -45,6 +45,10 @@ pub trait Repository {
     /// too.
     async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId>;
 
+    /// Proves that this host may publish, and leaves nothing in the repository. If only what it made there for the proof
+    /// could not be removed again, returns why.
+    async fn check_publishable(&mut self) -> Result<Option<String>>;
+
     /// Removes the locks that killed publishes of this host left in the repository, and no others. Returns their
     /// number.
     async fn remove_stale_locks(&mut self) -> Result<usize>;

@@ -64,6 +64,7 @@ impl<H: Host> Session<'_, H> {
                 Standing::Contested => {}
             }
         }
+        self.check_publishable().await?;
         let listing = if as_is {
             self.require_alerts()?;
             let listing = self.listing().await?;
@@ -118,6 +119,15 @@ impl<H: Host> Session<'_, H> {
                 Err(Error::new(Kind::OnHold, "this host is on hold and changes nothing").because(hold.reason.clone()))
             }
         }
+    }
+
+    /// Proves that this host may publish, before anything is changed for a promotion.
+    async fn check_publishable(&mut self) -> Result<()> {
+        if let Some(reason) = self.host.check_publishable().await? {
+            let text = format!("a lock stays in the repository, as this host may not remove it: {reason}");
+            self.host.report(&Event::Warning { text });
+        }
+        Ok(())
     }
 
     async fn run_as(&mut self, role: Role) -> Result<super::Conclusion> {

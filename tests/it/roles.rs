@@ -246,6 +246,24 @@ fn a_promotion_survives_a_fault_at_every_step() {
 /// All that a main remembers is gone, and its database is not what it published last: it was edited, or restored from
 /// an old backup, or this is a clone of it.
 #[test]
+fn a_host_that_may_not_write_into_the_repository_is_not_promoted_and_changes_nothing() {
+    for as_is in [false, true] {
+        let (mut a, mut b) = fleet();
+        a.rows = generation(2);
+        assert!(matches!(a.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
+        b.share(&a);
+        let (rows, state, stops) = (b.rows.clone(), b.state(), b.stops);
+        b.named = vec![("check_publishable", Fault::ErrorBefore)];
+        assert_eq!(kind(turn(&mut b, Role::Replica, Role::Main, as_is)), Kind::RepositoryDenied);
+        assert_eq!((&b.rows, b.state(), b.role, b.stops), (&rows, state, None, stops), "as is: {as_is}");
+        assert_eq!(b.repository.len(), a.repository.len());
+        b.named.clear();
+        turn(&mut b, Role::Replica, Role::Main, as_is).unwrap();
+        assert_eq!(b.role, Some(Role::Main));
+    }
+}
+
+#[test]
 fn a_main_that_lost_its_state_publishes_no_other_rows_than_the_newest_until_it_is_promoted() {
     for (as_is, rows) in [(false, generation(2)), (true, generation(3))] {
         let (mut a, _) = fleet();

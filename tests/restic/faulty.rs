@@ -1,6 +1,7 @@
 //! A server that fails half-way, behind a proxy that breaks what passes: each restic ends in time and leaves nothing
 //! behind, the failure has the right kind, nothing is half there afterwards, and all works again once the server does.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -185,5 +186,33 @@ pub(crate) fn a_lock_that_cannot_be_removed_is_a_warning_and_no_failure(program:
         assert_eq!(again.lock_left, None);
         assert_eq!(run(direct.restic().look()).expect("a look").snapshots.len(), 2);
     }
+    Ok(Completion::Completed)
+}
+
+/// A lock proves it, and is gone afterwards. Storage from which nothing can be removed takes snapshots all the same.
+pub(crate) fn a_host_that_may_only_read_is_told_from_one_that_may_write(program: &Program) -> Outcome {
+    let server = Server::s3()?;
+    let direct = program.host(&Repository::at(&server.url));
+    direct.fails(run(direct.restic().check_publishable()), Kind::RepositoryMissing);
+    run(direct.restic().init()).expect("created");
+    assert_eq!(run(direct.restic().check_publishable()).expect("writable"), None);
+    let through = |proxy: &Proxy| program.host(&Repository::at(&server.url.replace(&server.address(), &proxy.address)));
+
+    let read_only = Proxy::read_only(&server.address()).expect("a proxy");
+    let host = through(&read_only);
+    let begun = Instant::now();
+    host.fails(run(host.restic().check_publishable()), Kind::RepositoryDenied);
+    assert!(begun.elapsed() < REACTION, "{:?}", begun.elapsed());
+
+    let keeping = Proxy::start(&server.address()).expect("a proxy");
+    keeping.set(Fault::Keep);
+    let begun = Instant::now();
+    let reason = run(through(&keeping).restic().check_publishable()).expect("writable").expect("a reason");
+    assert!(reason.contains("lock") && begun.elapsed() < REACTION, "{reason} after {:?}", begun.elapsed());
+
+    // A folder: nothing is left there.
+    let repository = program.template();
+    assert_eq!(run(program.host(&repository).restic().check_publishable()).expect("writable"), None);
+    assert_eq!(fs::read_dir(repository.path().join("locks")).expect("locks").count(), 0);
     Ok(Completion::Completed)
 }

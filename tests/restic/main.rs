@@ -63,6 +63,10 @@ const ON_EVERY: &[Test<OnAny>] = &[
         faulty::a_lock_that_cannot_be_removed_is_a_warning_and_no_failure,
     ),
     ("reading_needs_no_right_to_write", faulty::reading_needs_no_right_to_write),
+    (
+        "a_host_that_may_only_read_is_told_from_one_that_may_write",
+        faulty::a_host_that_may_only_read_is_told_from_one_that_may_write,
+    ),
     ("locks_that_this_host_left_are_removed_and_no_others", locks::locks_that_this_host_left_are_removed_and_no_others),
     (
         "a_restic_killed_in_a_publish_leaves_no_partial_snapshot",

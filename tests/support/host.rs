@@ -537,6 +537,12 @@ impl Repository for World {
         Ok(id)
     }
 
+    async fn check_publishable(&mut self) -> Result<Option<String>> {
+        self.enter("check_publishable", Some(Kind::RepositoryDenied))?;
+        self.leave("check_publishable", Some(Kind::RepositoryDenied))?;
+        Ok(None)
+    }
+
     async fn remove_stale_locks(&mut self) -> Result<usize> {
         self.enter("remove_stale_locks", Some(Kind::RepositoryUnreachable))?;
         self.leave("remove_stale_locks", Some(Kind::RepositoryUnreachable))?;

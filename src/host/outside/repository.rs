@@ -59,6 +59,11 @@ impl Repository for System {
         Ok(id)
     }
 
+    async fn check_publishable(&mut self) -> Result<Option<String>> {
+        notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
+        self.restic()?.check_publishable().await
+    }
+
     async fn remove_stale_locks(&mut self) -> Result<usize> {
         let within = self.settings.restic.timeout;
         notify::extend(within + STEP_TIMEOUT);

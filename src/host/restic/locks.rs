@@ -1,4 +1,4 @@
-//! Stale locks, which killed publishes of this host left in the repository.
+//! Locks: making one to prove that this host may write, and stale ones, which killed publishes of this host left.
 //!
 //! `restic unlock` removes more than those: every lock older than 30 minutes, of any host, and every lock under this
 //! host's name whose process it cannot signal, which may be a running prune of another user (internal/restic/lock.go,
@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 use serde::Deserialize;
 
+use super::failure;
+use super::process::End;
 use super::repository::Restic;
 use super::run::Output;
 use crate::error::{Error, Kind, Result};
@@ -44,6 +46,20 @@ struct Here<'a> {
 }
 
 impl Restic {
+    /// Proves that this host may store something in the repository: restic makes a lock there and removes it. If only the
+    /// removal failed, returns why: a publish is possible all the same.
+    ///
+    /// # Errors
+    /// Any failure of restic, [`Kind::RepositoryLocked`] while it is pruned included.
+    pub async fn check_publishable(&self) -> Result<Option<String>> {
+        let what = format!("cannot write into repository {}", self.repository);
+        let finished = self.finish(&what, ["cat", "config"], None, Output::Answer).await?;
+        match failure::left_lock(&finished.messages.text()) {
+            Some(line) if !matches!(finished.end, End::Interrupted) => Ok(Some(self.credentials.secrets().mask(line))),
+            _ => self.check(&what, &finished, Output::Answer).map(|()| None),
+        }
+    }
+
     /// Removes the locks that killed publishes of `host`, this host, left behind, once they are stale. Returns their
     /// number. Removes none if restic could not remove these without removing others.
     ///

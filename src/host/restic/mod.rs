@@ -3,7 +3,7 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `repository` | what can be done with the repository |
-//! | `locks` | removing stale locks |
+//! | `locks` | proving with a lock that this host may write, removing stale locks |
 //! | `run` | one run of restic: its command, and whether it succeeded |
 //! | `process` | the process: starting it, reading its outputs, ending it |
 //! | `credentials`, `secrets` | its environment, and keeping secrets out of messages |

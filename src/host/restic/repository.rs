@@ -138,8 +138,8 @@ impl Restic {
         let finished = self.finish(&what, arguments, Some(input), Output::Answer).await?;
         let id = answers::published(&finished.output);
         // restic reports the snapshot when it is stored, and then removes its lock.
-        let lock_left = failure::is_of_lock_removal(&finished.messages.text())
-            .then(|| finished.messages.summary(self.credentials.secrets()));
+        let text = finished.messages.text();
+        let lock_left = failure::left_lock(&text).map(|line| self.credentials.secrets().mask(line));
         if id.is_err() || lock_left.is_none() {
             self.check(&what, &finished, Output::Answer)?;
         }

@@ -66,7 +66,7 @@ pub(in crate::host::restic) fn advice(kind: Kind, text: &str, repository: &Locat
     if let Some((_, _, advice)) = known {
         return Some((*advice).to_owned());
     }
-    let folder = repository.secret().starts_with('/');
+    let folder = repository.folder().is_some();
     match kind {
         Kind::ResticMissing => missing_program(text),
         Kind::RepositoryUnreachable if lower.contains("host key verification failed") => {

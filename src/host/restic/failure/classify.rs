@@ -194,16 +194,16 @@ pub(in crate::host::restic) fn left_out(stderr: &str) -> Option<(Kind, &str)> {
     Some((sign(line).unwrap_or(Kind::SnapshotDamaged), line))
 }
 
+/// The last line in which restic says that it could not remove its own lock, which it has made before.
+pub(in crate::host::restic) fn left_lock(stderr: &str) -> Option<&str> {
+    let is_left = |line: &&str| line.starts_with("Remove(<lock/") || line.starts_with("error while unlocking");
+    stderr.lines().rfind(|line| is_left(line) && !is_absent(&line.to_lowercase()))
+}
+
 /// Whether restic reports that it received a signal. 0.14 then exits with a code of its own or by the signal, 0.18 with
 /// exit code 1.
 pub(in crate::host::restic) fn is_interrupted(stderr: &str) -> bool {
     stderr.lines().any(|line| line.starts_with("signal ") && line.ends_with(" received, cleaning up"))
-}
-
-/// Whether all that went wrong is that a lock could not be removed.
-pub(in crate::host::restic) fn is_of_lock_removal(stderr: &str) -> bool {
-    let mut lines = stderr.lines().map(str::to_lowercase).peekable();
-    lines.peek().is_some() && lines.all(|line| line.contains("remove(<lock/") || line.contains("error while unlocking"))
 }
 
 /// The kind of the failure in a line that announces a retry, if no retry will succeed, or if restic has not begun yet
