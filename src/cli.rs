@@ -78,7 +78,9 @@ pub enum Verb {
     /// List the snapshots of all mains in the repository, newest first
     Snapshots(Printing),
     /// Check configuration, permissions, service, database and repository, and say what to do
-    Check(Printing),
+    ///
+    /// Root's checks run as the service would, if it is installed: in its sandbox, as its user, with its credentials.
+    Check(Checking),
     /// Create the repository if there is none. Needed once, on the main
     Init,
     /// Write the configuration of this Uptime Kuma to a dump. Needs no repository
@@ -168,6 +170,20 @@ pub enum Switch {
     On,
     /// Send none.
     Off,
+}
+
+/// How `check` looks, and tells.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Checking {
+    /// Fail if the checks cannot run as the service would; also with another configuration file than the usual one
+    #[arg(long)]
+    pub as_service: bool,
+    /// Print each result as a line of JSON, for another process of this program
+    #[arg(long, hide = true)]
+    pub steps: bool,
+    /// How the results are printed
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// How a document is printed.

@@ -2,99 +2,168 @@
 
 use std::path::Path;
 
-use crate::cli::Cli;
-use crate::config::{Customization, Role, Settings};
+use crate::cli::{Checking, Cli, Printing};
+use crate::config::{Customization, DEFAULT_PATH, Role, Settings};
 use crate::cycle::{self, Activity, Export, Verified, verify};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::health;
 use crate::host::kuma::instance::Instance;
 use crate::host::kuma::worker::Worker;
+use crate::host::restic::Restic;
 use crate::host::system::interrupt::Interrupt;
-use crate::host::system::permissions;
-use crate::host::{Directories, repository, store};
+use crate::host::system::{permissions, unit};
+use crate::host::{AsService, Directories, SERVICE, repository, store};
 use crate::localise::{self, Desired};
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
 use crate::model::value::Value;
 use crate::model::zone;
-use crate::report::{Check, CheckDocument, print};
 use crate::text;
 
+use super::findings::{Findings, Form};
 use super::settings::settings;
 
-/// The checks so far, and the first failure, which decides the exit code.
-#[derive(Default)]
-struct Findings {
-    checks: Vec<Check>,
-    first: Option<Kind>,
-    failed: u64,
+/// The most steps that are taken from the process that runs as the service.
+const MAX_STEPS: usize = 10_000;
+
+pub(super) async fn check(cli: &Cli, checking: Checking) -> Result<()> {
+    let Checking { as_service, steps, printing: Printing { json } } = checking;
+    let form = match (steps, json) {
+        (true, _) => Form::Steps,
+        (false, true) => Form::Json,
+        (false, false) => Form::Text,
+    };
+    let mut findings = Findings::new(form);
+    let interrupt = Interrupt::install()?;
+    let service = if steps { None } else { as_its_service(cli, as_service, &mut findings, &interrupt).await? };
+    match service {
+        Some(service) => follow(service, &mut findings).await?,
+        None => everything(cli, &mut findings, &interrupt).await,
+    }
+    findings.end()
 }
 
-impl Findings {
-    fn ok(&mut self, name: &'static str, message: impl Into<String>) {
-        self.checks.push(Check { name, result: "ok", message: message.into(), hint: None });
+/// This program, started as its service to make the checks; `None` if they are to be made here.
+async fn as_its_service(
+    cli: &Cli,
+    ordered: bool,
+    findings: &mut Findings,
+    interrupt: &Interrupt,
+) -> Result<Option<AsService>> {
+    let possible = AsService::is_possible() && rustix::process::geteuid().is_root();
+    if ordered && !possible {
+        let what = "only root can run the checks as the service, and only where systemd runs";
+        return Err(Error::new(Kind::NotPermitted, what).with_hint("run kuma-replicator check without --as-service"));
     }
-
-    fn warn(&mut self, name: &'static str, message: impl Into<String>, hint: impl Into<String>) {
-        self.checks.push(Check { name, result: "warning", message: message.into(), hint: Some(hint.into()) });
+    let usual = cli.config == Path::new(DEFAULT_PATH) && !unit::is_its_main_process();
+    if !possible || !(ordered || usual) {
+        return Ok(None);
     }
+    let path =
+        std::path::absolute(&cli.config).map_err(|error| Error::io(format!("find {}", cli.config.display()), error))?;
+    findings.begin(format!("starting the checks as {SERVICE}"));
+    let started = AsService::start(&["check", "--steps", &format!("--config={}", path.display())], interrupt).await;
+    match started {
+        Ok(None) if ordered => {
+            let what = format!("systemd does not know {SERVICE}");
+            Err(Error::new(Kind::ServiceMissing, what).with_hint("install the package"))
+        }
+        // The checks themselves report it.
+        Err(error) if !ordered && error.kind() == Kind::BusUnavailable => Ok(None),
+        Err(error) => {
+            findings.add::<()>("sandbox", Err(error), |()| String::new());
+            Ok(None)
+        }
+        Ok(service) => Ok(service),
+    }
+}
 
-    fn add<T>(&mut self, name: &'static str, result: Result<T>, message: impl FnOnce(&T) -> String) -> Option<T> {
-        match result {
-            Ok(value) => {
-                self.ok(name, message(&value));
-                Some(value)
+/// Takes over what the checks of this program, which runs as its service, find.
+async fn follow(mut service: AsService, findings: &mut Findings) -> Result<()> {
+    if service.needs_reload {
+        let message = format!("systemd does not know the newest settings of {SERVICE}, with which this is checked");
+        findings.warn("sandbox", message, "systemctl daemon-reload");
+    } else {
+        findings.ok("sandbox", format!("all of this is what {SERVICE} can do"));
+    }
+    for _ in 0..MAX_STEPS {
+        let step = match service.line().await {
+            Ok(Some(line)) => serde_json::from_str(&line)
+                .map_err(|error| Error::new(Kind::Files, "the checks wrote what cannot be understood").because(error)),
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(step) => {
+                if findings.take(step) {
+                    service.end().await;
+                    return Ok(());
+                }
             }
             Err(error) => {
-                self.first.get_or_insert(error.kind());
-                self.failed += 1;
-                let hint = Some(error.hint().to_owned());
-                self.checks.push(Check { name, result: "failed", message: error.chain(), hint });
-                None
+                service.end().await;
+                return Err(error);
             }
         }
     }
+    let how = service.end().await;
+    let what = format!("the checks as {SERVICE} ended early: {how}");
+    let error = Error::new(Kind::NotPermitted, what).with_hint("journalctl -t kuma-replicator shows more");
+    findings.add::<()>("sandbox", Err(error), |()| String::new());
+    Ok(())
 }
 
-pub(super) async fn check(cli: &Cli, json: bool) -> Result<()> {
-    let mut findings = Findings::default();
+/// All checks, with the rights and in the environment of this process.
+async fn everything(cli: &Cli, findings: &mut Findings, interrupt: &Interrupt) {
     let settings = findings.add("configuration", settings(cli), |settings| {
         format!("{}: {} with repository {}", cli.config.display(), settings.role, settings.repository)
     });
-    if let Some(settings) = settings {
-        let directories = Directories::from_environment();
-        secrets(&mut findings, cli, &settings, &directories);
-        findings.add("state", store::read_state(&directories.state), |state| match state {
-            Some(_) => format!("{} can be read", directories.state.display()),
-            None => "none yet".to_owned(),
-        });
-        if settings.role == Role::Main {
-            inherited(&mut findings, &directories);
-        }
-        instance(&mut findings, &settings, &directories).await;
-        let interrupt = Interrupt::install()?;
-        if let Some(restic) =
-            findings.add("password", repository(&settings, &directories, &interrupt), |_| "found".to_owned())
-            && findings.add("restic", restic.version().await, String::clone).is_some()
-        {
-            let state = store::read_state(&directories.state).ok().flatten().unwrap_or_default();
-            let listing = restic.look().await.map(|listing| decide::plausible(listing, &state));
-            let listing = findings.add("repository", listing, |listing| {
-                format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
-            });
-            for (id, reason) in listing.into_iter().flat_map(|listing| listing.unreadable) {
-                findings.warn("snapshot", format!("{} has unreadable tags: {reason}", id.short()), "restic forget it");
-            }
-        }
+    let Some(settings) = settings else { return };
+    let directories = Directories::from_environment();
+    secrets(findings, cli, &settings, &directories);
+    findings.add("state", store::read_state(&directories.state), |state| match state {
+        Some(_) => format!("{} can be read", directories.state.display()),
+        None => "none yet".to_owned(),
+    });
+    if settings.role == Role::Main {
+        inherited(findings, &directories);
     }
-    print(&CheckDocument::new(findings.checks), json)?;
-    match findings.first {
-        None => Ok(()),
-        Some(kind) => {
-            let failed = text::count(findings.failed, "check");
-            Err(Error::new(kind, format!("{failed} failed")).with_hint("see the checks above"))
+    instance(findings, &settings, &directories).await;
+    let restic = findings.add("password", repository(&settings, &directories, interrupt), |_| "found".to_owned());
+    if let Some(restic) = restic
+        && findings.add("restic", restic.version().await, String::clone).is_some()
+    {
+        look(findings, &settings, &directories, &restic).await;
+    }
+}
+
+/// The repository: what is in it, and whether this host may publish there.
+async fn look(findings: &mut Findings, settings: &Settings, directories: &Directories, restic: &Restic) {
+    let limit = settings.restic.timeout.as_secs();
+    findings.begin(format!("looking into repository {}, for at most {limit} s", settings.repository));
+    let state = store::read_state(&directories.state).ok().flatten().unwrap_or_default();
+    let listing = restic.look().await.map(|listing| decide::plausible(listing, &state));
+    let listing = findings.add("repository", listing, |listing| {
+        format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
+    });
+    let Some(listing) = listing else { return };
+    for (id, reason) in listing.unreadable {
+        findings.warn("snapshot", format!("{} has unreadable tags: {reason}", id.short()), "restic forget it");
+    }
+    findings.begin(format!("writing a lock into repository {}, for at most {limit} s", settings.repository));
+    match restic.check_publishable().await {
+        Ok(None) => findings.ok("writable", "this host may publish into the repository"),
+        Ok(Some(reason)) => {
+            let message = format!("this host may publish into the repository, and not remove its locks: {reason}");
+            findings.warn("writable", message, "let it delete in locks/, or remove old locks with restic unlock");
         }
+        Err(error) if settings.role == Role::Replica => {
+            let message = format!("this replica could not become the main: {}", error.chain());
+            let hint = format!("nothing, as long as it stays a replica; otherwise: {}", error.hint());
+            findings.warn("writable", message, hint);
+        }
+        Err(error) => drop(findings.add::<()>("writable", Err(error), |()| String::new())),
     }
 }
 
@@ -139,6 +208,7 @@ fn inherited(findings: &mut Findings, directories: &Directories) {
 async fn instance(findings: &mut Findings, settings: &Settings, directories: &Directories) {
     let mut instance = Instance::new(settings.kuma.clone());
     let unit = instance.unit().clone();
+    findings.begin(format!("asking systemd about {unit}"));
     let version = instance.version().await.map(|version| format!(", Uptime Kuma {version}")).unwrap_or_default();
     let activity = findings.add("service", instance.activity().await, |activity| match activity {
         Activity::Running => format!("{unit} runs{version}"),
@@ -149,6 +219,7 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     }
     let Some(layout) = findings.add("layout", instance.layout().await, ToString::to_string) else { return };
     if activity == Some(Activity::Running) {
+        findings.begin(format!("waiting for an answer on {}", layout.url));
         let answer = health::answer(&layout.url).await;
         let answer = answer.map_err(|reason| {
             let hint = health::advice(&reason, &layout.url);
@@ -170,6 +241,7 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
         findings.add("in-use", instance.check_in_use().await, |()| format!("{unit} has {path} open"));
     }
     let Ok(database) = instance.database().await else { return };
+    findings.begin(format!("reading {path}"));
     let export = findings.add("export", database.export().await, |export| {
         let rows: u64 = export.configuration.counts().values().sum();
         format!("{}, schema {}", text::count(rows, "row"), export.schema.fingerprint().short())
@@ -177,6 +249,9 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     let Some(export) = export else { return };
     time_zone(findings, settings, &mut instance, &export.configuration).await;
     let Ok(database) = instance.database().await else { return };
+    if settings.role == Role::Replica {
+        findings.add("database", database.check_writable(0, false).await, |()| "can be written".to_owned());
+    }
     exported(findings, settings, database, export, directories).await;
 }
 
@@ -235,6 +310,7 @@ async fn exported(
     for warning in export.warnings {
         findings.warn("upload", warning, "upload the file again in Uptime Kuma");
     }
+    findings.begin("looking for history of monitors that do not exist");
     match database.orphaned_history().await {
         Ok(0) => {}
         Ok(rows) => {

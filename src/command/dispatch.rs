@@ -19,7 +19,7 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Plan(Printing { json }) => plan::show(cli, *json).await,
         Verb::Status(Printing { json }) => status::show(cli, *json).await,
         Verb::Snapshots(Printing { json }) => repository::snapshots(cli, *json).await,
-        Verb::Check(Printing { json }) => check::check(cli, *json).await,
+        Verb::Check(checking) => check::check(cli, *checking).await,
         Verb::Init => repository::init(cli).await,
         Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
         Verb::Restore { dry_run, source } => order::restore(cli, *dry_run, source).await,

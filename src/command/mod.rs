@@ -3,6 +3,7 @@
 
 mod check;
 mod dispatch;
+mod findings;
 mod order;
 mod plan;
 mod recover;

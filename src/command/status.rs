@@ -4,13 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::Cli;
-use crate::config::Settings;
+use crate::config::{Settings, UnitName};
 use crate::cycle::{Activity, Verified, in_force};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
-use crate::host::Directories;
 use crate::host::kuma::instance::Instance;
-use crate::host::store;
+use crate::host::{Directories, SERVICE, store};
 use crate::localise::Desired;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
@@ -28,8 +27,18 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
         Activity::Running => "running",
         Activity::Stopped => "stopped",
     });
+    let not_started = not_started(&mut instance).await;
     let clock = Clock { now: Timestamp::now(), zone: TimeZone::system() };
     let alarm = decide::alarm(&state, clock.now, settings.overdue_after, &clock.zone);
+    // It says more than that cycles are overdue.
+    let alarm = match (alarm, &not_started) {
+        (Err(error), Some(_)) if error.kind() != Kind::Overdue => Err(error),
+        (_, Some(reason)) => {
+            let what = format!("systemd could not start {SERVICE}: {reason}");
+            Err(Error::new(Kind::NotPermitted, what).with_hint("kuma-replicator check says more"))
+        }
+        (alarm, None) => alarm,
+    };
     let edits = match &state.replica.applied {
         Some(applied) if state.replica.is_drifted() => {
             Some(edits(&mut instance, &settings, &directories, applied).await)
@@ -37,11 +46,18 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
         _ => None,
     };
     let mut document = StatusDocument::new(&settings, service, state, alarm.as_ref().err(), clock);
+    document = document.not_started(not_started);
     if let Some(edits) = edits {
         document = document.edits(edits.as_ref().map(Plan::clone));
     }
     print(&document, json)?;
     alarm
+}
+
+/// Why systemd could not even start the last cycle, if it could not. That it is unknown is not worth failing for.
+async fn not_started(instance: &mut Instance) -> Option<String> {
+    let name = UnitName::new(SERVICE).ok()?;
+    instance.systemd().await.ok()?.not_started(&name).await.ok()?
 }
 
 /// What it would take to undo the edits, from the kept dump of the snapshot in force.

@@ -16,4 +16,4 @@ pub mod restic;
 pub mod store;
 pub mod system;
 
-pub use outside::{Directories, System, host_name, repository};
+pub use outside::{AsService, Directories, SERVICE, System, host_name, repository};

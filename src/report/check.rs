@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::VERSION;
+use crate::error::Kind;
 use crate::text;
 
 /// The results of `check`.
@@ -15,17 +16,41 @@ pub struct CheckDocument {
 }
 
 /// The result of one check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// Its stable name.
-    pub name: &'static str,
-    /// `ok`, `warning` or `failed`.
-    pub result: &'static str,
+    pub name: String,
+    /// How it ended.
+    pub result: Verdict,
     /// The finding.
     pub message: String,
     /// The next thing to do; none if it is `ok`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing is wrong.
+    Ok,
+    /// Something may be wrong, or will be.
+    Warning,
+    /// A cycle would fail.
+    Failed,
+}
+
+/// What `check` tells as soon as it knows it: one line of JSON of the process that runs as the service.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// What is looked at now, for people who wait.
+    Begun(String),
+    /// A result, with the kind of the failure if it is one.
+    Found(Check, Option<Kind>),
+    /// There are no more results.
+    Ended,
 }
 
 impl CheckDocument {
@@ -37,13 +62,30 @@ impl CheckDocument {
 
 impl fmt::Display for CheckDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, Check { name, result, message, hint }) in self.checks.iter().enumerate() {
-            let line = if at > 0 { "\n" } else { "" };
-            write!(f, "{line}{result:8} {name:14} {}", text::line(message))?;
-            if let Some(hint) = hint {
-                write!(f, "\n{:8} {:14} → {}", "", "", text::line(hint))?;
-            }
+        for (at, check) in self.checks.iter().enumerate() {
+            write!(f, "{}{check}", if at > 0 { "\n" } else { "" })?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, result, message, hint } = self;
+        write!(f, "{result:8} {:14} {}", text::line(name), text::line(message))?;
+        match hint {
+            Some(hint) => write!(f, "\n{:8} {:14} → {}", "", "", text::line(hint)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        })
     }
 }

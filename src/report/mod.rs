@@ -10,10 +10,10 @@ mod print;
 mod snapshots;
 mod status;
 
-pub use check::{Check, CheckDocument};
+pub use check::{Check, CheckDocument, Step, Verdict};
 pub use clock::Clock;
 pub use init::InitDocument;
 pub use plan::PlanDocument;
-pub use print::{VERSION, print, say};
+pub use print::{VERSION, print, say, step, waiting};
 pub use snapshots::SnapshotsDocument;
 pub use status::StatusDocument;

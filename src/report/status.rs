@@ -34,6 +34,8 @@ pub struct StatusDocument {
     last_success: Option<Timestamp>,
     /// Seconds since the last success; none if there was none.
     last_success_age: Option<i64>,
+    /// Why systemd could not even start the last cycle; none if it did.
+    not_started: Option<String>,
     /// Why a person has to look at this host.
     problem: Option<Problem>,
     hold: Option<Hold>,
@@ -147,6 +149,7 @@ impl StatusDocument {
             last_cycle,
             last_success,
             last_success_age: last_success.map(|at| clock.now.duration_since(at).as_secs()),
+            not_started: None,
             problem,
             hold,
             unfinished: intent.map(|Intent { origin, since, .. }| Unfinished { what: origin.to_string(), since }),
@@ -163,6 +166,12 @@ impl StatusDocument {
             }),
             clock,
         }
+    }
+
+    /// Adds why systemd could not start the last cycle, if it could not.
+    #[must_use]
+    pub fn not_started(self, reason: Option<String>) -> Self {
+        Self { not_started: reason, ..self }
     }
 
     /// Adds what it would take to undo the edits on this replica, or why that is unknown.
@@ -216,6 +225,9 @@ impl fmt::Display for StatusDocument {
                 writeln!(f, "last cycle    {}, {outcome}{message}", clock.when(at))?;
             }
             None => writeln!(f, "last cycle    none yet")?,
+        }
+        if let Some(reason) = &self.not_started {
+            writeln!(f, "not started   since then, by systemd: {}", text::line(reason))?;
         }
         match &self.last_success {
             Some(at) => writeln!(f, "last success  {}", clock.when(at))?,

@@ -5,7 +5,7 @@ use kuma_replicator::error::{Error, Kind};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::snapshot::Snapshot;
 use kuma_replicator::plan::plan;
-use kuma_replicator::report::{Check, CheckDocument, PlanDocument};
+use kuma_replicator::report::{Check, CheckDocument, PlanDocument, Verdict};
 use kuma_replicator::text;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -67,7 +67,8 @@ fn names(budget: Budget) {
         let value: serde_json::Value = serde_json::from_str(&harmless).unwrap();
         prop_assert_eq!(&value["snapshot"]["host"], &serde_json::json!(name));
 
-        let check = Check { name: "x", result: "failed", message: name.clone(), hint: Some(other.clone()) };
+        let (message, hint) = (name.clone(), Some(other.clone()));
+        let check = Check { name: "x".to_owned(), result: Verdict::Failed, message, hint };
         let shown = CheckDocument::new(vec![check]).to_string();
         prop_assert_eq!(&*text::lines(&shown), &*shown);
         prop_assert_eq!(shown.lines().count(), 2, "a line was forged: {}", shown);

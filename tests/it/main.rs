@@ -12,6 +12,7 @@
 mod support;
 
 mod alarm;
+mod check;
 mod config;
 mod customization;
 mod cycle;

@@ -30,7 +30,8 @@ fn every_verb_and_flag_has_its_place_in_the_manual_and_the_completions() {
         let name = verb.get_name();
         assert!(main.contains(&escaped(&format!("kuma-replicator-{name}(8)"))), "{name}");
         let page = &files[&format!("usr/share/man/man8/kuma-replicator-{name}.8")];
-        for flag in verb.get_arguments().filter_map(|argument| argument.get_long()) {
+        let shown = verb.get_arguments().filter(|argument| !argument.is_hide_set());
+        for flag in shown.filter_map(|argument| argument.get_long()) {
             assert!(page.contains(&escaped(&format!("--{flag}"))), "{name} --{flag}");
             for script in &completions {
                 assert!(script.contains(flag), "{name} --{flag}");

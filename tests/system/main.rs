@@ -11,6 +11,7 @@ mod testbed;
 
 mod again;
 mod apply;
+mod as_service;
 mod attack;
 mod chance;
 mod customization;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         again::TESTS,
         replication::TESTS,
         apply::TESTS,
+        as_service::TESTS,
         attack::TESTS,
         proof::TESTS,
         strategies::TESTS,

@@ -1,10 +1,12 @@
 //! The real outside of the cycles: [`System`] implements the traits of [`cycle::outside`](crate::cycle::outside), one
 //! file each.
 
+mod as_service;
 mod kuma;
 mod repository;
 mod store;
 mod surroundings;
 mod system;
 
+pub use as_service::{AsService, SERVICE};
 pub use system::{Directories, System, host_name, repository};

@@ -142,7 +142,11 @@ impl Systemd {
     }
 
     pub(super) async fn service(&self, unit: &Unit) -> Result<Properties> {
-        self.properties_of(&unit.path, SERVICE).await
+        self.service_at(&unit.path).await
+    }
+
+    pub(super) async fn service_at(&self, path: &OwnedObjectPath) -> Result<Properties> {
+        self.properties_of(path, SERVICE).await
     }
 
     /// The type of the job that is queued or running for `unit`, if any.

@@ -1,9 +1,11 @@
-//! Uptime Kuma's unit, through systemd on the system bus.
+//! Uptime Kuma's unit, and that of this program, through systemd on the system bus.
 
+mod agent;
 mod bus;
 mod dependents;
 mod job;
 mod service;
 mod stops;
 
+pub use agent::UnitFiles;
 pub use bus::Systemd;
