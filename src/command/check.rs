@@ -135,6 +135,11 @@ async fn everything(cli: &Cli, findings: &mut Findings, interrupt: &Interrupt) {
         && findings.add("restic", restic.version().await, String::clone).is_some()
     {
         look(findings, &settings, &directories, &restic).await;
+        if let Some(line) = restic.unsaved_token() {
+            let hint = "copy rclone.conf to /var/lib/kuma-replicator, and write RCLONE_CONFIG=/var/lib/kuma-replicator/rclone.conf \
+                into the environment file";
+            findings.warn("token", format!("rclone cannot keep the token that it renewed: {line}"), hint);
+        }
     }
 }
 

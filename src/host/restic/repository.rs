@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::credentials::Credentials;
@@ -29,6 +30,7 @@ pub struct Restic {
     /// The user that restic runs as, if that is not the user of this process.
     pub(super) user: Option<User>,
     pub(super) interrupt: Interrupt,
+    pub(super) unsaved_token: OnceLock<String>,
 }
 
 impl Restic {
@@ -55,7 +57,13 @@ impl Restic {
             cache: cache.to_owned(),
             user,
             interrupt,
+            unsaved_token: OnceLock::new(),
         })
+    }
+
+    /// What rclone said if, in a restic that ran before, it could not save a token that it had renewed.
+    pub fn unsaved_token(&self) -> Option<&str> {
+        self.unsaved_token.get().map(String::as_str)
     }
 
     /// The version of the program, such as `0.14.0`.

@@ -95,7 +95,11 @@ impl Restic {
             command.uid(*uid).gid(*gid);
         }
         let process = Process { command, input, limit: output.limit(), timeout: self.timeout };
-        process.run(&self.interrupt).await.map_err(|error| self.not_run(what, error))
+        let finished = process.run(&self.interrupt).await.map_err(|error| self.not_run(what, error))?;
+        if let Some(line) = failure::unsaved_token(&finished.messages.text()) {
+            self.unsaved_token.get_or_init(|| self.credentials.secrets().mask(line));
+        }
+        Ok(finished)
     }
 
     /// Fails unless restic succeeded.

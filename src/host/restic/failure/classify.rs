@@ -200,6 +200,12 @@ pub(in crate::host::restic) fn left_lock(stderr: &str) -> Option<&str> {
     stderr.lines().rfind(|line| is_left(line) && !is_absent(&line.to_lowercase()))
 }
 
+/// The line in which rclone says that it could not save its configuration, with the token that it has renewed. It goes
+/// on with the new one, and the next rclone begins with the old one, which some providers accept only once.
+pub(in crate::host::restic) fn unsaved_token(stderr: &str) -> Option<&str> {
+    stderr.lines().rfind(|line| line.starts_with("rclone: ") && line.contains("Failed to save config"))
+}
+
 /// Whether restic reports that it received a signal. 0.14 then exits with a code of its own or by the signal, 0.18 with
 /// exit code 1.
 pub(in crate::host::restic) fn is_interrupted(stderr: &str) -> bool {

@@ -6,4 +6,4 @@ mod classify;
 mod tests;
 
 pub(super) use advice::advice;
-pub(super) use classify::{classify, hopeless, is_gone, is_interrupted, left_lock, left_out};
+pub(super) use classify::{classify, hopeless, is_gone, is_interrupted, left_lock, left_out, unsaved_token};

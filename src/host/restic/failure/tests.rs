@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{advice, classify, hopeless, is_gone, is_interrupted, left_out};
+use super::{advice, classify, hopeless, is_gone, is_interrupted, left_lock, left_out, unsaved_token};
 use crate::config::Settings;
 use crate::error::Kind;
 
@@ -442,4 +442,21 @@ fn gives_up_only_where_no_attempt_will_help_or_nothing_is_begun() {
     for (kind, line) in cases {
         assert_eq!(hopeless(&line), kind, "{line}");
     }
+}
+
+#[test]
+fn a_lock_that_stays_and_a_token_that_is_lost_are_found() {
+    let kept = "Remove(<lock/9b38cdc0b5>) returned error, retrying after 552.330144ms: blob not removed, server response: 403 Forbidden (403)";
+    let newer = "Remove(<lock/0a7590505c>) failed: unexpected HTTP response (403): 403 Forbidden\n\
+                 error while unlocking: unexpected HTTP response (403): 403 Forbidden";
+    let refused = "Save(<lock/57d78d0b2d>) failed: open /r/locks/57d7-tmp-1783513508: permission denied\n\
+                   unable to create lock in backend: open /r/locks/57d7-tmp-1783513508: permission denied";
+    let removed = "Remove(<lock/9b38cdc0b5>) returned error, retrying after 1s: <lock/9b38cdc0b5> does not exist";
+    for (text, left) in [(kept, true), (newer, true), (refused, false), (removed, false), ("", false)] {
+        assert_eq!(left_lock(text).is_some(), left, "{text}");
+    }
+    let text = "rclone: 2026/11/26 14:09:11 ERROR : Failed to save config after 10 tries: failed to create temp file for \
+                new config: open /root/.config/rclone/rclone.conf4047535060: read-only file system\nFatal: x";
+    assert!(unsaved_token(text).is_some_and(|line| line.ends_with("read-only file system")));
+    assert_eq!(unsaved_token("rclone: 2026/11/26 14:09:11 ERROR : x\n"), None);
 }
