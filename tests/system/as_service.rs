@@ -110,7 +110,9 @@ fn may_not() -> Result<()> {
         replica.sh("systemctl stop uptime-kuma; cp -a /var/lib/uptime-kuma /root/data; chown -R root: /root/data")?;
         drop_in(replica, "uptime-kuma.service", "data", "[Service]\nEnvironment=DATA_DIR=/root/data/\n")?;
         let said = typed(replica, 77, &["check"])?;
-        assert!(said.contains("/root/data") && said.contains("ReadWritePaths="), "{said}");
+        assert!(said.contains("/root/data") && said.contains("ReadWritePaths=/root/data"), "{said}");
+        drop_in(replica, AGENT, "data", "[Service]\nReadWritePaths=/root/data\n")?;
+        assert!(typed(replica, 0, &["check"])?.contains("can be written"));
         // A replica that may only read could not be promoted. It says so, before it changes anything.
         replica.sh(
             "rm -r /etc/systemd/system/uptime-kuma.service.d; systemctl daemon-reload; systemctl start uptime-kuma",

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use super::sql::{Sql, is_disk_full, kind};
 use crate::error::{Error, Kind, Result};
@@ -76,8 +78,28 @@ impl Database {
     pub(super) fn failed(&self, doing: &str, error: rusqlite::Error) -> Error {
         let full = if is_disk_full(&error) { ": the disk is full" } else { "" };
         let what = format!("{doing} database {}{full}", self.path.display());
-        Error::new(kind(&error).unwrap_or(Kind::Files), what).because(error)
+        let error = Error::new(kind(&error).unwrap_or(Kind::Files), what).because(error);
+        match self.directory() {
+            Ok(directory) if error.kind() == Kind::NotPermitted && is_read_only(&directory) => {
+                error.with_hint(read_only_hint(&directory))
+            }
+            _ => error,
+        }
     }
+}
+
+/// Whether `directory` is on a file system that this process cannot write, whatever the rights are.
+fn is_read_only(directory: &Path) -> bool {
+    accessat(CWD, directory, Access::WRITE_OK, AtFlags::EACCESS) == Err(Errno::ROFS)
+}
+
+/// What to do about a `directory` that is read-only for this process: usually the sandbox of the service is the cause.
+fn read_only_hint(directory: &Path) -> String {
+    format!(
+        "let the service write there: systemctl edit kuma-replicator, [Service], ReadWritePaths={}; if it is mounted \
+         read-only, mount it writable",
+        directory.display()
+    )
 }
 
 /// Prepares a connection for a database of another user: no other database can be attached to it, what its schema
