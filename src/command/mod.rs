@@ -2,6 +2,7 @@
 //! them decides anything about replication.
 
 mod check;
+mod checks;
 mod dispatch;
 mod findings;
 mod order;

@@ -1,0 +1,288 @@
+//! The checks: everything a cycle depends on, looked at one after another, each with what to do about it.
+
+use std::path::Path;
+
+use crate::cli::Cli;
+use crate::config::{Customization, Role, Settings};
+use crate::cycle::{self, Activity, Export, Verified, verify};
+use crate::decide;
+use crate::error::{Error, Kind};
+use crate::host::kuma::health;
+use crate::host::kuma::instance::Instance;
+use crate::host::kuma::worker::Worker;
+use crate::host::restic::Restic;
+use crate::host::system::interrupt::Interrupt;
+use crate::host::system::permissions;
+use crate::host::{Directories, repository, store};
+use crate::localise::{self, Desired};
+use crate::model::catalog;
+use crate::model::configuration::Configuration;
+use crate::model::value::Value;
+use crate::model::zone;
+use crate::text;
+
+use super::findings::Findings;
+use super::settings::settings;
+
+/// All checks, with the rights and in the environment of this process.
+pub(super) async fn everything(cli: &Cli, findings: &mut Findings, interrupt: &Interrupt) {
+    let settings = findings.add("configuration", settings(cli), |settings| {
+        format!("{}: {} with repository {}", cli.config.display(), settings.role, settings.repository)
+    });
+    let Some(settings) = settings else { return };
+    let directories = Directories::from_environment();
+    secrets(findings, cli, &settings, &directories);
+    findings.add("state", store::read_state(&directories.state), |state| match state {
+        Some(_) => format!("{} can be read", directories.state.display()),
+        None => "none yet".to_owned(),
+    });
+    if settings.role == Role::Main {
+        inherited(findings, &directories);
+    }
+    instance(findings, &settings, &directories).await;
+    let restic = findings.add("password", repository(&settings, &directories, interrupt), |_| "found".to_owned());
+    if let Some(restic) = restic
+        && findings.add("restic", restic.version().await, String::clone).is_some()
+    {
+        look(findings, &settings, &directories, &restic).await;
+        if let Some(line) = restic.unsaved_token() {
+            let hint = "copy rclone.conf to /var/lib/kuma-replicator, and write RCLONE_CONFIG=/var/lib/kuma-replicator/rclone.conf \
+                into the environment file";
+            findings.warn("token", format!("rclone cannot keep the token that it renewed: {line}"), hint);
+        }
+    }
+}
+
+/// The repository: what is in it, and whether this host may publish there.
+async fn look(findings: &mut Findings, settings: &Settings, directories: &Directories, restic: &Restic) {
+    let limit = settings.restic.timeout.as_secs();
+    findings.begin(format!("looking into repository {}, for at most {limit} s", settings.repository));
+    let state = store::read_state(&directories.state).ok().flatten().unwrap_or_default();
+    let listing = restic.look().await.map(|listing| decide::plausible(listing, &state));
+    let listing = findings.add("repository", listing, |listing| {
+        format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
+    });
+    let Some(listing) = listing else { return };
+    for (id, reason) in listing.unreadable {
+        findings.warn("snapshot", format!("{} has unreadable tags: {reason}", id.short()), "restic forget it");
+    }
+    findings.begin(format!("writing a lock into repository {}, for at most {limit} s", settings.repository));
+    match restic.check_publishable().await {
+        Ok(None) => findings.ok("writable", "this host may publish into the repository"),
+        Ok(Some(reason)) => {
+            let message = format!("this host may publish into the repository, and not remove its locks: {reason}");
+            findings.warn("writable", message, "let it delete in locks/, or remove old locks with restic unlock");
+        }
+        Err(error) if settings.role == Role::Replica => {
+            let message = format!("this replica could not become the main: {}", error.chain());
+            let hint = format!("nothing, as long as it stays a replica; otherwise: {}", error.hint());
+            findings.warn("writable", message, hint);
+        }
+        Err(error) => drop(findings.add::<()>("writable", Err(error), |()| String::new())),
+    }
+}
+
+/// The files that contain secrets, and those that decide what this program does.
+fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories: &Directories) {
+    let configured = [&settings.restic.password_file, &settings.restic.environment_file];
+    let written = store::written(&directories.state);
+    let paths = configured.into_iter().flatten().map(|path| path.as_path()).chain([
+        cli.config.as_path(),
+        Path::new("/etc/kuma-replicator/restic-password"),
+        Path::new("/etc/kuma-replicator/environment"),
+        &directories.state,
+        &directories.cache,
+    ]);
+    let exposures = permissions::exposures(&directories.state, paths.chain(written.iter().map(|path| path.as_path())));
+    if exposures.is_empty() {
+        findings.ok("secrets", "no file with secrets can be read or written by others");
+    }
+    for exposure in exposures {
+        findings.warn("secrets", exposure.what, exposure.hint);
+    }
+}
+
+/// The settings that this main publishes although it has none of them.
+fn inherited(findings: &mut Findings, directories: &Directories) {
+    let kept = store::read_inherited(&directories.state);
+    let kept = kept.and_then(|bytes| bytes.map(|bytes| cycle::inherited(&bytes)).transpose());
+    let settings = kept.map(|kept| kept.unwrap_or_default().table(catalog::SETTING).cloned());
+    match settings {
+        Ok(Some(table)) if !table.rows.is_empty() => {
+            let keys: Vec<&str> = table.ids().filter_map(Value::as_text).collect();
+            let what = "published for the fleet as the former main had them, unless they are set on this host";
+            findings.ok("inherited", format!("{}: {what}", keys.join(", ")));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            findings.add::<()>("inherited", Err(error), |()| String::new());
+        }
+    }
+}
+
+async fn instance(findings: &mut Findings, settings: &Settings, directories: &Directories) {
+    let mut instance = Instance::new(settings.kuma.clone());
+    let unit = instance.unit().clone();
+    findings.begin(format!("asking systemd about {unit}"));
+    let version = instance.version().await.map(|version| format!(", Uptime Kuma {version}")).unwrap_or_default();
+    let activity = findings.add("service", instance.activity().await, |activity| match activity {
+        Activity::Running => format!("{unit} runs{version}"),
+        Activity::Stopped => format!("{unit} is stopped{version}"),
+    });
+    if activity.is_some() {
+        findings.add("rights", instance.check_rights().await, |()| format!("{unit} may be stopped and started"));
+    }
+    let Some(layout) = findings.add("layout", instance.layout().await, ToString::to_string) else { return };
+    if activity == Some(Activity::Running) {
+        findings.begin(format!("waiting for an answer on {}", layout.url));
+        let answer = health::answer(&layout.url).await;
+        let answer = answer.map_err(|reason| {
+            let hint = health::advice(&reason, &layout.url);
+            let error = Error::new(Kind::Unhealthy, format!("no healthy answer on {}", layout.url)).because(reason);
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
+        });
+        findings.add("health", answer, |()| "it answers".to_owned());
+    }
+    let Some(database) =
+        findings.add("database", instance.database().await, |worker| worker.database().display().to_string())
+    else {
+        return;
+    };
+    let path = database.database().display().to_string();
+    if activity == Some(Activity::Running) {
+        findings.add("in-use", instance.check_in_use().await, |()| format!("{unit} has {path} open"));
+    }
+    let Ok(database) = instance.database().await else { return };
+    findings.begin(format!("reading {path}"));
+    let export = findings.add("export", database.export().await, |export| {
+        let rows: u64 = export.configuration.counts().values().sum();
+        format!("{}, schema {}", text::count(rows, "row"), export.schema.fingerprint().short())
+    });
+    let Some(export) = export else { return };
+    time_zone(findings, settings, &mut instance, &export.configuration).await;
+    let Ok(database) = instance.database().await else { return };
+    if settings.role == Role::Replica {
+        findings.add("database", database.check_writable(0, false).await, |()| "can be written".to_owned());
+    }
+    exported(findings, settings, database, export, directories).await;
+}
+
+/// The time zone in which Uptime Kuma runs, and with it the maintenances that follow it.
+async fn time_zone(findings: &mut Findings, settings: &Settings, instance: &mut Instance, here: &Configuration) {
+    let zone = match instance.zone(here.setting(zone::SETTING).as_deref()).await {
+        Ok(zone) => zone,
+        Err(error) => {
+            findings.add::<()>("time-zone", Err(error), |()| String::new());
+            return;
+        }
+    };
+    let followers = zone::followers(here) as u64;
+    let rows = text::count(followers, "maintenance");
+    match zone {
+        Some(zone) if settings.role == Role::Main && followers > 0 => {
+            findings.ok("time-zone", format!("Uptime Kuma runs in {zone}, and with it {rows}"));
+        }
+        Some(zone) => findings.ok("time-zone", format!("Uptime Kuma runs in {zone}")),
+        None if followers > 0 => {
+            let message = format!("that of Uptime Kuma cannot be found, and {rows} follow it");
+            let hint = "set the server's time zone on the settings page of Uptime Kuma, or TZ in its unit";
+            findings.warn("time-zone", message, hint);
+        }
+        None => {}
+    }
+}
+
+/// What an export says beside the rows: users, customization, uploaded files and tables.
+async fn exported(
+    findings: &mut Findings,
+    settings: &Settings,
+    database: &mut Worker,
+    export: Export,
+    directories: &Directories,
+) {
+    if !export.configuration.has_user() {
+        users(findings, settings, directories);
+    }
+    if let Some(lost) = localise::lost_entry_page(&export.configuration, &export.configuration) {
+        findings.warn("entry-page", lost, "choose the entry page on the settings page of Uptime Kuma");
+    }
+    if settings.role == Role::Replica {
+        let here = &export.configuration;
+        let customization = match localise::overridden(here, &settings.replica.customization) {
+            Ok(wanted) => database.rehearse(here, &wanted).await.map_err(|error| {
+                Error::new(Kind::Config, "replica.overrides: the database refuses them").because(error)
+            }),
+            Err(error) => Err(error),
+        };
+        let fits = findings.add("customization", customization, |()| "fits the database of this replica".to_owned());
+        if fits.is_some() {
+            self::customization(findings, &settings.replica.customization, here, directories);
+        }
+    }
+    for warning in export.warnings {
+        findings.warn("upload", warning, "upload the file again in Uptime Kuma");
+    }
+    findings.begin("looking for history of monitors that do not exist");
+    match database.orphaned_history().await {
+        Ok(0) => {}
+        Ok(rows) => {
+            let message = format!(
+                "{} of monitors that do not exist: an upgrade from 1.23 to 2.x would fail",
+                text::count(rows, "row")
+            );
+            findings.warn("history", message, "kuma-replicator hold removes what an apply has left, before an upgrade");
+        }
+        Err(error) => drop(findings.add::<()>("history", Err(error), |()| String::new())),
+    }
+    match database.unknown_tables().await {
+        Ok(unknown) if unknown.is_empty() => {}
+        Ok(unknown) => {
+            let message = format!("not replicated, as this version does not know them: {}", unknown.join(", "));
+            findings.warn("tables", message, "look for a newer kuma-replicator");
+        }
+        Err(error) => drop(findings.add::<()>("tables", Err(error), |()| String::new())),
+    }
+}
+
+/// There is no user here: a replica that has applied nothing yet gets those of the main.
+fn users(findings: &mut Findings, settings: &Settings, directories: &Directories) {
+    let applied =
+        store::read_state(&directories.state).map(|state| state.is_some_and(|state| state.replica.applied.is_some()));
+    if settings.role == Role::Replica && matches!(applied, Ok(false)) {
+        findings.ok("users", "none yet; those of the main come with the first apply");
+    } else {
+        findings.warn("users", "there is no user who could log in", "finish the set-up of Uptime Kuma");
+    }
+}
+
+/// What the customization changes in the snapshot in force, if that is kept here. A name that matches nothing may be
+/// mistyped.
+fn customization(
+    findings: &mut Findings,
+    customization: &Customization,
+    here: &Configuration,
+    directories: &Directories,
+) {
+    let kept =
+        store::read_applied(&directories.state).and_then(|bytes| bytes.map(|bytes| verify(&bytes, None)).transpose());
+    let Verified(dump) = match kept {
+        Ok(Some(verified)) => verified,
+        Ok(None) => return,
+        Err(error) => {
+            let message = format!("the kept copy of the snapshot in force cannot be used: {}", error.chain());
+            return findings.warn("applied", message, "remove applied.dump; the next apply writes it again");
+        }
+    };
+    let localised = Desired::customized(&dump.configuration, customization).on(here);
+    let localised = findings.add("customization", localised, |_| "fits the snapshot in force".to_owned());
+    for note in localised.into_iter().flat_map(|localised| localised.notes) {
+        if note.is_idle() {
+            findings.warn("customization", note.to_string(), "look for a mistyped name in config.toml");
+        } else {
+            findings.ok("customization", note.to_string());
+        }
+    }
+}
