@@ -94,12 +94,13 @@ fn stopped_while_waiting() -> Result<()> {
             cycle.join().unwrap()
         })?;
         let left = state(&pair.replica)?;
-        assert!(left["replica"].get("verdict").is_none() && left.get("intent").is_none(), "{left}");
+        assert!(left["replica"].get("verdict").is_none() && left["intent"]["start"] == false, "{left}");
         assert!(!events(&pair.replica)?.iter().any(|event| event == "rolled-back"));
         pair.assert_equal()?;
         // The next cycle finds the rows in force, and leaves the service alone.
-        expect(&pair.replica, 0, "up-to-date")?;
+        expect(&pair.replica, 0, "up to date")?;
         assert_eq!(says(&pair.replica, &["systemctl", "show", "-P", "ActiveState", "uptime-kuma"])?, "inactive");
+        assert_eq!(state(&pair.replica)?.get("intent"), None);
         Ok(())
     })
 }

@@ -74,8 +74,11 @@ fn pm2() -> Result<()> {
         fails(&pair.replica, 78, "service-missing", "pm2-root.service")?;
         pair.replica.sh("printf '[uptime-kuma]\\nunit = \"pm2-root\"\\n' >> /etc/kuma-replicator/config.toml")?;
         let said = typed(&pair.replica, 78, &["check"])?;
-        assert!(said.contains("a guess") && said.contains("data-directory = \"/root/uptime-kuma/data\""), "{said}");
-        fails(&pair.replica, 78, "database-not-in-use", "/root/uptime-kuma/data/kuma.db")?;
+        assert!(
+            said.contains("data in /data (a guess") && said.contains("set data-directory in [uptime-kuma]"),
+            "{said}"
+        );
+        fails(&pair.replica, 78, "database-missing", "there is no database /data/kuma.db")?;
         pair.replica.sh(
             "echo 'data-directory = \"/root/uptime-kuma/data\"' >> /etc/kuma-replicator/config.toml
              mkdir -p /etc/systemd/system/kuma-replicator.service.d

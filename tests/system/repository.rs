@@ -58,9 +58,11 @@ fn failing_server() -> Result<()> {
         // The server is well again. The replica may not write there, and never tried.
         at_replica.set(Fault::None);
         expect(replica, 0, "applied")?;
-        secrets::scan_commands(replica)?;
         assert!(at_replica.requests() > 0);
         assert_eq!(at_replica.writes(), 0, "a replica tried to write");
+        // `check` tries whether it may.
+        secrets::scan_commands(replica)?;
+        let tried = at_replica.writes();
 
         // A main that cannot publish leaves nothing that a replica would take.
         kuma.add_monitor("second", "http://127.0.0.1:3001/")?;
@@ -100,7 +102,7 @@ fn failing_server() -> Result<()> {
         expect(replica, 0, "up to date")?;
         network_down()?;
         suffers(replica, "no network", 75, UNREACHABLE)?;
-        assert_eq!(at_replica.writes(), 0, "a replica tried to write");
+        assert_eq!(at_replica.writes(), tried, "a replica tried to write");
         secrets::scan(main)
     })
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use kuma_replicator::config::Customization;
+use kuma_replicator::localise::Desired;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::{catalog, dump};
 use serde_json::Value;
@@ -406,9 +408,14 @@ pub fn digest(machine: &Machine) -> Result<String> {
     digest_in(&machine.run(&["kuma-replicator", "export"])?)
 }
 
-/// The same of a dump.
+/// The same of a dump, with the time zone of its host in the maintenances that follow it: so a replica has them.
 pub fn digest_in(dump: &str) -> Result<String> {
     let mut configuration = dump::parse(dump.as_bytes())?.configuration;
+    if configuration.zone.is_some() {
+        let customization = Customization { paused_types: Vec::new(), ..Customization::default() };
+        configuration = Desired::customized(&configuration, &customization).on(&configuration)?.configuration;
+        configuration.zone = None;
+    }
     configuration.tables.retain(|table| table.spec.name != catalog::SETTING);
     Ok(Digest::of(&dump::body(&configuration)).to_string())
 }
