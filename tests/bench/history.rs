@@ -1,7 +1,7 @@
 //! What history costs while Uptime Kuma is stopped: the write of an apply that removes monitors with much of it, beside
 //! the same write without, and the next apply of one row.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ fn fill(database: &Path, heartbeats: u64) -> Result<()> {
 fn round(template: &Path, wanted: &Configuration) -> Result<[Duration; 2]> {
     let path = template.with_extension("db");
     fs::copy(template, &path)?;
+    // Otherwise the commit, which is synchronous, would wait for all of the copy.
+    File::open(&path)?.sync_all()?;
     let database = Database::new(&path);
     let removal = apply(&database, wanted)?;
     Connection::open(&path)?
