@@ -150,8 +150,9 @@ impl Instance {
     /// # Errors
     /// [`Kind::SchemaUnknown`] if it does not keep its data in SQLite; as for [`Workers::open`].
     pub async fn database(&mut self) -> Result<&mut Worker> {
-        let Layout { data_directory: directory, url, .. } = self.layout().await?;
-        let path = directory.join("kuma.db");
+        let layout = self.layout().await?;
+        let path = layout.database();
+        let Layout { data_directory: directory, url, .. } = layout;
         if !self.workers.has_open(&path) {
             refuse_no_choice(&directory, &path, &url)?;
             let configured = directory.join("db-config.json");
@@ -178,9 +179,12 @@ impl Instance {
             _ => return Ok(()),
         };
         let uid = systemd.uid(&unit).await?;
-        let worker = self.database().await?;
-        let path = worker.database().display().to_string();
-        let missing = match worker.holders().await {
+        let path = self.layout().await?.database().display().to_string();
+        let holders = match self.database().await {
+            Ok(worker) => worker.holders().await,
+            Err(error) => Err(error),
+        };
+        let missing = match holders {
             Ok(holders) if holders.iter().any(|holder| processes.contains(holder)) => return Ok(()),
             Ok(_) => None,
             Err(error) if error.kind() == Kind::DatabaseMissing => Some(error),

@@ -15,16 +15,13 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::config::UnitName;
 use crate::error::{Error, Kind, Result};
-use crate::host::kuma::systemd::{Systemd, UnitFiles};
+use crate::host::kuma::systemd::{BOOTED, Systemd, UnitFiles};
 use crate::host::system::files;
 use crate::host::system::interrupt::Interrupt;
 use crate::model::limits::MAX_SETTINGS;
 
 /// The service of this program.
 pub const SERVICE: &str = "kuma-replicator.service";
-
-/// Where systemd finds units that exist until the next boot.
-const UNITS: &str = "/run/systemd/system";
 
 /// The directory of a running process of this kind, with its id after it.
 const PLACE: &str = "/run/kuma-replicator-check-";
@@ -35,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest line that is read from it, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 
-/// What replaces the same settings of the service: it runs once, is told nothing and tells nobody, and leaves the
+/// What replaces the same settings of the service: it runs once, gets no input, notifies no other unit, and leaves the
 /// directories of the service where they are.
 const ONCE: &str = "ExecCondition=
 ExecStartPre=
@@ -70,9 +67,9 @@ pub struct AsService {
 }
 
 impl AsService {
-    /// Whether systemd runs on this host (sd_booted(3)).
+    /// Whether systemd runs on this host.
     pub fn is_possible() -> bool {
-        Path::new(UNITS).is_dir()
+        Path::new(BOOTED).is_dir()
     }
 
     /// Starts this program with these arguments; `None` if the service is not installed.
@@ -165,7 +162,7 @@ impl Place {
         let _ = fs::remove_dir_all(&directory);
         let made = DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| Error::io(format!("make {}", directory.display()), error))?;
-        Ok(Self { directory, unit: Path::new(UNITS).join(unit.as_ref()) })
+        Ok(Self { directory, unit: Path::new(BOOTED).join(unit.as_ref()) })
     }
 
     fn socket(&self) -> PathBuf {

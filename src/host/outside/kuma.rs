@@ -29,7 +29,10 @@ impl Kuma for System {
     type Claim = Claimed;
 
     async fn export(&mut self) -> Result<Export> {
-        let export = self.instance.database().await?.export().await;
+        let export = match self.instance.database().await {
+            Ok(worker) => worker.export().await,
+            Err(error) => Err(error),
+        };
         if matches!(&export, Err(error) if error.kind() == Kind::DatabaseMissing) {
             // The one that it has open is more to the point.
             self.instance.check_in_use().await?;

@@ -14,14 +14,17 @@ use crate::plan::Plan;
 /// Writes `plan` into a copy of the tables of `database` in memory that holds the rows of `here`.
 ///
 /// # Errors
-/// `Unwritable`, naming the row, if a rule of the database would be broken, and the index if somebody else than Uptime
-/// Kuma made the rule; `SchemaUnknown` for a table that SQLite cannot have stored.
+/// `Unwritable`, naming the row, if a rule of the database would be broken, and the index if the rule is not
+/// Uptime Kuma's; `SchemaUnknown` for a table that SQLite cannot have stored.
 pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
     let live = database.open()?;
-    let foreign = foreign_indexes(&live).map_err(|error| database.failed("read the indexes of", error))?;
     let try_without = |left_out: &[String]| try_on_copy(database, &live, left_out, (plan, here, wanted));
     let Err(error) = try_without(&[]) else { return Ok(()) };
-    if error.kind() != Kind::Unwritable || foreign.is_empty() || try_without(&foreign).is_err() {
+    if error.kind() != Kind::Unwritable {
+        return Err(error);
+    }
+    let foreign = foreign_indexes(&live).map_err(|error| database.failed("read the indexes of", error))?;
+    if foreign.is_empty() || try_without(&foreign).is_err() {
         return Err(error);
     }
     let hint = "drop the index on this host, or correct the named row on the main; then kuma-replicator run --retry";

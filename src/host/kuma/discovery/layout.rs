@@ -28,6 +28,13 @@ pub struct Layout {
     pub guessed: bool,
 }
 
+impl Layout {
+    /// Where the database is.
+    pub fn database(&self) -> PathBuf {
+        self.data_directory.join("kuma.db")
+    }
+}
+
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let guess = if self.guessed { " (a guess: the unit names no data directory)" } else { "" };

@@ -35,8 +35,8 @@ pub struct Systemd {
     manager: Proxy<'static>,
 }
 
-/// What is there where systemd runs: sd_booted(3).
-const BOOTED: &str = "/run/systemd/system";
+/// The directory that is there where systemd runs (sd_booted(3)). It holds the units that exist until the next boot.
+pub const BOOTED: &str = "/run/systemd/system";
 
 /// The system bus cannot be reached. Where systemd does not run, that is why.
 fn unavailable(booted: &Path) -> Error {

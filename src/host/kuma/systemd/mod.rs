@@ -8,4 +8,4 @@ mod service;
 mod stops;
 
 pub use agent::UnitFiles;
-pub use bus::Systemd;
+pub use bus::{BOOTED, Systemd};
