@@ -17,7 +17,6 @@ use crate::testbed::{Machine, Result, signal};
 use crate::world::{Pair, Setup, expect, host};
 
 pub const TESTS: &[Test] = &[
-    ("an_apply_killed_at_random_times_loses_nothing_a_hundred_times", at_any_time),
     ("an_apply_killed_at_random_points_of_each_phase_loses_nothing_a_hundred_times", in_any_phase),
     ("an_apply_to_a_real_uptime_kuma_killed_at_random_points_loses_nothing_twenty_times", real),
 ];
@@ -48,12 +47,15 @@ type Timing = [(String, Duration)];
 /// Kills by the phase they came in.
 type Kills = BTreeMap<String, usize>;
 
-fn at_any_time() -> Result<()> {
-    stand_in(100, &[]).map(drop)
-}
-
 fn in_any_phase() -> Result<()> {
-    hit(&stand_in(100, GATED)?, &["stopping", "stopped", "written", "started"])
+    Pair::test(&Setup::default(), |pair| {
+        let (mut news, _) = News::new(pair)?;
+        expect(&pair.replica, 0, "applied")?;
+        put_in_place(&pair.replica)?;
+        let targets = vec![Target::new(&pair.replica)?];
+        let kills = rounds_of_kills(&mut news, targets, 100, GATED)?;
+        hit(&kills, &["stopping", "stopped", "written", "started"])
+    })
 }
 
 fn hit(kills: &Kills, phases: &[&str]) -> Result<()> {
@@ -73,19 +75,6 @@ fn aim(points: &[Point], timing: &Timing, round: usize, chance: &mut Chance) -> 
         Some((hold, from, to)) => (Some(*hold), chance.within(time(to).saturating_sub(time(from)))),
         None => (None, chance.within(time("applied"))),
     }
-}
-
-fn stand_in(rounds: usize, points: &[Point]) -> Result<Kills> {
-    let mut kills = Kills::new();
-    Pair::test(&Setup::default(), |pair| {
-        let (mut news, _) = News::new(pair)?;
-        expect(&pair.replica, 0, "applied")?;
-        put_in_place(&pair.replica)?;
-        let targets = vec![Target::new(&pair.replica)?];
-        kills = rounds_of_kills(&mut news, targets, rounds, points)?;
-        Ok(())
-    })?;
-    Ok(kills)
 }
 
 fn real() -> Result<()> {

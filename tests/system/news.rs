@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::stand_in::drop_in;
-use crate::testbed::{FolderRepository, Machine, Result};
+use crate::testbed::{Machine, Result};
 use crate::world::{Pair, invocation, state};
 
 /// Services may be started as often as a test likes.
@@ -37,23 +37,10 @@ pub struct News<'a> {
     invocation: String,
 }
 
-/// Makes the key of the repository one that is cheap to derive: restic measures the machine when it makes one, and
-/// here the machine is slow.
-const CHEAP_KEY: &str = r#"
-export RESTIC_REPOSITORY=$1 RESTIC_PASSWORD_FILE=/etc/kuma-replicator/restic-password
-rm -rf "$1"/*
-restic init --quiet &
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
-    kill -STOP $! && sleep 0.3 && kill -CONT $! && sleep 0.01
-done
-wait $!
-"#;
-
 impl<'a> News<'a> {
     /// Fills the main with a configuration and publishes it.
     pub fn new(pair: &'a Pair) -> Result<(Self, Newest)> {
         let main = &pair.main;
-        main.run(&["bash", "-euc", CHEAP_KEY, "key", FolderRepository::PATH])?;
         let mut kuma = pair.main_kuma()?;
         for name in ["one", "two", "three"] {
             kuma.add_monitor(name, "http://127.0.0.1:3001/api/entry-page")?;

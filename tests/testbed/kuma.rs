@@ -23,7 +23,8 @@ impl Kuma {
     /// Connects to the server in the network namespace of a process.
     pub(super) fn connect(process: u32) -> Result<Self> {
         let mut client = Command::new("nsenter")
-            .args(["--net", "--target", &process.to_string(), "--", "node"])
+            .args(["--net", "--target", &process.to_string(), "--"])
+            .arg(cache().join("node/node"))
             .arg(source().join("kuma-api.js"))
             .arg("http://127.0.0.1:3001")
             .env("NODE_PATH", cache().join("kuma/node_modules"))

@@ -64,6 +64,7 @@ impl Machine {
         command.arg(Prepared::over_base(options.disk)).arg(&directory).arg(name);
         let kuma = cache().join("kuma").canonicalize()?;
         command.arg(format!("--bind-ro={}:/opt/uptime-kuma", kuma.display()));
+        command.arg(format!("--bind-ro={}:/usr/bin/node", cache().join("node/node").canonicalize()?.display()));
         for (outside, here) in &options.binds {
             command.arg(format!("--bind={}:{here}", outside.display()));
         }

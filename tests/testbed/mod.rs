@@ -55,7 +55,7 @@ pub(crate) fn available() -> std::result::Result<(), String> {
             return Err(format!("{tool} is missing: run tests/testbed/provision"));
         }
     }
-    for part in ["base", "kuma", "s3"] {
+    for part in ["base", "kuma", "node", "s3"] {
         let path = cache().join(part);
         if !path.is_dir() {
             return Err(format!("{} is missing: run tests/testbed/provision", path.display()));
