@@ -23,6 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::servers::{Server, testbed};
+use crate::testbed::make_quick;
 
 /// The password of every repository here.
 pub(crate) const PASSWORD: &str = "the-secret-password";
@@ -179,6 +180,8 @@ impl Program {
             let host = self.host(&repository);
             let restic = host.restic();
             assert!(run(restic.init()).expect("created"));
+            // Where it cannot be had, the tests take longer.
+            let _ = make_quick(Path::new(&repository.url), PASSWORD);
             let dump = dump(1000);
             run(restic.publish(&dump, &tags(1, &dump), "main")).expect("published");
             repository

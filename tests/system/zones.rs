@@ -31,7 +31,9 @@ fn the_moment_of_the_main() -> Result<()> {
         let mut kuma = pair.main_kuma()?;
         let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
         let at = |when: &str| -> Result<Value> {
-            let time = main.sh(&format!("TZ=Europe/Berlin date -d '{when}' +%Y-%m-%dT%H:%M"))?;
+            // By the clock of its Uptime Kuma, which may be another than that of the host.
+            let environment = "export $(systemctl show -P Environment uptime-kuma)";
+            let time = main.sh(&format!("eval \"{environment}\"; date -d '{when}' +%Y-%m-%dT%H:%M"))?;
             Ok(json!(time.trim()))
         };
         // As the form sends it.

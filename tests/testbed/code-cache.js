@@ -40,10 +40,10 @@ function recordModules() {
         }
         return filename;
     };
-    Module.prototype._compile = function compileAndRecord(content, filename) {
+    Module.prototype._compile = function compileAndRecord(content, filename, format) {
         // Scripts cannot import modules, so those that might are left to Node.js.
-        if (/\bimport\s*\(/.test(content)) {
-            return compile.call(this, content, filename);
+        if (format === "module" || /\bimport\s*\(/.test(content)) {
+            return compile.call(this, content, filename, format);
         }
         const source = Module.wrap(content.replace(/^#!.*/, ""));
         const script = new vm.Script(source, { filename });

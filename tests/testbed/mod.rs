@@ -18,6 +18,7 @@ mod power;
 mod prepared;
 mod process;
 mod proxy;
+mod quick_key;
 mod repository;
 mod watch;
 
@@ -31,6 +32,7 @@ pub(crate) use machine::{Machine, Options};
 pub(crate) use network::Network;
 pub(crate) use prepared::Prepared;
 pub(crate) use proxy::{Fault, Proxy};
+pub(crate) use quick_key::make_quick;
 pub(crate) use repository::{FolderRepository, S3Server};
 pub(crate) use watch::{Watch, signal};
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::process::run;
+use super::quick_key::make_quick;
 use super::{Machine, Options, Result, cache, hosts, source};
 
 /// A directory beside the hosts of a test. It is removed with this value.
@@ -68,24 +69,11 @@ impl Prepared {
     /// A new restic repository with a password. Opening it costs little processor time, see `quick-key.js`.
     pub(crate) fn repository(password: &str) -> Result<Self> {
         let prepared = Self::new("repository")?;
-        let restic = |command: &[&str]| {
-            let mut restic = Command::new("restic");
-            restic.arg("--repo").arg(prepared.path()).args(["--quiet", "--no-cache"]).args(command);
-            restic.env("RESTIC_PASSWORD", password);
-            restic
-        };
-        run(&mut restic(&["init"]))?;
-        let master = prepared.path().join("master-key");
-        fs::write(&master, run(&mut restic(&["cat", "masterkey"]))?)?;
-        let status = Command::new("node")
-            .arg(source().join("quick-key.js"))
-            .arg(prepared.path())
-            .env("RESTIC_PASSWORD", password)
-            .stdin(fs::File::open(&master)?)
-            .stdout(Stdio::null())
-            .status()?;
-        fs::remove_file(&master)?;
-        if status.success() { Ok(prepared) } else { Err(format!("quick-key.js: {status}").into()) }
+        let mut restic = Command::new("restic");
+        restic.arg("--repo").arg(prepared.path()).args(["--quiet", "--no-cache", "init"]);
+        run(restic.env("RESTIC_PASSWORD", password))?;
+        make_quick(prepared.path(), password)?;
+        Ok(prepared)
     }
 
     /// The lower directories for the overlay of a host: this disk, if any, over the base system.
