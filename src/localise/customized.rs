@@ -50,6 +50,7 @@ pub(super) fn customized(
     let files = upload_names(wanted.tables.iter().filter(|table| !alone.contains(table.spec.name)));
     wanted.files = main.files.iter().filter(|file| files.binary_search(&file.name).is_ok()).cloned().collect();
     for table in &mut wanted.tables {
+        table.leave_out_unconfirmed();
         table.sort();
     }
     notes.extend(lost_entry_page(&wanted, here).map(Note::new));
@@ -135,6 +136,7 @@ pub fn overridden(here: &Configuration, customization: &Customization) -> Result
     let mut overridden = here.clone();
     overrides::set(&mut overridden, &customization.overrides, &mut Vec::new())?;
     for table in &mut overridden.tables {
+        table.leave_out_unconfirmed();
         table.sort();
     }
     Ok(overridden)

@@ -8,7 +8,8 @@ use crate::model::sanity;
 
 use super::settings;
 
-/// `configuration` as it is, except for settings: those with these keys are taken over.
+/// `configuration` as it is, except for values that nobody has confirmed, and for settings: those with these keys are taken
+/// over.
 ///
 /// # Errors
 /// Those of [`check`].
@@ -17,7 +18,8 @@ pub(super) fn fitting(configuration: &Configuration, here: &Configuration, keys:
         Class::Setting => settings::taken_over(table, here, keys),
         _ => Some(table.clone()),
     });
-    let wanted = Configuration { tables: tables.collect(), files: configuration.files.clone(), zone: None };
+    let mut wanted = Configuration { tables: tables.collect(), files: configuration.files.clone(), zone: None };
+    wanted.tables.iter_mut().for_each(Table::leave_out_unconfirmed);
     check(&wanted, here)?;
     Ok(wanted)
 }

@@ -79,6 +79,19 @@ impl Table {
         self.rows = rows;
     }
 
+    /// Leaves out values that no person has confirmed: they have no effect.
+    pub fn leave_out_unconfirmed(&mut self) {
+        let Some([column, confirmed]) = self.spec.unconfirmed else { return };
+        let (Some(at), Some(confirmed)) = (self.position(column), self.position(confirmed)) else { return };
+        for row in &mut self.rows {
+            if row.get(confirmed) == Some(&Value::Integer(0))
+                && let Some(value) = row.get_mut(at)
+            {
+                *value = Value::Null;
+            }
+        }
+    }
+
     /// The keys of the rows; none for links.
     pub fn ids(&self) -> impl Iterator<Item = &Value> {
         let at = self.identity();

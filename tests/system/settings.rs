@@ -1,12 +1,15 @@
-//! Which settings a replica takes over, with real Uptime Kumas.
+//! Which settings a replica takes over, those of a user included, with real Uptime Kumas.
 
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::testbed::{Machine, Result};
-use crate::world::{Pair, Setup, expect, fails, footing, invocation, logged_in, sql};
+use crate::testbed::{Kuma, Machine, Result};
+use crate::world::{Pair, Setup, expect, fails, footing, invocation, logged_in, says, sql};
 
-pub const TESTS: &[Test] = &[("settings_that_a_replica_lists_are_the_mains_and_all_others_its_own", settings)];
+pub const TESTS: &[Test] = &[
+    ("settings_that_a_replica_lists_are_the_mains_and_all_others_its_own", settings),
+    ("a_2fa_that_is_being_set_up_is_no_edit", two_factors),
+];
 
 /// What a host's page *Settings* shows.
 fn shown(machine: &Machine) -> Result<Value> {
@@ -89,5 +92,33 @@ fn settings() -> Result<()> {
         )?;
         fails(replica, 78, "config", "'jwtSecret' cannot be taken over")?;
         taken(7)
+    })
+}
+
+fn two_factors() -> Result<()> {
+    let at_once = "[replica]\nmin-restart-interval = \"0s\"\n";
+    Pair::test(&Setup { replica_config: at_once, ..Setup::default() }, |pair| {
+        let (main, replica) = (&pair.main, &pair.replica);
+        let factor = |machine| sql(machine, "SELECT twofa_status, twofa_secret FROM user");
+        let mut kuma = pair.main_kuma()?;
+        kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
+        pair.replicate()?;
+        expect(main, 0, "unchanged")?;
+        // The dialog of 2FA is opened on both hosts.
+        kuma.call("prepare2FA", json!([Kuma::PASSWORD]))?;
+        logged_in(replica)?.call("prepare2FA", json!([Kuma::PASSWORD]))?;
+        let (pending, other) = (factor(replica)?, factor(main)?);
+        assert!(pending.starts_with("0|") && pending.len() > 10 && pending != other, "{pending} {other}");
+        expect(main, 0, "unchanged")?;
+        expect(replica, 0, "up to date")?;
+        assert!(!says(replica, &["kuma-replicator", "status"])?.contains("edited here"));
+        // An apply leaves the one on the replica alone, until the main has one in force.
+        kuma.call("changeMonitor", json!([1, { "name": "renamed" }]))?;
+        pair.replicate()?;
+        assert_eq!(factor(replica)?, pending);
+        kuma.call("save2FA", json!([Kuma::PASSWORD]))?;
+        pair.replicate()?;
+        assert_eq!(factor(replica)?, other.replacen('0', "1", 1));
+        pair.assert_equal()
     })
 }

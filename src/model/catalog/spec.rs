@@ -36,6 +36,8 @@ pub struct TableSpec {
     pub local_key: Option<&'static str>,
     /// Columns that a running Uptime Kuma rewrites: they are neither dumped nor written.
     pub runtime: &'static [&'static str],
+    /// A column that Uptime Kuma writes before a person confirms the value, and the column that is 0 until then.
+    pub unconfirmed: Option<[&'static str; 2]>,
     /// Columns whose values may be shown to people; every other value is masked.
     pub shown: &'static [&'static str],
     /// The column that may refer to an uploaded file as `/upload/NAME`.

@@ -16,6 +16,7 @@ const BASE: TableSpec = TableSpec {
     title: &[],
     local_key: None,
     runtime: &[],
+    unconfirmed: None,
     shown: &[],
     upload: None,
     references: &[],
@@ -54,6 +55,8 @@ pub const TABLES: &[TableSpec] = &[
     TableSpec {
         local_key: Some("user"),
         runtime: &["twofa_last_token"],
+        // Opening the dialog of 2FA writes a secret (`prepare2FA` in `server/server.js`), and switching 2FA off leaves it.
+        unconfirmed: Some(["twofa_secret", "twofa_status"]),
         cached_by_server: true,
         ..entity(USER, &[USERNAME], &["id", "username", "active", "timezone", "twofa_status"], &[])
     },

@@ -268,6 +268,11 @@ fn an_edit_matters_if_it_would_be_overwritten() {
             return;
         }
         edited.rows[row][at] = i(4711);
+        edited.leave_out_unconfirmed();
+        if edited.rows[row][at] != i(4711) {
+            // Nobody has confirmed it, so it is no edit.
+            return;
+        }
         edited.sort();
         let own = own(&fleet.customization, table, &column);
         let kept = kept(&fleet.customization, table) && column != "id";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kuma_replicator::model::dump::Dump;
 
-use super::program::{digest, dump, fixture};
+use super::program::{digest, dump, exported, fixture};
 use crate::support::instance::{Instance, Order, Version};
 
 #[test]
@@ -55,9 +55,32 @@ fn a_maintenance_window_that_opens_does_not_make_the_digest() {
     assert_ne!(digest(&instance), before, "there is such a window");
 }
 
+/// The statements are those of `server/server.js` and `server/2fa.js`, the same in 1.23 and 2.x.
+#[test]
+fn a_secret_for_2fa_makes_the_digest_only_once_it_is_confirmed() {
+    for (name, version) in [("kuma-1.23", Version::One), ("kuma-2.5.3", Version::Two)] {
+        let instance = fixture(name, version);
+        let before = digest(&instance);
+        let prepare = |secret: &str| {
+            instance.execute(&format!("UPDATE user SET twofa_secret = '{secret}' WHERE id = 1"));
+            digest(&instance)
+        };
+        assert_eq!(prepare("a secret"), before, "{name}: opening the dialog");
+        assert_eq!(prepare("another one"), before, "{name}: opening it again");
+        assert!(!exported(&instance).windows(11).any(|bytes| bytes == b"another one"), "{name}: not published");
+        instance.execute("UPDATE user SET twofa_status = 1 WHERE id = 1");
+        let on = digest(&instance);
+        assert_ne!(on, before, "{name}: confirming it");
+        assert_ne!(prepare("a third one"), on, "{name}: it counts from then on");
+        instance.execute("UPDATE user SET twofa_status = 0 WHERE id = 1");
+        assert_eq!(digest(&instance), before, "{name}: switching it off leaves a secret that does not count");
+    }
+}
+
 #[test]
 fn every_single_configuration_value_makes_the_digest() {
     let instance = Instance::rich(Version::Two, Order::Fresh);
+    instance.execute("UPDATE user SET twofa_status = 1");
     let original = digest(&instance);
     let Dump { configuration, .. } = dump(&instance);
     let mut seen = BTreeSet::from([original]);

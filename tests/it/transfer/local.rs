@@ -5,12 +5,13 @@ use std::time::Duration;
 use kuma_replicator::cycle::History;
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::database::{Database, rehearse};
-use kuma_replicator::localise::Desired;
+use kuma_replicator::localise::{Desired, overridden};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
 
 use super::program::{everything, exported, import_well, library_export, taken};
+use crate::support::host::eager;
 use crate::support::instance::{HISTORY, Instance, Order, Version, history, insert, monitor};
 use crate::support::rows::{i, t};
 
@@ -230,6 +231,55 @@ fn what_is_local_stays() {
         assert_eq!(target.value(sql), t(value), "{sql}");
     }
     assert_eq!(target.value("SELECT interval FROM monitor WHERE id=16"), i(99));
+}
+
+#[test]
+fn a_2fa_that_is_being_set_up_stays_and_a_confirmed_one_is_written() {
+    let secret = |instance: &Instance| instance.value("SELECT twofa_secret FROM user WHERE id=1");
+    for version in [Version::One, Version::Two] {
+        let (source, target) = (Instance::rich(version, Order::Fresh), Instance::rich(version, Order::Upgraded));
+        source.execute("UPDATE user SET password='new', twofa_secret='begun on the main' WHERE id=1");
+        target.execute("UPDATE user SET twofa_secret='begun here' WHERE id=1");
+        import_well(&exported(&source), &target);
+        assert_eq!(target.value("SELECT password FROM user WHERE id=1"), t("new"));
+        assert_eq!(secret(&target), t("begun here"), "{version:?}");
+
+        source.execute("UPDATE user SET twofa_status=1 WHERE id=1");
+        import_well(&exported(&source), &target);
+        assert_eq!(secret(&target), t("begun on the main"), "{version:?}");
+        assert_eq!(target.value("SELECT twofa_status FROM user WHERE id=1"), i(1));
+
+        // What was in force is removed when 2FA is switched off.
+        source.execute("UPDATE user SET twofa_status=0 WHERE id=1");
+        import_well(&exported(&source), &target);
+        assert_eq!(secret(&target), Value::Null, "{version:?}");
+    }
+}
+
+/// In a dump, such as one that was edited, or with an override.
+#[test]
+fn a_secret_for_2fa_that_is_not_confirmed_is_never_wanted() {
+    let instance = Instance::rich(Version::Two, Order::Fresh);
+    let here = library_export(&instance).configuration;
+    instance.execute("UPDATE user SET twofa_secret='a secret', twofa_status=1 WHERE id=1");
+    let main = library_export(&instance).configuration;
+    let mut begun = main.clone();
+    let users = begun.table_mut("user").unwrap();
+    let status = users.position("twofa_status").unwrap();
+    users.rows[0][status] = i(0);
+    let plain = eager("").replica.customization;
+    let switched_off = eager("[[replica.overrides]]\ntable = \"user\"\nwhere.id = 1\nset = { twofa_status = 0 }");
+    let overriding = switched_off.replica.customization;
+    for desired in [
+        Desired::customized(&begun, &plain),
+        Desired::AsMain { main: &begun, customization: &plain },
+        Desired::Restored { configuration: &begun, customization: None },
+        Desired::customized(&main, &overriding),
+    ] {
+        assert_eq!(desired.on(&here).unwrap().configuration.table("user"), here.table("user"), "{desired:?}");
+    }
+    let tried = overridden(&main, &overriding).unwrap();
+    rehearse(&Database::new(instance.path()), &plan(&main, &tried), &main, &tried).unwrap();
 }
 
 /// What is refused is what the changes touch.

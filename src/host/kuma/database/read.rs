@@ -137,6 +137,7 @@ fn read_table(
         let tables = table_names(connection)?;
         table.leave_out_defaults(Major::of(|name| tables.contains(name)));
     }
+    table.leave_out_unconfirmed();
     table.sort();
     Ok(table)
 }
