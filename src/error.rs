@@ -50,6 +50,8 @@ kinds! {
     RollbackFailed "rollback-failed" NeedsPerson "start Uptime Kuma by hand; the previous configuration is kept in previous.dump in the state directory";
     /// Another main publishes into the same repository.
     Fenced "fenced" NeedsPerson "decide which host is the main: run kuma-replicator promote on it, or kuma-replicator demote on the other one";
+    /// The newest snapshot in the repository is that of another fleet.
+    OtherFleet "other-fleet" NeedsPerson "correct repository in config.toml; for this host to join that fleet, set role = \"replica\" and remove state.json";
     /// The newest snapshot is older than the one applied last, or two claim the same place.
     OutOfOrder "out-of-order" NeedsPerson "run kuma-replicator snapshots to find the host that published out of order";
     /// A person ordered this host to change nothing.

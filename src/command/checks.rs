@@ -58,7 +58,7 @@ async fn look(findings: &mut Findings, settings: &Settings, directories: &Direct
     let limit = settings.restic.timeout.as_secs();
     findings.begin(format!("looking into repository {}, for at most {limit} s", settings.repository));
     let state = store::read_state(&directories.state).ok().flatten().unwrap_or_default();
-    let listing = restic.look().await.map(|listing| decide::plausible(listing, &state));
+    let listing = restic.look().await.and_then(|listing| decide::of_fleet(listing, &state));
     let listing = findings.add("repository", listing, |listing| {
         format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
     });

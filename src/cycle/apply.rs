@@ -208,6 +208,7 @@ impl<H: Host> Session<'_, H> {
         let customization = (!as_main).then(|| self.settings.replica.customization.digest());
         let (id, place, digest) = (snapshot.id.clone(), snapshot.tags.place.clone(), snapshot.tags.digest);
         let at = self.host.now();
+        self.state.fleet = Some(snapshot.tags.fleet.clone());
         self.state.replica.verdict = None;
         self.state.replica.applied = Some(Applied { snapshot: id, place, digest, at, customization, rows });
     }

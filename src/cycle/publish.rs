@@ -34,7 +34,6 @@ impl<H: Host> Session<'_, H> {
         let main = self.main_state()?;
         // The configuration of this main may be in another repository than the one it speaks of.
         main.looked.take_if(|_| is_asked || main.repository != Some(address));
-        let is_moved = main.repository.is_some_and(|known| known != address);
         let main = main.clone();
         let canonical = self.settled(&main).await?;
         let content = canonical.content();
@@ -44,16 +43,14 @@ impl<H: Host> Session<'_, H> {
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
         let listing = self.listing().await?;
-        // A promotion means the repository that is configured now.
-        if is_moved && !self.options.as_main {
-            decide::foreign(&listing, self.main_state()?)?;
-        }
         self.fence(&listing)?;
         self.report_stray(decide::stray(&listing));
         let step = decide::publish(&listing, self.main_state()?, content)?;
         let looked = self.host.now();
         let main = self.main_state()?;
         (main.looked, main.repository) = (Some(looked), Some(address));
+        let fleet = decide::fleet(&listing, main);
+        self.state.fleet.get_or_insert(fleet);
         match step {
             Publish::AlreadyThere(snapshot) => {
                 match self.host.check_in_use().await {
@@ -135,7 +132,9 @@ impl<H: Host> Session<'_, H> {
         self.main_state()?.publishing = Some(Attempt { sequence, digest });
         self.host.save(self.state)?;
         let dump = canonical.dump(&self.host.name(), self.host.now(), Some(place.clone()))?;
-        let tags = Tags { format: FORMAT, place, digest, schema };
+        let own = self.main_state()?.id.clone();
+        let fleet = self.state.fleet.clone().unwrap_or(own);
+        let tags = Tags { format: FORMAT, place, fleet, digest, schema };
         let snapshot = self.host.publish(&dump, &tags).await?;
 
         let (counts, at) = (canonical.export.configuration.counts(), self.host.now());

@@ -185,9 +185,9 @@ impl<H: Host> Session<'_, H> {
     }
 }
 
-/// Names the way around what is wrong with the repository or its newest snapshot.
+/// Names the way around what is wrong with the repository or its newest snapshot, if there is one.
 fn or_as_is(error: Error) -> Error {
-    let is_of_this_host = matches!(
+    let stays = matches!(
         error.kind(),
         Kind::BusUnavailable
             | Kind::DatabaseBusy
@@ -197,11 +197,12 @@ fn or_as_is(error: Error) -> Error {
             | Kind::DiskFull
             | Kind::Interrupted
             | Kind::NotPermitted
+            | Kind::OtherFleet
             | Kind::ServiceBusy
             | Kind::ServiceMissing
             | Kind::WorkerFailed
     );
-    if is_of_this_host {
+    if stays {
         return error;
     }
     let hint = format!("{}; or give --as-is to do without", error.hint());

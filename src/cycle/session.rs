@@ -119,12 +119,12 @@ impl<'a, H: Host> Session<'a, H> {
         result
     }
 
-    /// Looks into the repository. Snapshots at a place that none of this fleet can have count as unreadable.
+    /// Looks into the repository of the fleet.
     ///
     /// # Errors
-    /// Those of a look.
+    /// Those of a look; [`Kind::OtherFleet`](crate::error::Kind::OtherFleet).
     pub(super) async fn listing(&mut self) -> Result<Listing> {
-        Ok(decide::plausible(self.host.look().await?, self.state))
+        decide::of_fleet(self.host.look().await?, self.state)
     }
 
     async fn prepare_and_carry_out(&mut self) -> Result<Conclusion> {

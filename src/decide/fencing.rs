@@ -90,7 +90,7 @@ fn known(state: &State) -> (u64, u64) {
 /// The listing without snapshots whose epoch or sequence is too far above all others to be that of a main of this fleet:
 /// they count as unreadable. Such a number, made by mistake or on purpose, would leave no room for a later main.
 #[must_use]
-pub fn plausible(listing: Listing, state: &State) -> Listing {
+fn plausible(listing: Listing, state: &State) -> Listing {
     let Listing { snapshots, mut unreadable } = listing;
     let reach = |known: u64, number: fn(&Snapshot) -> u64| {
         let mut numbers: Vec<u64> = snapshots.iter().map(number).collect();
@@ -136,24 +136,29 @@ pub(super) fn fenced(newest: &Snapshot, me: &MainId) -> Error {
     )
 }
 
-/// Fails if a repository that is new to this main belongs to another one: an address of another fleet, by mistake.
+/// What a host with this `state` goes by of a `listing`: what is plausible, of its own fleet. That the newest snapshot is of
+/// another one is a mistake in `repository`, or two fleets share it: after a promotion, and in a new repository, a main still
+/// publishes for its fleet.
 ///
 /// # Errors
-/// [`Kind::Fenced`].
-pub fn foreign(listing: &Listing, main: &MainState) -> Result<()> {
-    let newest = listing.newest().into_iter().find(|newest| newest.tags.place.main != main.id);
-    let Some(Snapshot { id, host, tags, .. }) = newest else { return Ok(()) };
+/// [`Kind::OtherFleet`].
+pub fn of_fleet(listing: Listing, state: &State) -> Result<Listing> {
+    let listing = plausible(listing, state);
+    let Some(fleet) = &state.fleet else { return Ok(listing) };
+    let newest = listing.newest().into_iter().find(|newest| newest.tags.fleet != *fleet);
+    let Some(Snapshot { id, host, tags, .. }) = newest else { return Ok(listing) };
     let what = format!(
-        "repository in the configuration is another one than before, and belongs to main {} on host {host}, which published \
-         snapshot {}; this main {} publishes nothing there",
-        tags.place.main,
+        "the repository is that of another fleet: host {host} published snapshot {} for fleet {}, and this host belongs to \
+         fleet {fleet}; nothing is published or applied",
         id.short(),
-        main.id
+        tags.fleet
     );
-    Err(Error::new(Kind::Fenced, what).with_hint(
-        "correct repository in config.toml, or name an empty place there and run kuma-replicator init; to take over what that \
-         main has published: kuma-replicator promote",
-    ))
+    Err(Error::new(Kind::OtherFleet, what))
+}
+
+/// The fleet of a `main` that knows none yet: that of the newest snapshot. The first main of a repository begins one.
+pub fn fleet(listing: &Listing, main: &MainState) -> MainId {
+    listing.newest().first().map_or_else(|| main.id.clone(), |newest| newest.tags.fleet.clone())
 }
 
 /// The failure of a host that lost its state, and whose rows are not those that were last published in its name.

@@ -10,7 +10,7 @@ mod publish;
 mod versions;
 
 pub use apply::{Newest, backoff, deferred_until, newest, rejected};
-pub use fencing::{epoch, fenced_since, foreign, next_epoch, overruled, plausible, stray, succeeded};
+pub use fencing::{epoch, fenced_since, fleet, next_epoch, of_fleet, overruled, stray, succeeded};
 pub use guard::{first_contact, shrink, shrink_of};
 pub use operation::{alarm, last_success_age, on_hold};
 pub use publish::{Publish, publish, unchanged};

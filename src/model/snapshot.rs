@@ -42,6 +42,8 @@ pub struct Tags {
     /// The main that published it, and its place in the order of snapshots.
     #[serde(flatten)]
     pub place: Place,
+    /// The id of the first main of its fleet: the hosts that follow each other's mains.
+    pub fleet: MainId,
     /// The digest of the dump's body.
     pub digest: Digest,
     /// The fingerprint of the schema of the main.
@@ -56,6 +58,7 @@ impl Tags {
             MARK.to_owned(),
             format!("format={}", self.format),
             format!("main={main}"),
+            format!("fleet={}", self.fleet),
             format!("epoch={epoch}"),
             format!("sequence={sequence}"),
             format!("digest={}", self.digest),
@@ -92,6 +95,7 @@ impl Tags {
                 epoch: number("epoch", value("epoch")?)?,
                 sequence: number("sequence", value("sequence")?)?,
             },
+            fleet: value("fleet")?.parse()?,
             digest: digest("digest", value("digest")?)?,
             schema: digest("schema", value("schema")?)?,
         })

@@ -39,7 +39,7 @@ pub(crate) const FIXED: &[Property] = &[("a_long_listing_takes_no_more_memory_th
 
 fn tags_of(sequence: u64) -> Tags {
     let place = Place { main: main_id('a'), epoch: 1, sequence };
-    Tags { format: 1, place, digest: Digest::of(b"x"), schema: Digest::of(b"y") }
+    Tags { format: 1, place, fleet: main_id('a'), digest: Digest::of(b"x"), schema: Digest::of(b"y") }
 }
 
 fn seen(sequence: u64) -> serde_json::Value {

@@ -241,34 +241,45 @@ fn a_main_looks_into_another_repository_at_once() {
     world.repository.clear();
     assert_eq!(looks(&mut world, &other, Options::default()), 1);
     assert_eq!(world.repository.len(), 1, "it was published there");
+    // It was made anew at its place.
+    looks(&mut world, &other, Options::default());
+    world.repository.clear();
+    assert_eq!(looks(&mut world, &other, Options::default()), 0);
+    assert_eq!(looks(&mut world, &other, Options { look: true, ..Options::default() }), 1);
+    assert_eq!(world.repository.len(), 1, "it was published there, too");
 }
 
-/// By mistake, say, in a file that was copied: this main is not fenced for ever, and does not end the epoch of the other.
+/// Its address by mistake, or its repository at the address of the own one: this main is not fenced for ever, and does not
+/// end the epoch of the other.
 #[test]
 fn a_main_publishes_nothing_into_a_repository_that_belongs_to_another() {
+    let look = Options { look: true, ..Options::default() };
     let other =
         Settings::parse("role = \"main\"\nrepository = \"/other\"\n", std::path::Path::new("config.toml")).unwrap();
-    for epoch in [1, 2, 7] {
+    for (epoch, settings) in [(1, &other), (2, &other), (7, &other), (1, &main_host()), (2, &main_host())] {
         let mut world = World::new(generation(0));
         world.cycle(&main_host());
         world.cycle(&main_host());
         let own = std::mem::take(&mut world.repository);
         world.offer(&generation(5), &main_id('f'), epoch, 3);
         for _ in 0..2 {
-            let End::Failed(error) = world.cycle(&other) else { panic!("a failure") };
-            assert_eq!((error.kind(), world.repository.len()), (Kind::Fenced, 1), "epoch {epoch}");
-            assert!(error.chain().contains("is another one than before, and belongs to main ffff"), "{error:?}");
+            let End::Failed(error) = world.cycle_with(settings, &look) else { panic!("a failure") };
+            assert_eq!((error.kind(), world.repository.len()), (Kind::OtherFleet, 1), "epoch {epoch}");
+            assert!(error.chain().contains("host alpha published snapshot"), "{error:?}");
             assert!(error.hint().contains("correct repository in config.toml"), "{error:?}");
+        }
+        for as_is in [false, true] {
+            let end = world.order(async |world, state| {
+                let promotion = Promotion { as_is, confirm_shrink: true };
+                Session::new(world, settings, state, Options::default()).promote(promotion).await.map(drop)
+            });
+            assert_eq!((end.kind(), world.repository.len()), (Some(Kind::OtherFleet), 1), "epoch {epoch}");
         }
         let theirs = std::mem::replace(&mut world.repository, own);
         assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)), "corrected, it goes on");
-        // A promotion means it.
-        world.repository = theirs;
-        let end = world.order(async |world, state| {
-            Session::new(world, &other, state, Options::default()).promote(Promotion::default()).await.map(drop)
-        });
-        assert!(matches!(end, End::Done(_)), "{end:?}");
-        assert!(world.repository.len() == 2 && matches!(world.cycle(&other), End::Done(Conclusion::Unchanged)));
+        // As the message says.
+        (world.repository, world.disk) = (theirs, None);
+        assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::Applied(_))));
     }
 }
 

@@ -133,7 +133,9 @@ fn settings_make_no_other_schema() {
 fn tags_say_whether_a_dump_can_be_read() {
     for (format, readable) in [(0, false), (1, true), (2, false), (3, false)] {
         let Manifest { place, digest, fingerprint: schema, .. } = golden_manifest();
-        assert_eq!(Tags { format, place: place.unwrap(), digest, schema }.readable(), readable, "{format}");
+        let place = place.unwrap();
+        let fleet = place.main.clone();
+        assert_eq!(Tags { format, place, fleet, digest, schema }.readable(), readable, "{format}");
     }
 }
 

@@ -358,6 +358,59 @@ fn a_new_main_publishes_above_every_epoch_that_it_knows_of() {
 }
 
 /// Such a number leaves no room for a later main: it would fence the fleet for ever.
+/// A mistake in `repository`, or two fleets that share one, at any place in the order of snapshots.
+#[test]
+fn a_replica_takes_nothing_from_another_fleet() {
+    for (epoch, sequence) in [(1, 1), (1, 2), (2, 1), (7, 3)] {
+        for shared in [false, true] {
+            let (_, mut b) = fleet();
+            let own = b.repository.clone();
+            if !shared {
+                b.repository.clear();
+            }
+            b.offer(&generation(5), &main_id('f'), epoch, sequence);
+            b.repository.last_mut().unwrap().0.tags.fleet = main_id('f');
+            let context = format!("epoch {epoch}, sequence {sequence}, shared: {shared}");
+            for _ in 0..2 {
+                let End::Failed(error) = b.cycle(&settings(Role::Replica)) else { panic!("{context}: a failure") };
+                assert_eq!((error.kind(), &b.rows), (Kind::OtherFleet, &generation(1)), "{context}");
+                assert!(error.chain().contains("host alpha published snapshot"), "{error:?}");
+                assert!(error.hint().contains("correct repository in config.toml"), "{error:?}");
+            }
+            // Nor does it become its main, which would end its epoch.
+            for as_is in [false, true] {
+                let end = turn(&mut b, Role::Replica, Role::Main, as_is);
+                assert_eq!((kind(end), b.role, b.did("publish")), (Kind::OtherFleet, None, 0), "{context}");
+            }
+            b.repository = own;
+            assert!(matches!(b.cycle(&settings(Role::Replica)), End::Done(Conclusion::UpToDate)), "{context}");
+        }
+    }
+}
+
+/// Both the main and the repository are lost: a replica is promoted as it is, in a new one, and later another.
+#[test]
+fn replicas_follow_their_fleet_into_a_new_repository() {
+    let (a, mut b) = fleet();
+    let mut c = World::new(generation(0));
+    c.id = main_id('c');
+    c.share(&a);
+    assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_))));
+    let mut late = c.clone();
+    b.repository.clear();
+    assert_eq!(turn(&mut b, Role::Replica, Role::Main, true).unwrap(), RoleChange::Changed);
+    c.share(&b);
+    assert!(matches!(c.cycle(&settings(Role::Replica)), End::Done(Conclusion::UpToDate)));
+    assert_eq!(turn(&mut c, Role::Replica, Role::Main, false).unwrap(), RoleChange::Changed);
+    c.rows = generation(2);
+    assert!(matches!(c.cycle(&settings(Role::Main)), End::Done(Conclusion::Published(_))));
+    // One that was off all the time sees only the last snapshot, by a main that it has never heard of.
+    late.share(&c);
+    late.repository.drain(..late.repository.len() - 1);
+    assert!(matches!(late.cycle(&settings(Role::Replica)), End::Done(Conclusion::Applied(_))));
+    assert_eq!((late.rows, late.repository[0].0.tags.fleet.clone()), (generation(2), a.id));
+}
+
 #[test]
 fn a_place_that_no_main_can_have_fences_nobody() {
     for (epoch, sequence) in [(u64::MAX, 1), (u64::MAX, u64::MAX), (1, u64::MAX), (1 << 40, 2), (2, 1 << 33)] {

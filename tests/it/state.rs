@@ -29,6 +29,7 @@ fn golden() -> State {
     let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
     State {
         version: VERSION,
+        fleet: None,
         main: Some(MainState {
             id: main.clone(),
             epoch: 3,

@@ -16,7 +16,7 @@ use kuma_replicator::host::restic::Restic;
 use kuma_replicator::host::system::interrupt::Interrupt;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::{FORMAT, Place};
-use kuma_replicator::model::snapshot::Tags;
+use kuma_replicator::model::snapshot::{MainId, Tags};
 use libtest_mimic::{Completion, Failed};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
@@ -88,8 +88,9 @@ pub(crate) fn dump(size: usize) -> Vec<u8> {
 
 /// Tags for `dump`.
 pub(crate) fn tags(sequence: u64, dump: &[u8]) -> Tags {
-    let main = "0123456789abcdef0123456789abcdef".parse().expect("an id");
+    let main: MainId = "0123456789abcdef0123456789abcdef".parse().expect("an id");
     Tags {
+        fleet: main.clone(),
         format: FORMAT,
         place: Place { main, epoch: 1, sequence },
         digest: Digest::of(dump),

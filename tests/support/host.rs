@@ -371,7 +371,9 @@ impl World {
         let place = Place { main: main.clone(), epoch, sequence };
         let manifest = rows::manifest(configuration, Some(place.clone()));
         let bytes = dump::render(&manifest, &dump::body(configuration));
-        let tags = Tags { format: manifest.format, place, digest: manifest.digest, schema: manifest.fingerprint };
+        let fleet = self.repository.last().map_or_else(|| main.clone(), |(before, _)| before.tags.fleet.clone());
+        let tags =
+            Tags { format: manifest.format, place, fleet, digest: manifest.digest, schema: manifest.fingerprint };
         self.store(bytes, tags)
     }
 

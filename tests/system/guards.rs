@@ -200,7 +200,8 @@ fn offer(main: &Machine, dump: &[u8], sequence: u64, host: &str) -> Result<()> {
     let id = state(main)?["main"]["id"].as_str().ok_or("no main id")?.parse::<MainId>()?;
     let place = Place { main: id, epoch: 1, sequence };
     manifest.place = Some(place.clone());
-    let tags = Tags { format: 1, place, digest: manifest.digest, schema: manifest.fingerprint };
+    let fleet = place.main.clone();
+    let tags = Tags { format: 1, place, fleet, digest: manifest.digest, schema: manifest.fingerprint };
     let bytes = [serde_json::to_string(&manifest)?.as_bytes(), &dump[end..]].concat();
     std::fs::write(main.root().join("root/offer"), bytes)?;
     let (host, tags) = (format!("--host={host}"), format!("--tag={}", tags.to_strings().join(",")));

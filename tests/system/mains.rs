@@ -8,13 +8,14 @@ use serde_json::json;
 use crate::Test;
 use crate::testbed::{Machine, Result, wait_for};
 use crate::world::{
-    Pair, SOON, Setup, begin_order, digest, expect, invocation, logged_in, places, says, set_state, state, typed,
+    Pair, SOON, Setup, begin_order, digest, expect, fails, invocation, logged_in, places, says, set_state, state, typed,
 };
 
 pub const TESTS: &[Test] = &[
     ("a_failover_and_the_return_keep_one_main_and_lose_nothing", failover),
     ("two_mains_that_publish_at_the_same_moment_stop_until_one_is_promoted", same_moment),
     ("a_main_from_an_old_backup_and_a_clone_publish_nothing", not_what_they_were),
+    ("another_fleet_is_left_alone_and_joined_only_by_a_person", another_fleet),
 ];
 
 fn place(host: &str, epoch: u64, sequence: u64) -> (String, u64, u64) {
@@ -241,6 +242,47 @@ fn not_what_they_were() -> Result<()> {
         replica.run(&["sed", "-i", "s/\"main\"/\"replica\"/", "/etc/kuma-replicator/config.toml"])?;
         set_state(replica, &follows)?;
         expect(replica, 0, "applied")?;
+        pair.assert_equal()
+    })
+}
+
+fn another_fleet() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let (main, other) = (&pair.main, &pair.replica);
+        let configure = |machine: &Machine, role: &str, repository: &str| {
+            let script = "sed -i \"s,^role.*,role = \\\"$1\\\",; s,^repository.*,repository = \\\"$2\\\",\" \
+                          /etc/kuma-replicator/config.toml";
+            machine.run(&["sh", "-euc", script, "sh", role, repository])
+        };
+        let (own, theirs) = ("/srv/repository", "/srv/repository/other");
+        pair.main_kuma()?.add_monitor("web", "http://127.0.0.1:3001/")?;
+        pair.replicate()?;
+        expect(main, 0, "unchanged")?;
+        // The other host begins a fleet of its own.
+        other.run(&["rm", "/var/lib/kuma-replicator/state.json"])?;
+        configure(other, "main", theirs)?;
+        typed(other, 0, &["init"])?;
+        rename(other, "of the other fleet")?;
+        expect(other, 0, "published")?;
+        let before = (digest(main)?, invocation(main)?, says(other, &["kuma-replicator", "snapshots"])?);
+
+        // The main gets its address by mistake.
+        configure(main, "main", theirs)?;
+        fails(main, 4, "other-fleet", "the repository is that of another fleet")?;
+        let checked = typed(main, 4, &["check"])?;
+        assert!(checked.contains("failed   repository     the repository is that of another fleet"), "{checked}");
+        typed(main, 4, &["promote"])?;
+        typed(main, 4, &["promote", "--as-is"])?;
+        assert_eq!(before, (digest(main)?, invocation(main)?, says(other, &["kuma-replicator", "snapshots"])?));
+        expect(other, 0, "unchanged")?;
+        configure(main, "main", own)?;
+        expect(main, 0, "unchanged")?;
+
+        // As the manual says how a host joins the fleet of the main.
+        configure(other, "replica", own)?;
+        fails(other, 4, "other-fleet", "the repository is that of another fleet")?;
+        other.run(&["rm", "/var/lib/kuma-replicator/state.json"])?;
+        expect(other, 0, "applied")?;
         pair.assert_equal()
     })
 }

@@ -156,10 +156,11 @@ pub fn published(output: &[u8]) -> Result<SnapshotId, String> {
 mod tests {
     use super::{listing, published};
 
-    const TAGS: [&str; 7] = [
+    const TAGS: [&str; 8] = [
         "kuma-replicator",
         "format=1",
         "main=0123456789abcdef0123456789abcdef",
+        "fleet=0123456789abcdef0123456789abcdef",
         "epoch=1",
         "sequence=7",
         "digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -195,7 +196,8 @@ mod tests {
             let found = listing(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"));
             assert_eq!((found.snapshots.len(), found.unreadable.len()), (readable, unreadable), "{answer}");
         }
-        let many = |count: usize| serde_json::to_string(&[&TAGS[..], &vec!["x"; count - 7]].concat()).expect("tags");
+        let many =
+            |count: usize| serde_json::to_string(&[&TAGS[..], &vec!["x"; count - TAGS.len()]].concat()).expect("tags");
         for (count, found) in [(64, (1, 0)), (65, (0, 1)), (5000, (0, 1))] {
             let listing = listing(format!("[{}]", entry(path, time, &many(count))).as_bytes()).expect("listing");
             assert_eq!((listing.snapshots.len(), listing.unreadable.len()), found, "{count} tags");

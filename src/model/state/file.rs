@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Kind;
 use crate::model::outcome::Outcome;
+use crate::model::snapshot::MainId;
 
 use super::{Intent, MainState, ReplicaState};
 
@@ -17,6 +18,9 @@ pub const VERSION: u32 = 1;
 pub struct State {
     /// [`VERSION`].
     pub version: u32,
+    /// The fleet that this host belongs to, by the id of its first main; set by the first publish or apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<MainId>,
     /// Written by the cycles of a main; it stays when the host becomes a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub main: Option<MainState>,
@@ -69,6 +73,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             version: VERSION,
+            fleet: None,
             main: None,
             replica: ReplicaState::default(),
             intent: None,
