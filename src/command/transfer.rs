@@ -19,7 +19,6 @@ use crate::localise::Desired;
 use crate::logging;
 use crate::model::dump::MAX_DUMP;
 use crate::model::schema::Schema;
-use crate::model::zone;
 use crate::plan::plan;
 use crate::report::{PlanDocument, print};
 
@@ -33,14 +32,11 @@ const HISTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
     let mut export = find(cli, database).await?.export().await?;
-    let is_followed = zone::followers(&export.configuration) > 0;
-    export.configuration.zone = match database {
-        // A database alone does not say where it runs.
-        None if is_followed => {
-            Instance::new(kuma(cli)?).zone(export.configuration.setting(zone::SETTING).as_deref()).await?
-        }
-        _ => None,
-    };
+    // A database alone does not say where it runs.
+    if database.is_none() {
+        let mut instance = Instance::new(kuma(cli)?);
+        export.add_zone(async |setting| instance.zone(setting).await).await?;
+    }
     let prepared = CanonicalExport::of_main(export);
     for warning in &prepared.export.warnings {
         logging::warning(warning);

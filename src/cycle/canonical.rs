@@ -8,8 +8,34 @@ use crate::model::dangling;
 use crate::model::digest::Digest;
 use crate::model::dump;
 use crate::model::manifest::{FORMAT, Manifest, Place};
+use crate::model::zone::{self, Zone};
+use crate::text;
 
 use super::Export;
+
+impl Export {
+    /// Adds the time zone of its Uptime Kuma, if a maintenance runs in that. `find` finds it by the setting that Uptime Kuma has.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub async fn add_zone(&mut self, find: impl AsyncFnOnce(Option<&str>) -> Result<Option<Zone>>) -> Result<()> {
+        self.configuration.zone = None;
+        let followers = zone::followers(&self.configuration);
+        if followers == 0 {
+            return Ok(());
+        }
+        let setting = self.configuration.setting(zone::SETTING);
+        self.configuration.zone = find(setting.as_deref()).await?;
+        if self.configuration.zone.is_none() {
+            let rows = text::count(followers as u64, "maintenance");
+            self.warnings.push(format!(
+                "the time zone of Uptime Kuma on this host cannot be found: {rows} that follow it run in the zone of each \
+                 replica"
+            ));
+        }
+        Ok(())
+    }
+}
 
 /// An export, the body of its dump, and the digest of that body.
 #[derive(Debug)]

@@ -11,8 +11,6 @@ use crate::model::outcome::Outcome;
 use crate::model::sanity;
 use crate::model::snapshot::{Listing, Snapshot, Tags};
 use crate::model::state::{Attempt, Fenced, MainState, Published};
-use crate::model::zone;
-use crate::text;
 
 use super::outside::{Host, Surroundings};
 use super::session::Conclusion;
@@ -104,19 +102,7 @@ impl<H: Host> Session<'_, H> {
     /// Those of an export.
     pub(super) async fn export_as_main(&mut self, inherited: &Configuration) -> Result<CanonicalExport> {
         let mut export = self.host.export().await?;
-        let followers = zone::followers(&export.configuration);
-        export.configuration.zone = None;
-        if followers > 0 {
-            let setting = export.configuration.setting(zone::SETTING);
-            export.configuration.zone = self.host.server_zone(setting.as_deref()).await?;
-        }
-        if followers > 0 && export.configuration.zone.is_none() {
-            let rows = text::count(followers as u64, "maintenance");
-            export.warnings.push(format!(
-                "the time zone of Uptime Kuma on this host cannot be found: {rows} that follow it run in the zone of each \
-                 replica"
-            ));
-        }
+        export.add_zone(async |setting| self.host.server_zone(setting).await).await?;
         localise::add_inherited(&mut export.configuration, inherited);
         Ok(CanonicalExport::of_main(export))
     }

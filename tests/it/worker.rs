@@ -145,7 +145,9 @@ fn what_a_worker_sends_is_not_believed() {
     let mut schema_without = export.schema.clone();
     schema_without.tables.remove("monitor");
     let failed = |kind: &str| frame(&json!({"failed": {"kind": kind, "what": "x", "hint": null, "cause": null}}), b"");
-    let table: [(&str, Vec<u8>, Kind); 11] = [
+    let mut zoned = export.configuration.clone();
+    zoned.zone = Some("Asia/Tokyo".parse().unwrap());
+    let table: [(&str, Vec<u8>, Kind); 12] = [
         ("nothing", Vec::new(), Kind::WorkerFailed),
         ("no frame", vec![0; 11], Kind::WorkerFailed),
         ("a head of 4 GiB", vec![255; 12], Kind::WorkerFailed),
@@ -178,3 +180,4 @@ fn another_program_is_not_taken_for_a_worker() {
         assert_eq!(replayed(&frame(&greeting, b"")).kind(), Kind::WorkerFailed, "{greeting}");
     }
 }
+        ("a time zone", frame(&head(&export.schema), &dump::body(&zoned)), Kind::WorkerFailed),

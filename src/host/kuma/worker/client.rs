@@ -365,6 +365,9 @@ impl Worker {
         if missing || !dump::describes(&schema, &configuration) {
             return Err(self.failed("its schema does not describe its rows"));
         }
+        if configuration.zone.is_some() {
+            return Err(self.failed("a database does not know a time zone"));
+        }
         let warnings = warnings.into_iter().map(text::limit).collect();
         Ok(Export { configuration, schema, warnings })
     }
