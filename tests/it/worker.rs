@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use kuma_replicator::cycle::History;
@@ -133,6 +134,33 @@ fn replayed(replies: &[u8]) -> Error {
 }
 
 #[test]
+fn a_database_that_was_not_chosen_has_the_address_of_the_page_where_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, data) = (directory.path().join("config.toml"), directory.path().join("data"));
+    let text = format!(
+        "role = \"main\"\nrepository = \"/srv/r\"\n[uptime-kuma]\ndata-directory = {data:?}\n\
+         url = \"http://127.0.0.1:3005\"\n"
+    );
+    fs::write(&config, text).unwrap();
+    fs::create_dir(&data).unwrap();
+    let exported = || {
+        let program =
+            Command::new(env!("CARGO_BIN_EXE_kuma-replicator")).arg("--config").arg(&config).arg("export").output();
+        let program = program.unwrap();
+        (program.status.code(), String::from_utf8_lossy(&program.stderr).into_owned())
+    };
+    let (code, said) = exported();
+    assert!(code == Some(78) && said.contains("open http://127.0.0.1:3005 and choose SQLite"), "{code:?} {said}");
+    // It was chosen.
+    fs::write(data.join("db-config.json"), r#"{"type":"sqlite"}"#).unwrap();
+    let (code, said) = exported();
+    assert!(code == Some(78) && said.contains("there is no database") && !said.contains("3005"), "{code:?} {said}");
+    fs::write(data.join("db-config.json"), r#"{"type":"mariadb"}"#).unwrap();
+    let (code, said) = exported();
+    assert!(code == Some(65) && said.contains("keeps its data in mariadb"), "{code:?} {said}");
+}
+
+#[test]
 fn what_a_worker_sends_is_not_believed() {
     let instance = Instance::rich(Version::Two, Order::Fresh);
     let export = Database::new(instance.path()).export().unwrap();
@@ -156,6 +184,7 @@ fn what_a_worker_sends_is_not_believed() {
         ("another reply", frame(&json!("done"), b""), Kind::WorkerFailed),
         ("a schema that does not describe the rows", frame(&head(&other), &body), Kind::WorkerFailed),
         ("no monitors at all", frame(&head(&schema_without), &dump::body(&without)), Kind::WorkerFailed),
+        ("a time zone", frame(&head(&export.schema), &dump::body(&zoned)), Kind::WorkerFailed),
         ("a body that is cut", frame(&head(&export.schema), &body[..body.len() - 1]), Kind::SnapshotDamaged),
         ("a failure that it cannot know of", failed("fenced"), Kind::WorkerFailed),
         ("a failure", failed("database-corrupt"), Kind::DatabaseCorrupt),
@@ -180,4 +209,3 @@ fn another_program_is_not_taken_for_a_worker() {
         assert_eq!(replayed(&frame(&greeting, b"")).kind(), Kind::WorkerFailed, "{greeting}");
     }
 }
-        ("a time zone", frame(&head(&export.schema), &dump::body(&zoned)), Kind::WorkerFailed),

@@ -16,6 +16,7 @@ use crate::world::{Pair, Setup, cycle, expect, fails, invocation, says, set_stat
 pub const TESTS: &[Test] = &[
     ("a_worker_acts_as_the_owner_and_has_no_rights_beyond", worker),
     ("root_opens_only_what_nobody_else_can_exchange", openers),
+    ("root_tells_nothing_of_a_database_that_its_owner_cannot_see", told),
     ("a_journal_that_names_a_file_of_root_deletes_nothing", journals),
     ("a_schema_with_a_second_statement_runs_nothing", schemas),
     ("a_state_of_another_user_starts_no_unit_and_holds_nobody_up", states),
@@ -114,6 +115,31 @@ fn openers() -> Result<()> {
 
 /// A rollback journal for the database of `machine` that names `victim` as its super-journal: when SQLite opens the
 /// database, it deletes that file (<https://www.sqlite.org/fileformat2.html#the_rollback_journal>).
+/// Not even whether a file is there to which the owner of the data directory lays a link.
+fn told() -> Result<()> {
+    let scene = tempfile::tempdir()?;
+    let data = scene.path().join("data");
+    let text = format!(
+        "role = \"main\"\nrepository = \"/srv/r\"\n[uptime-kuma]\ndata-directory = {data:?}\nurl = \"http://127.0.0.1:1\"\n"
+    );
+    fs::write(scene.path().join("config.toml"), text)?;
+    let script = "cd \"$0\"; chmod 755 .; mkdir data; mkdir -m 700 hidden; touch hidden/there; chown 65534:65534 data; \
+                  ln -s \"$0/hidden/$1\" data/kuma.db; chown -h 65534:65534 data/kuma.db";
+    let mut told = Vec::new();
+    for name in ["there", "missing"] {
+        let laid = std::process::Command::new("sh").args(["-ec", script]).arg(scene.path()).arg(name).status()?;
+        assert!(laid.success());
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_kuma-replicator"));
+        let exported = program.arg("--config").arg(scene.path().join("config.toml")).arg("export").output()?;
+        told.push((exported.status.code(), String::from_utf8(exported.stderr)?));
+        fs::remove_dir_all(&data)?;
+        fs::remove_dir_all(scene.path().join("hidden"))?;
+    }
+    assert!(told[0].1.contains("Permission denied"), "{told:?}");
+    assert_eq!(told[0], told[1]);
+    Ok(())
+}
+
 fn lay_journal(machine: &Machine, victim: &str) -> Result<()> {
     const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     const SECTOR: u32 = 512;

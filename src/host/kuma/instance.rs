@@ -154,11 +154,19 @@ impl Instance {
         let path = layout.database();
         let Layout { data_directory: directory, url, .. } = layout;
         if !self.workers.has_open(&path) {
-            refuse_no_choice(&directory, &path, &url)?;
+            // Uptime Kuma 2 writes it when a database is chosen.
             let configured = directory.join("db-config.json");
-            if let Some(text) = self.workers.read(&configured).await.ok().flatten() {
-                refuse_other_databases(&text, &configured)?;
+            let choice = self.workers.read(&configured).await.ok().flatten();
+            if let Some(text) = &choice {
+                refuse_other_databases(text, &configured)?;
             }
+            self.workers.open(&path).await.map_err(|error| match error.kind() {
+                Kind::DatabaseMissing if choice.is_none() => error.with_hint(format!(
+                    "start Uptime Kuma; 2.x asks for one on its set-up page: open {url} and choose SQLite. If its data lie \
+                     elsewhere, set data-directory in [uptime-kuma]"
+                )),
+                _ => error,
+            })?;
         }
         self.workers.open(&path).await
     }
@@ -229,20 +237,6 @@ impl Instance {
     }
 }
 
-/// Fails if there is neither a database nor the file that Uptime Kuma 2 writes when one is chosen on its set-up page.
-fn refuse_no_choice(directory: &Path, database: &Path, url: &str) -> Result<()> {
-    let is_missing = |path: &Path| matches!(path.try_exists(), Ok(false));
-    if directory.is_dir() && is_missing(database) && is_missing(&directory.join("db-config.json")) {
-        let what = format!("there is no database {}", database.display());
-        let hint = format!(
-            "start Uptime Kuma; 2.x asks for one on its set-up page: open {url} and choose SQLite. If its data lie \
-             elsewhere, set data-directory in [uptime-kuma]"
-        );
-        return Err(Error::new(Kind::DatabaseMissing, what).with_hint(hint));
-    }
-    Ok(())
-}
-
 /// Fails if `text`, that of `db-config.json`, names MariaDB: Uptime Kuma 2 leaves an outdated `kuma.db` behind when it
 /// changes to it.
 fn refuse_other_databases(text: &str, path: &Path) -> Result<()> {
@@ -252,28 +246,6 @@ fn refuse_other_databases(text: &str, path: &Path) -> Result<()> {
         Some(other) => {
             let what = format!("this Uptime Kuma keeps its data in {other}, according to {}", path.display());
             Err(Error::new(Kind::SchemaUnknown, what).with_hint("only SQLite is supported"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_that_was_not_chosen_has_the_address_of_the_page_where_it_is() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let refused =
-            |directory: &Path| refuse_no_choice(directory, &directory.join("kuma.db"), "http://127.0.0.1:3005");
-        let error = refused(directory.path()).expect_err("no database");
-        assert_eq!(error.kind(), Kind::DatabaseMissing);
-        assert!(error.hint().contains("open http://127.0.0.1:3005 and choose SQLite"), "{error:?}");
-        assert!(refused(&directory.path().join("missing")).is_ok());
-        for name in ["db-config.json", "kuma.db"] {
-            let file = directory.path().join(name);
-            std::fs::write(&file, "").expect("a file");
-            assert!(refused(directory.path()).is_ok(), "{name}");
-            std::fs::remove_file(file).expect("removed");
         }
     }
 }

@@ -45,17 +45,21 @@ impl Database {
         Ok(path.parent().unwrap_or(Path::new("/")).to_owned())
     }
 
-    pub(super) fn open(&self) -> Result<Connection> {
+    /// Fails if there is none.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseMissing`]; or why it cannot be found.
+    pub fn find(&self) -> Result<()> {
         match std::fs::metadata(&self.path) {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => {
-                return Err(Error::new(Kind::DatabaseMissing, format!("{} is not a file", self.path.display())));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.missing());
-            }
-            Err(error) => return Err(Error::io(format!("find database {}", self.path.display()), error)),
+            Ok(metadata) if metadata.is_file() => Ok(()),
+            Ok(_) => Err(Error::new(Kind::DatabaseMissing, format!("{} is not a file", self.path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(self.missing()),
+            Err(error) => Err(Error::io(format!("find database {}", self.path.display()), error)),
         }
+    }
+
+    pub(super) fn open(&self) -> Result<Connection> {
+        self.find()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.failed("open", error))?;
         let prepared = harden(&connection).and_then(|()| connection.busy_timeout(LOCK_TIMEOUT));

@@ -106,7 +106,7 @@ impl Worker {
     /// A worker of its own for the database at `path`, as the user that the database belongs to.
     ///
     /// # Errors
-    /// As for [`owner::opener`] and [`Worker::start`].
+    /// As for [`owner::opener`], [`Worker::start`] and [`Worker::open`].
     pub async fn for_database(path: &Path) -> Result<Self> {
         let mut worker = Self::start(owner::opener(path)?.as_ref()).await.map_err(|error| refused(path, error))?;
         worker.open(path).await?;
@@ -131,11 +131,11 @@ impl Worker {
     /// Means the database at `path` from now on.
     ///
     /// # Errors
-    /// [`Kind::WorkerFailed`].
+    /// [`Kind::DatabaseMissing`], or why it cannot be found; [`Kind::WorkerFailed`].
     pub async fn open(&mut self, path: &Path) -> Result<()> {
+        self.done(Request::Open { path: path.as_os_str().as_bytes().to_owned() }, &[]).await?;
         path.clone_into(&mut self.database);
-        let path = path.as_os_str().as_bytes().to_owned();
-        self.done(Request::Open { path }, &[]).await
+        Ok(())
     }
 
     /// Exports the configuration in one read transaction of the live database.

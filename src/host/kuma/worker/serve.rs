@@ -56,8 +56,9 @@ impl Open {
     fn answer(&mut self, request: Request, body: &[u8]) -> Result<(Reply, Vec<u8>)> {
         let reply = match request {
             Request::Open { path } => {
-                self.claim = None;
-                self.database = Some(Database::new(PathBuf::from(OsString::from_vec(path))));
+                let database = Database::new(PathBuf::from(OsString::from_vec(path)));
+                database.find()?;
+                (self.claim, self.database) = (None, Some(database));
                 Reply::Done
             }
             Request::Export => return self.export(),

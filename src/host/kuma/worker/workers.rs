@@ -16,7 +16,7 @@ impl Workers {
     /// The worker that means the database at `path`, as the user that the database belongs to.
     ///
     /// # Errors
-    /// As for [`owner::opener`] and [`Worker::start`].
+    /// As for [`owner::opener`], [`Worker::start`] and [`Worker::open`].
     pub async fn open(&mut self, path: &Path) -> Result<&mut Worker> {
         let worker = self.of(owner::opener(path)?).await.map_err(|error| refused(path, error))?;
         if worker.database() != path {
