@@ -1,8 +1,6 @@
 //! What an operator orders by hand: restore, hold, release, promote, demote, alerts. Each order waits for a running
 //! cycle, and the journal records it.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Switch};
@@ -13,7 +11,7 @@ use crate::cycle::{
 };
 use crate::decide;
 use crate::error::{Error, Kind, Result};
-use crate::host::store::Store;
+use crate::host::store::{MAX_WAIT, Store};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::{Directories, System};
 use crate::logging;
@@ -23,9 +21,6 @@ use crate::report::{PlanDocument, print, say};
 use crate::text;
 
 use super::settings::settings;
-
-/// How long an order waits for a running cycle: longer than most applies.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Whether an order needs the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +34,12 @@ enum Needs {
 /// Everything an order needs, under the lock.
 async fn begin(cli: &Cli, needs: Needs) -> Result<(Settings, System, State)> {
     let directories = Directories::from_environment();
-    let interrupt = Interrupt::install()?;
     let store = match needs {
-        Needs::Repository => Store::wait(&directories.state, PATIENCE).await?,
-        Needs::Nothing => Store::wait_first(&directories.state, PATIENCE).await?,
+        Needs::Repository => Store::wait(&directories.state, MAX_WAIT).await?,
+        Needs::Nothing => Store::wait_first(&directories.state).await?,
     };
+    // Not before: a signal ends the wait.
+    let interrupt = Interrupt::install()?;
     // Read under the lock: the process that held it before may have changed the role.
     let settings = settings(cli)?;
     let state = store.load()?;
@@ -86,7 +82,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     });
     let until = until.transpose()?;
     let directories = Directories::from_environment();
-    let store = Store::wait_first(&directories.state, PATIENCE).await?;
+    let store = Store::wait_first(&directories.state).await?;
     let mut state = store.load()?;
     state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
@@ -115,7 +111,7 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
 }
 
 pub(super) async fn release() -> Result<()> {
-    let store = Store::wait_first(&Directories::from_environment().state, PATIENCE).await?;
+    let store = Store::wait_first(&Directories::from_environment().state).await?;
     let mut state = store.load()?;
     if state.hold.take().is_none() {
         return say("this host was not on hold");

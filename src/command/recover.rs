@@ -10,6 +10,7 @@ use crate::logging;
 use crate::model::origin::Origin;
 use crate::model::state::{Intent, State};
 
+use super::run::PATIENCE;
 use super::settings::settings;
 
 /// Starts what a cycle left stopped, and nothing else. Whether Uptime Kuma is healthy, and what became of the rows, the
@@ -36,7 +37,7 @@ struct Interrupted {
 
 async fn try_recover(cli: &Cli) -> Result<()> {
     let directories = Directories::from_environment();
-    let store = Store::lock(&directories.state)?;
+    let store = Store::wait(&directories.state, PATIENCE).await?;
     let loaded = store.load();
     let interrupted = match &loaded {
         Ok(State { intent: Some(Intent { start: true, origin, dependents, .. }), .. }) => {

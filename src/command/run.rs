@@ -1,5 +1,7 @@
 //! `run`: one cycle.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::cli::Cli;
@@ -15,6 +17,9 @@ use crate::logging;
 use crate::model::state::{LastCycle, State};
 
 use super::settings::settings;
+
+/// How long a cycle waits for a command that is at work, such as `plan`.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs a cycle, reports its failure as an event, and returns the exit code.
 pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
@@ -48,8 +53,9 @@ async fn try_cycle(cli: &Cli, options: Options, state: &mut State, before: &mut 
         return Err(no_retry());
     }
     let directories = Directories::from_environment();
+    let store = Store::wait(&directories.state, PATIENCE).await?;
+    // Not before: a signal ends the wait.
     let interrupt = Interrupt::install()?;
-    let store = Store::lock(&directories.state)?;
     // Read under the lock: an order that held it may have changed them.
     let settings = self::settings(cli)?;
     if options.retry && settings.role == Role::Main {

@@ -122,7 +122,7 @@ fn stop_not_done() -> Result<()> {
         assert_eq!((digest(replica)?, written()?), (before, false));
         end_wait(replica)?;
 
-        // The timer starts a cycle while a person runs one by hand: it ends at once, and the other one goes on.
+        // The timer starts a cycle while a person runs one by hand: it waits in vain, and the other one goes on.
         replica.run(&["mkfifo", "/run/gate"])?;
         replica.run(&["systemd-run", "--unit=typed", "--service-type=exec", "kuma-replicator", "run"])?;
         wait_for("Uptime Kuma is being stopped", SOON, || Ok((kuma()? == "deactivating").then_some(())))?;

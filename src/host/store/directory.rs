@@ -5,7 +5,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
 
 use crate::error::{Error, Kind, Result};
 use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, open_own, read_own, replace_as};
@@ -25,7 +28,10 @@ const WAITING: &str = "waiting";
 /// The hold once more: an order of a person outlasts the state.
 const HOLD: &str = "hold.json";
 
-/// How often the lock is tried while another process has it.
+/// The longest that an order waits for a cycle: longer than most applies.
+pub const MAX_WAIT: Duration = Duration::from_secs(300);
+
+/// How often a file is looked at that another process has locked.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The locked state directory. Only the process that holds this can write the state.
@@ -54,45 +60,56 @@ impl Store {
         }
     }
 
-    /// Takes the lock as [`Store::lock`] does, and waits up to `timeout` for a running cycle to release it.
+    /// Takes the lock as [`Store::lock`] does, and waits up to `timeout` for the process that has it. The kernel wakes it
+    /// up for the lock, so processes that come later again and again do not keep it away.
     ///
     /// # Errors
     /// [`Kind::AlreadyRunning`] if the other process still has it then.
     pub async fn wait(directory: &Path, timeout: Duration) -> Result<Self> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            match Self::lock(directory) {
-                Err(error) if error.kind() == Kind::AlreadyRunning && Instant::now() < deadline => {
-                    tokio::time::sleep(POLL_INTERVAL).await;
-                }
-                result => return result,
-            }
+        let busy = match Self::lock(directory) {
+            Err(error) if error.kind() == Kind::AlreadyRunning => error,
+            result => return result,
+        };
+        let lock = open_lock(directory, LOCK)?;
+        let (sender, receiver) = oneshot::channel();
+        // It ends with this process, or gives back what it gets too late.
+        let wait = thread::Builder::new().spawn(move || sender.send(lock.lock().map(|()| lock)));
+        wait.map_err(|error| Error::io(format!("lock {}", directory.join(LOCK).display()), error))?;
+        match tokio::time::timeout(timeout, receiver).await {
+            Ok(Ok(Ok(lock))) => Ok(Self { directory: directory.to_owned(), _lock: lock }),
+            Ok(Ok(Err(error))) => Err(Error::io(format!("lock {}", directory.join(LOCK).display()), error)),
+            Ok(Err(_)) | Err(_) => Err(busy),
         }
     }
 
-    /// The same for an order that needs no repository: a cycle that only waits for the repository ends for it.
+    /// The same for an order that needs no repository, up to [`MAX_WAIT`]: a cycle that only waits for the repository ends
+    /// for it.
     ///
     /// # Errors
     /// As for [`Store::wait`].
-    pub async fn wait_first(directory: &Path, timeout: Duration) -> Result<Self> {
+    pub async fn wait_first(directory: &Path) -> Result<Self> {
         make_private_directory(directory)?;
         let waiting = open_lock(directory, WAITING)?;
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + MAX_WAIT;
         // A cycle that looks whether an order waits has this lock for a moment.
         while waiting.try_lock_shared().is_err() && Instant::now() < deadline {
             tokio::time::sleep(POLL_INTERVAL / 10).await;
         }
-        Self::wait(directory, timeout).await
+        let begun = waiting.set_modified(SystemTime::now());
+        begun.map_err(|error| Error::io(format!("lock {}", directory.join(WAITING).display()), error))?;
+        Self::wait(directory, MAX_WAIT).await
     }
 
-    /// Waits until an order waits that goes first. Does not wait for a file that it cannot use.
+    /// Waits until an order waits that goes first. Does not wait for a file that it cannot use, nor for an order that should
+    /// have given up long ago: it is suspended.
     pub fn until_an_order_waits(&self) -> impl Future<Output = ()> + use<> {
         let path = self.directory.join(WAITING);
         async move {
             loop {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 let file = open_own(&path, OpenOptions::new().write(true));
-                if file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock))) {
+                if file.is_ok_and(|file| waits_still(&file) && matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+                {
                     return;
                 }
             }
@@ -190,6 +207,12 @@ impl Store {
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         read_if_exists(&self.directory.join(name), limit)
     }
+}
+
+/// Whether an order that began to wait when this file was changed may still wait. A clock that went back proves nothing.
+fn waits_still(file: &File) -> bool {
+    let begun = file.metadata().and_then(|metadata| metadata.modified());
+    begun.is_ok_and(|begun| begun.elapsed().is_ok_and(|age| age <= MAX_WAIT))
 }
 
 /// Opens a file to lock, which is made if it is missing.

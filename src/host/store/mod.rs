@@ -2,4 +2,4 @@
 
 mod directory;
 
-pub use directory::{Store, kept_bytes, read_applied, read_inherited, read_state, written};
+pub use directory::{MAX_WAIT, Store, kept_bytes, read_applied, read_inherited, read_state, written};
