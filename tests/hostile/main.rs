@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     ]
     .concat();
     let budget = Budget::share_of(searched.len());
-    let properties = [&searched, limits::FIXED, listings::FIXED].concat();
+    let properties = [&searched, limits::FIXED, listings::FIXED, states::FIXED].concat();
     let trial = |(name, property): Property| {
         Trial::test(name, move || {
             property(budget);
