@@ -26,7 +26,7 @@ impl<H: Host> Session<'_, H> {
         // This does not say that Uptime Kuma is stopped: if this process is killed after the commit, the next cycle
         // has to check that it answers.
         let (origin, since, dependents) = (change.origin.clone(), self.host.now(), clearance.dependents.clone());
-        self.state.intent = Some(Intent { origin, start: true, dependents, since, previous: digest });
+        self.state.intent = Some(Intent { origin, start: true, dependents, since, previous: digest, written: false });
         self.host.save(self.state)?;
 
         let since = Instant::now();

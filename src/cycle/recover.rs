@@ -25,7 +25,9 @@ impl<H: Host> Session<'_, H> {
         {
             if error.kind() == Kind::ServiceStopped {
                 self.recover_history().await?;
-                self.leave_stopped();
+                if let Some(intent) = &mut self.state.intent {
+                    intent.start = false;
+                }
                 self.host.save(self.state)?;
             }
             if !is_fault_of_rows(&error) {

@@ -25,7 +25,8 @@ impl<H: Host> Session<'_, H> {
         self.set_history_aside(&cleared.change.plan).await?;
         self.host.check_interrupted()?;
         let (since, dependents) = (self.host.now(), cleared.clearance.dependents.clone());
-        self.state.intent = Some(Intent { origin: origin.clone(), start, dependents, since, previous: None });
+        self.state.intent =
+            Some(Intent { origin: origin.clone(), start, dependents, since, previous: None, written: false });
         if start {
             self.state.replica.stopped = Some(since);
         }
@@ -72,16 +73,12 @@ impl<H: Host> Session<'_, H> {
             if written.removes_monitors() || self.state.replica.history.is_some() {
                 self.state.replica.history = Some(PendingHistory { rows: 0, bring_back: false });
             }
-            self.leave_stopped();
+            if let Some(intent) = &mut self.state.intent {
+                // A person stopped it: nothing of this apply starts it again.
+                (intent.start, intent.written) = (false, true);
+            }
         }
         error
-    }
-
-    /// A person stopped Uptime Kuma: nothing of this apply starts it again.
-    pub(super) fn leave_stopped(&mut self) {
-        if let Some(intent) = &mut self.state.intent {
-            intent.start = false;
-        }
     }
 
     /// Writes into the stopped database. Returns the configuration that was there, and the changes.
@@ -159,14 +156,13 @@ impl<H: Host> Session<'_, H> {
         self.judge(origin, &error);
         let dependents = self.dependents();
         if start && let Err(second) = self.host.start(&dependents).await {
-            if second.kind() == Kind::ServiceStopped {
-                self.leave_stopped();
+            if second.kind() != Kind::ServiceStopped {
+                // The intent stays on disk: the next run starts Uptime Kuma first.
+                let text = format!("Uptime Kuma could not be started again: {}", second.chain());
+                self.host.report(&Event::Warning { text });
                 return error;
             }
-            // The intent stays on disk: the next run starts Uptime Kuma first.
-            let text = format!("Uptime Kuma could not be started again: {}", second.chain());
-            self.host.report(&Event::Warning { text });
-            return error;
+            self.warn(&second);
         }
         self.state.intent = None;
         error

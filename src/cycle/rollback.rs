@@ -44,7 +44,7 @@ impl<H: Host> Session<'_, H> {
         };
         match restored {
             Err(stopped) if stopped.kind() == Kind::ServiceStopped => {
-                self.leave_stopped();
+                self.state.intent = None;
                 self.warn(&stopped);
                 rolled_back(origin, error)
             }

@@ -64,6 +64,8 @@ struct Unfinished {
     /// What was being put in force.
     what: String,
     since: Timestamp,
+    /// Whether its rows are written, and Uptime Kuma was stopped by hand before it answered.
+    written: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -152,7 +154,11 @@ impl StatusDocument {
             not_started: None,
             problem,
             hold,
-            unfinished: intent.map(|Intent { origin, since, .. }| Unfinished { what: origin.to_string(), since }),
+            unfinished: intent.map(|Intent { origin, since, written, .. }| Unfinished {
+                what: origin.to_string(),
+                since,
+                written,
+            }),
             history_left: replica.history.map(|pending| pending.rows),
             main: main.filter(|_| is_main).map(Main::from),
             replica: (!is_main).then(|| Replica {
@@ -237,8 +243,14 @@ impl fmt::Display for StatusDocument {
             let end = until.map_or_else(|| "release".to_owned(), |until| text::time(until, &clock.zone));
             writeln!(f, "on hold       since {}, until {end}: {}", clock.when(since), text::line(reason))?;
         }
-        if let Some(Unfinished { what, since }) = &self.unfinished {
-            writeln!(f, "unfinished    since {}: {}", clock.when(since), text::line(what))?;
+        if let Some(Unfinished { what, since, written }) = &self.unfinished {
+            let state = if *written { "written      " } else { "unfinished   " };
+            write!(f, "{state} since {}: {}", clock.when(since), text::line(what))?;
+            f.write_str(if *written {
+                "; Uptime Kuma was stopped by hand before it answered, and the next cycle records it\n"
+            } else {
+                "\n"
+            })?;
         }
         match self.history_left {
             Some(0) => writeln!(f, "history       of removed monitors is left to remove; every cycle goes on")?,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use kuma_replicator::config::Settings;
 use kuma_replicator::cycle::{Conclusion, Options, Promotion, Session};
 use kuma_replicator::error::{Exit, Kind};
@@ -14,6 +15,7 @@ use kuma_replicator::model::manifest::FORMAT;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::SnapshotId;
 use kuma_replicator::model::state::{LocalRows, PendingHistory};
+use kuma_replicator::report::{Clock, StatusDocument};
 
 use crate::support::generations::generation;
 use crate::support::host::{End, FAULTS, Fault, World, at_every_call, main_id, settings};
@@ -37,6 +39,11 @@ fn behind(running: bool) -> (World, SnapshotId) {
 
 fn applied(world: &World) -> Option<SnapshotId> {
     world.state().replica.applied.map(|applied| applied.snapshot)
+}
+
+fn status_of(world: &World) -> String {
+    let clock = Clock { now: world.clock, zone: TimeZone::UTC };
+    StatusDocument::new(&replica(), None, world.state(), None, clock).to_string()
 }
 
 fn words(text: &str) -> Vec<&str> {
@@ -604,8 +611,29 @@ fn a_stop_by_a_person_while_waiting_for_an_answer_judges_nothing_and_is_not_undo
         assert_eq!(world.cycle(&replica()).kind(), Some(Kind::ServiceStopped), "{:?}", world.calls);
         assert_eq!((world.stops, world.running, &world.rows), (1, false, &generation(1)), "{call}");
         assert!(world.state().replica.verdict.is_none(), "{:?}", world.state().replica.verdict);
+        let status = status_of(&world);
+        assert!(status.contains("\nwritten       since"), "{status}");
+        assert!(status.contains("stopped by hand before it answered") && !status.contains("unfinished"), "{status}");
         assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!((world.running, world.did("start"), applied(&world)), (false, 0, Some(id)), "{call}");
+        assert!(!status_of(&world).contains("written"));
+    }
+    // Nothing was written, or it was written back: nothing is left to do.
+    for (call, kind) in [("write", Kind::WriteFailed), ("check_healthy", Kind::Unhealthy)] {
+        let (mut world, _) = behind(true);
+        world.kinds = vec![(call, kind), ("start", Kind::ServiceStopped)];
+        world.named = vec![(call, Fault::ErrorBefore)];
+        let mut stopped = world.clone();
+        world.cycle(&replica());
+        world.calls.retain(|name| name != "release");
+        let failed = world.calls.iter().position(|name| name == call).unwrap();
+        let again = world.calls.iter().rposition(|name| name == "start").unwrap();
+        stopped.named.clear();
+        stopped.faults = vec![(failed, Fault::ErrorBefore), (again, Fault::ErrorBefore)];
+        assert!(matches!(stopped.cycle(&replica()), End::Failed(_)));
+        assert_eq!((stopped.running, &stopped.rows), (false, &generation(0)), "{call}: {:?}", stopped.calls);
+        let status = status_of(&stopped);
+        assert!(!status.contains("unfinished") && !status.contains("written "), "{call}: {status}");
     }
     // It was killed before, and a person stops what the next cycle has started.
     let (mut world, id) = behind(true);

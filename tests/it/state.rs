@@ -79,6 +79,7 @@ fn golden() -> State {
             dependents: vec!["kuma-page.service".to_owned()],
             since: at("2026-01-01T00:00:00Z"),
             previous: Some(one),
+            written: false,
         }),
         hold: Some(Hold {
             reason: "upgrade".to_owned(),

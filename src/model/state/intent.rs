@@ -22,4 +22,7 @@ pub struct Intent {
     /// The digest of the configuration that a rollback restores; set once that configuration is kept on disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Digest>,
+    /// Whether the rows are written for certain, and Uptime Kuma was stopped by hand before it answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub written: bool,
 }
