@@ -106,7 +106,10 @@ fn openers() -> Result<()> {
     // Below a directory that only root, or only a group of others, may search.
     let hide = "cd \"$0\"; chmod 700 root; chown 0:4 own; chmod 750 own; chown 65534 own/kuma.db";
     assert!(std::process::Command::new("sh").args(["-ec", hide]).arg(scene.path()).status()?.success());
-    for (path, search) in [("root/theirs.db", true), ("own/kuma.db", true), ("theirs/kuma.db", false)] {
+    // That does not count where another user's link, or directory, leads to it.
+    for (path, search) in
+        [("root/theirs.db", true), ("own/kuma.db", true), ("theirs/kuma.db", false), ("theirs/to-root", false)]
+    {
         let found = opener(&scene.path().join(path)).map_err(|error| error.chain())?;
         assert_eq!(found.map(|identity| identity.search), Some(search), "{path}");
     }

@@ -24,7 +24,8 @@ struct Way {
     /// that user chose everything behind it.
     owner: Option<(u32, u32)>,
     is_decided: bool,
-    /// Group and mode of the directories of root that not everybody may search.
+    /// Group and mode of the directories of root that not everybody may search, before the first thing that belongs to
+    /// another user: what comes behind it, that user chose.
     hidden: Vec<(u32, u32)>,
     /// A directory or file of root that others can write.
     exposed: Option<PathBuf>,
@@ -120,7 +121,7 @@ impl Way {
             }
             return;
         }
-        if found.is_dir() && found.mode() & 0o001 == 0 {
+        if found.is_dir() && found.mode() & 0o001 == 0 && self.owner.is_none() {
             self.hidden.push((found.gid(), found.mode()));
         }
         // In a sticky directory others cannot exchange an entry of root. They can make one: beside the database, as its
