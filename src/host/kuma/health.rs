@@ -88,12 +88,13 @@ pub fn advice(reason: &str, url: &str) -> Option<String> {
 
 /// A client for this host. It uses no proxy of the environment, takes a redirect for an answer, and does not verify the
 /// certificate: that names the server's public address, not loopback. The address alone proves that the answer comes
-/// from this host, and the request contains no secret.
-fn agent() -> Agent {
+/// from this host. A connection that is not in use is not kept: Node.js closes it at any time.
+pub(super) fn agent() -> Agent {
     Agent::config_builder()
         .timeout_global(Some(ANSWER_TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
+        .max_idle_connections(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .user_agent(concat!("kuma-replicator/", env!("CARGO_PKG_VERSION")))

@@ -7,6 +7,7 @@ pub mod interrupt;
 pub mod notify;
 pub mod owner;
 pub mod permissions;
+pub mod process;
 pub mod unit;
 pub mod users;
 pub mod zone;

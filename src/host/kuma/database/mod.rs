@@ -10,6 +10,7 @@
 //! | `write` | writing a plan in an open transaction |
 //! | `checks` | whether the database is intact and can be written |
 //! | `holders` | which processes have the database open |
+//! | `server` | which monitors a running server has begun, and whose orders it takes |
 //! | `claim`, `live`, `rehearsal` | the three ways to write: stopped, running, in memory |
 
 mod checks;
@@ -21,6 +22,7 @@ mod live;
 mod read;
 mod rehearsal;
 mod schema;
+mod server;
 mod sql;
 mod write;
 
@@ -28,3 +30,4 @@ pub use checks::ROOM;
 pub use claim::Claim;
 pub use file::Database;
 pub use rehearsal::rehearse;
+pub use server::{Credentials, Progress};

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, sleep};
 use zbus::OwnedObjectPath;
 
@@ -83,6 +84,21 @@ impl Systemd {
         let found: zbus::Result<Vec<(String, u32, String)>> = self.call("GetUnitProcesses", &(unit.id.as_str(),)).await;
         let failed = |error| failure(Kind::BusUnavailable, format!("read the processes of {name} from systemd"), error);
         Ok(found.map_err(failed)?.into_iter().map(|(_, id, _)| id).collect())
+    }
+
+    /// How long ago the main process of `name` was started, if that is the server or ends with it. A service manager of its
+    /// own, such as PM2, starts the server again by itself.
+    ///
+    /// # Errors
+    /// [`Kind::ServiceMissing`], [`Kind::BusUnavailable`].
+    pub async fn age(&self, name: &UnitName) -> Result<Option<Duration>> {
+        let unit = self.unit(name).await?;
+        let mut service = self.service(&unit).await?;
+        let kind: String = service.take("Type")?;
+        let since: u64 = service.take("ExecMainStartTimestampMonotonic")?;
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0));
+        Ok((kind != "forking" && since > 0).then(|| now.saturating_sub(Duration::from_micros(since))))
     }
 
     /// Stops `name` and waits until the job is done and the unit is inactive or failed.

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::protocol::{self, Fault, LENGTHS, Reply, Request};
 use crate::cycle::{Export, History};
 use crate::error::{Error, Kind, Result};
+use crate::host::kuma::database::Progress;
+use crate::host::kuma::socket::Tokens;
 use crate::host::system::owner;
 use crate::host::system::users::Identity;
 use crate::model::catalog;
@@ -265,6 +268,41 @@ impl Worker {
     /// As for [`Worker::export`].
     pub async fn orphaned_history(&mut self) -> Result<u64> {
         self.count(Request::OrphanedHistory).await
+    }
+
+    /// The run of the server, which is one of `processes`, and how far it is; `None` if it cannot be known when it was
+    /// started. `age` is how long its unit has run, where that is the same.
+    ///
+    /// # Errors
+    /// As for [`Worker::holders`] and [`Worker::export`].
+    pub async fn server(&mut self, processes: Vec<u32>, age: Option<Duration>) -> Result<Option<(String, Progress)>> {
+        match self.ask(Request::Server { processes, age }, &[]).await? {
+            (Reply::Server(server), _) => Ok(server),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// What sessions with the server are authorised by, for a minute.
+    ///
+    /// # Errors
+    /// [`Kind::SchemaUnknown`] if the server has no secret; as for [`Worker::export`].
+    pub async fn tokens(&mut self) -> Result<Tokens> {
+        match self.ask(Request::Tokens, &[]).await? {
+            (Reply::Tokens(tokens), _) => Ok(tokens),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// Which of these `monitors` have the result of a check that began at `since` or later.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn beats(&mut self, monitors: &BTreeSet<i64>, since: Timestamp) -> Result<BTreeSet<i64>> {
+        let since = since.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
+        match self.ask(Request::Beats { monitors: monitors.clone(), since }, &[]).await? {
+            (Reply::Monitors(seen), _) => Ok(seen),
+            _ => Err(self.unexpected()),
+        }
     }
 
     /// The texts of the files that match `pattern`, sorted by name.

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cycle::History;
 use crate::error::{Error, Kind};
+use crate::host::kuma::database::Progress;
+use crate::host::kuma::socket::Tokens;
 use crate::model::limits::MAX_DUMP;
 use crate::model::schema::Schema;
 
@@ -102,6 +104,22 @@ pub enum Request {
     },
     /// Answered by [`Reply::Count`] with the rows of history that no monitor has.
     OrphanedHistory,
+    /// Answered by [`Reply::Server`].
+    Server {
+        /// The processes of the unit, one of which is the server.
+        processes: Vec<u32>,
+        /// How long ago the unit was started, where that is when the server was.
+        age: Option<Duration>,
+    },
+    /// Answered by [`Reply::Tokens`].
+    Tokens,
+    /// Answered by [`Reply::Monitors`] with those of `monitors` that have the result of a check since then.
+    Beats {
+        /// The ids of the monitors.
+        monitors: BTreeSet<i64>,
+        /// A time in UTC, as Uptime Kuma writes it.
+        since: String,
+    },
     /// Reads small files. Answered by [`Reply::Files`].
     Read {
         /// The bytes of a path, or of a pattern as in glob(7).
@@ -139,6 +157,12 @@ pub enum Reply {
     Processes(BTreeSet<u32>),
     /// The contents of files.
     Files(Vec<String>),
+    /// The run of the server, and how far it is; none if it cannot be known when the server was started.
+    Server(Option<(String, Progress)>),
+    /// What the sessions with the server are authorised by. The secret itself stays with the worker.
+    Tokens(Tokens),
+    /// The ids of monitors.
+    Monitors(BTreeSet<i64>),
     /// It failed.
     Failed {
         /// The kind of failure.

@@ -5,14 +5,16 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use glob::MatchOptions;
 
 use super::protocol::{self, Fault, Reply, Request, read_frame, write_frame};
 use crate::cycle::{Export, History};
 use crate::error::{Error, Kind, Result};
-use crate::host::kuma::database::{self, Claim, Database};
-use crate::host::system::files;
+use crate::host::kuma::database::{self, Claim, Database, Progress};
+use crate::host::kuma::socket;
+use crate::host::system::{files, process};
 use crate::model::configuration::Configuration;
 use crate::model::dump;
 use crate::model::limits::MAX_SETTINGS;
@@ -86,6 +88,9 @@ impl Open {
                 Reply::Count(self.database()?.tidy_history(bring_back, within)?)
             }
             Request::OrphanedHistory => Reply::Count(self.database()?.orphaned_history()?),
+            Request::Server { processes, age } => Reply::Server(self.server(&processes, age)?),
+            Request::Tokens => Reply::Tokens(socket::tokens(&self.database()?.credentials()?, now())),
+            Request::Beats { monitors, since } => Reply::Monitors(self.database()?.beats(&monitors, &since)?),
             Request::Read { pattern } => Reply::Files(read(Path::new(&OsString::from_vec(pattern)))?),
         };
         Ok((reply, Vec::new()))
@@ -107,6 +112,22 @@ impl Open {
         Ok((Reply::Export { schema: Box::new(export.schema), warnings: export.warnings }, body))
     }
 
+    /// The run of the server that has the database open, and how far it is. This process may not see when it was
+    /// started if it has other rights; then that of the unit counts.
+    fn server(&self, processes: &[u32], age: Option<Duration>) -> Result<Option<(String, Progress)>> {
+        let database = self.database()?;
+        let holders = database.holders()?;
+        let Some((id, boot)) = holders.iter().find(|id| processes.contains(id)).zip(process::boot()) else {
+            return Ok(None);
+        };
+        let (run, age) = match (process::started(*id), age) {
+            (Some((ticks, age)), _) => (format!("{boot} {id} {ticks}"), age),
+            (None, Some(age)) => (format!("{boot} {id}"), age),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some((run, database.progress(age)?)))
+    }
+
     fn write_live(&self, body: &[u8], here: u64, schema: Schema) -> Result<Vec<String>> {
         let (here, wanted) = configurations(body, here)?;
         let changes = plan(&here, &wanted);
@@ -123,6 +144,11 @@ impl Open {
         };
         claim.write(&plan(&here, &wanted), &wanted, history)
     }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 fn done(result: Result<()>) -> Result<Reply> {
