@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::Cli;
-use crate::config::{Customization, Role, Settings};
+use crate::config::{Customization, Restart, Role, Settings};
 use crate::cycle::{self, Activity, Export, Verified, verify};
 use crate::decide;
 use crate::error::{Error, Kind};
@@ -17,6 +17,7 @@ use crate::host::{Directories, repository, store};
 use crate::localise::{self, Desired};
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
+use crate::model::server::Server;
 use crate::model::value::Value;
 use crate::model::zone;
 use crate::text;
@@ -120,6 +121,33 @@ fn inherited(findings: &mut Findings, directories: &Directories) {
     }
 }
 
+/// Whether changed monitors can be taken up without a restart, and how often it is restarted otherwise.
+async fn told(findings: &mut Findings, settings: &Settings, instance: &mut Instance) {
+    if settings.replica.restart == Restart::Always {
+        return findings.ok("told", "every change restarts Uptime Kuma: restart = \"always\"");
+    }
+    let Some(server) = findings.add::<Server>("told", instance.server().await, |server| {
+        let interval = settings.replica.min_restart_interval;
+        let between = if interval.is_zero() { interval } else { interval + server.takes };
+        let (takes, between) = (server.takes.as_secs(), between.as_secs());
+        format!("after a restart its monitors have begun within {takes} s; the next one waits for {between} s")
+    }) else {
+        return;
+    };
+    let refused = match server.family() {
+        None => Ok(Some("its version was not tried, or its start is not known".to_owned())),
+        Some(family) => instance.probe(family).await,
+    };
+    match refused {
+        Ok(None) => findings.ok("told", "it takes up changed monitors and maintenances without a restart"),
+        Ok(Some(reason)) => {
+            let hint = "nothing, if that is acceptable; see /usr/share/doc/kuma-replicator/restarts.md";
+            findings.warn("told", format!("changed monitors and maintenances restart it: {reason}"), hint);
+        }
+        Err(error) => drop(findings.add::<()>("told", Err(error), |()| String::new())),
+    }
+}
+
 async fn instance(findings: &mut Findings, settings: &Settings, directories: &Directories) {
     let mut instance = Instance::new(settings.kuma.clone());
     let unit = instance.unit().clone();
@@ -154,6 +182,9 @@ async fn instance(findings: &mut Findings, settings: &Settings, directories: &Di
     let path = database.database().display().to_string();
     if activity == Some(Activity::Running) {
         findings.add("in-use", instance.check_in_use().await, |()| format!("{unit} has {path} open"));
+        if settings.role == Role::Replica {
+            told(findings, settings, &mut instance).await;
+        }
     }
     let Ok(database) = instance.database().await else { return };
     findings.begin(format!("reading {path}"));

@@ -62,7 +62,8 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
     let restoration = session.prepare_restore(source).await?;
     let running = session.host.activity().await? == Activity::Running;
     let document = PlanDocument::ordered(settings.role, "restore", restoration.name.clone());
-    print(&document.changes(&restoration.change.plan, running), false)?;
+    let document = document.changes(&restoration.change.plan);
+    print(&if running && !restoration.change.plan.is_empty() { document.restart(&[]) } else { document }, false)?;
     if dry_run {
         return Ok(());
     }

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 
 use crate::cli::Cli;
-use crate::cycle::{
-    Activity, Application, Cause, Options, Publication, Ready, Session, Surroundings as _, needs_restart,
-};
+use crate::cycle::{Activity, Application, Cause, Options, Publication, Ready, Session, Surroundings as _, Way};
 use crate::error::Result;
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -13,7 +11,7 @@ use crate::host::{Directories, System};
 use crate::model::manifest::Place;
 use crate::model::snapshot::Snapshot;
 use crate::model::state::LocalRows;
-use crate::plan::{Plan, plan};
+use crate::plan::plan;
 use crate::report::{PlanDocument, print};
 use crate::{logging, text};
 
@@ -60,7 +58,7 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
                 Ok((changes, notes)) => document(format!("{message}; to undo them would take:"))
                     .snapshot(&snapshot)
                     .notes(&notes)
-                    .changes(&changes, false),
+                    .changes(&changes),
                 Err(error) => {
                     logging::warning(&format!("what it would take to undo them cannot be shown: {}", error.chain()));
                     document(message).snapshot(&snapshot)
@@ -90,7 +88,7 @@ async fn publish(
                 Some(zone) if before.zone != now.zone => format!("; maintenances that follow the server run in {zone}"),
                 _ => String::new(),
             };
-            document(message + &zone).changes(&plan(&before, now), false)
+            document(message + &zone).changes(&plan(&before, now))
         }
         Ok(None) => document(message),
         Err(error) => {
@@ -115,7 +113,8 @@ fn apply(
     let Application { snapshot, cause, changes, clearance, deferred: until, notes, .. } = &application;
     let id = snapshot.id.short();
     let message = match (until, cause) {
-        (Some(until), _) => deferred(session, snapshot, *until),
+        (Some(until), _) if changes.is_empty() => deferred(session, snapshot, *until),
+        (Some(until), _) => deferred(session, snapshot, *until) + "; this does not wait:",
         (None, _) if changes.is_empty() => format!("already identical to snapshot {id}; run only records it"),
         (None, Cause::New | Cause::Ordered) => format!("snapshot {id} of host {}", snapshot.host),
         (None, Cause::Customization) => format!("snapshot {id} again, as the customization of this replica changed"),
@@ -124,18 +123,24 @@ fn apply(
             format!("snapshot {id} again, as rows were edited on this replica{}", since(session))
         }
     };
-    let plans: Vec<&Plan> = changes.iter().map(|(_, change)| &change.plan).collect();
-    let restart = clearance.as_ref().is_some_and(|clearance| {
-        let running = clearance.activity == Activity::Running;
-        running && plans.iter().any(|plan| needs_restart(plan, clearance.restart))
-    });
-    let document = document(message).snapshot(snapshot).notes(notes);
-    plans.into_iter().fold(document, |document, plan| document.changes(plan, restart))
+    let running = clearance.as_ref().is_some_and(|clearance| clearance.activity == Activity::Running);
+    let mut document = document(message).snapshot(snapshot).notes(notes);
+    for (_, change) in changes {
+        document = document.changes(&change.plan);
+        document = match &change.way {
+            _ if !running => document,
+            Way::Live(told) => document.told(told),
+            Way::Restart(reasons) => document.restart(reasons),
+            // Nothing is carried out that has to wait.
+            Way::Later(_) => document,
+        };
+    }
+    document
 }
 
 fn deferred(session: &Session<'_, System>, snapshot: &Snapshot, until: Timestamp) -> String {
     let until = text::time(until, &session.host.zone());
-    format!("snapshot {} is deferred until {until}: Uptime Kuma was restarted recently", snapshot.id.short())
+    format!("snapshot {} is deferred until {until}: Uptime Kuma was started recently", snapshot.id.short())
 }
 
 /// Since when the edits on this replica are known.

@@ -95,7 +95,7 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         .configuration;
     let changes = plan(&here.configuration, &wanted);
     let message = format!("{} into {}", file.display(), target.database().display());
-    print(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes, false), false)?;
+    print(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes), false)?;
     if changes.is_empty() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Switching the alerts of a replica by hand: first in the configuration file, then in its rows, from the kept dump of
 //! the snapshot in force. It needs neither the repository nor a restart.
 
-use crate::config::{Alerts, Restart, Settings};
+use crate::config::{Alerts, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise::{Desired, Part};
@@ -68,14 +68,15 @@ impl<H: Host> Session<'_, H> {
     ) -> Result<Size> {
         let desired = Desired::Customized { main, customization: &settings.replica.customization, part: Part::Alerts };
         let wanted = desired.on(&here.configuration)?.configuration;
-        let change =
+        let mut change =
             Change::new(Origin::Alerts { on: alerts == Alerts::On }, &here.configuration, &here.schema, wanted);
         let size = change.plan.size();
         if change.plan.is_empty() {
             return Ok(size);
         }
         self.host.rehearse(&here.configuration, &change.wanted).await?;
-        let clearance = self.clear(&[&change.plan], Restart::WhenNeeded).await?;
+        change.way = self.way_if_needed(&change, &here.configuration).await?;
+        let clearance = self.clear(&[&change.plan]).await?;
         if let Err(error) = self.put_in_force(Cleared { change, here, desired, clearance: &clearance }).await {
             // Nothing is under way any more. If that cannot be saved, the next cycle finds nothing to recover.
             self.save_or_warn();

@@ -14,11 +14,12 @@ use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Applied, Decision, Verdict};
 use crate::plan::{Plan, plan};
 
-use super::change::{Change, Cleared, Written, needs_restart};
+use super::change::{Change, Cleared, Written};
 use super::obtain::{Found, Obtained};
 use super::outside::Host;
 use super::ready::desired;
 use super::session::Conclusion;
+use super::way::Way;
 use super::{Application, Event, Export, Ready, Session, Verified, verify};
 
 /// The changes of a snapshot: those that are written now, and until when others wait.
@@ -49,8 +50,7 @@ impl<H: Host> Session<'_, H> {
         }
         let Steps { changes, deferred } = self.plan(&snapshot, &here, wanted, &dump.manifest.schema).await?;
         let plans: Vec<&Plan> = changes.iter().map(|(_, change)| &change.plan).collect();
-        let clearance =
-            if plans.is_empty() { None } else { Some(self.clear(&plans, self.settings.replica.restart).await?) };
+        let clearance = if plans.is_empty() { None } else { Some(self.clear(&plans).await?) };
         Ok(Ready::Apply(Application {
             snapshot,
             cause,
@@ -76,7 +76,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// Plans the parts in which the strategy writes, each against the rows that the one before leaves, and rehearses
-    /// them. A part that needs a restart within the interval waits; the others do not wait for it.
+    /// them. What has to wait for a restart, or for the server to begin its monitors, waits; the rest does not.
     async fn plan(
         &mut self,
         snapshot: &Snapshot,
@@ -84,11 +84,9 @@ impl<H: Host> Session<'_, H> {
         wanted: Configuration,
         main: &Schema,
     ) -> Result<Steps> {
-        let replica = &self.settings.replica;
-        let until = self.deferred_until().filter(|_| self.options.is_patient());
         let parts = match self.options.as_main {
             true => &[Part::Whole],
-            false => localise::parts(replica.customization.strategy),
+            false => localise::parts(self.settings.replica.customization.strategy),
         };
         let mut steps = Steps { changes: Vec::new(), deferred: None };
         let (mut wanted, mut left) = (Some(wanted), parts.len());
@@ -97,14 +95,18 @@ impl<H: Host> Session<'_, H> {
             let rows = steps.changes.last().map_or(&here.configuration, |(_, before): &(Part, Change)| &before.wanted);
             // The last part takes the rows themselves.
             let whole = if left == 0 { wanted.take() } else { wanted.clone() }.unwrap_or_default();
-            let change =
+            let mut change =
                 Change::new(Origin::Snapshot { id: snapshot.id.clone() }, rows, &here.schema, part.of(whole, rows));
             if change.plan.is_empty() {
                 continue;
             }
-            if until.is_some() && needs_restart(&change.plan, replica.restart) {
-                steps.deferred = until;
-                continue;
+            change.way = self.way(&change, rows).await?;
+            if let Some(until) = self.waits_until(&change.way).await? {
+                steps.deferred = steps.deferred.max(Some(until));
+                match self.without_wait(&change, rows).await? {
+                    Some(part) => change = part,
+                    None => continue,
+                }
             }
             self.rehearse(&change, rows, main).await.inspect_err(|error| {
                 if is_fault_of_snapshot(error) {
@@ -114,6 +116,15 @@ impl<H: Host> Session<'_, H> {
             steps.changes.push((*part, change));
         }
         Ok(steps)
+    }
+
+    /// Until when a change waits that comes into force in this way.
+    async fn waits_until(&mut self, way: &Way) -> Result<Option<Timestamp>> {
+        match way {
+            Way::Live(_) => Ok(None),
+            Way::Restart(_) => self.deferred_until().await,
+            Way::Later(until) => Ok(Some(*until)),
+        }
     }
 
     /// Tries a change on a copy of the tables.
@@ -136,6 +147,7 @@ impl<H: Host> Session<'_, H> {
                 if change.plan.is_empty() {
                     continue;
                 }
+                change.way = self.way(&change, &here.configuration).await?;
             }
             let cleared = Cleared { change, here: &here, desired, clearance };
             // After an apply that failed, `restore previous` gives what it gave before.
@@ -149,8 +161,9 @@ impl<H: Host> Session<'_, H> {
             }
         }
         if let Some(until) = deferred {
-            let reason = "Uptime Kuma was restarted a moment ago".to_owned();
-            self.decide(&snapshot.id, reason, Decision::Deferred);
+            let reason = "Uptime Kuma was started a moment ago; what it can take up now is in force".to_owned();
+            let customization = self.settings.replica.customization.digest();
+            self.decide(&snapshot.id, reason, Decision::Deferred { until, customization });
             return Ok(self.deferred(&snapshot.id, until));
         }
         let unwritten = written.is_empty().then_some(here);

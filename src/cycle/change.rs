@@ -1,27 +1,16 @@
 //! Row changes that are planned, and how they are put in force: while Uptime Kuma runs, or with a restart.
 
-use crate::config::Restart;
 use crate::error::Result;
 use crate::localise::Desired;
+use crate::model::catalog::Grade;
 use crate::model::configuration::Configuration;
 use crate::model::origin::Origin;
 use crate::model::schema::Schema;
 use crate::plan::{Plan, Size, plan};
 
 use super::outside::{Activity, Host};
+use super::way::Way;
 use super::{Export, Session};
-
-/// How many rows are changed while Uptime Kuma waits: 10,000 take a fifth of a second on two busy cores, and versions
-/// before 2.3.1 wait for one second.
-pub const MAX_LIVE_ROWS: usize = 10_000;
-
-/// Whether Uptime Kuma has to be restarted for `plan`.
-pub fn needs_restart(plan: &Plan, restart: Restart) -> bool {
-    match restart {
-        Restart::WhenNeeded => plan.cached_table().is_some() || plan.size().rows() > MAX_LIVE_ROWS,
-        Restart::Always => !plan.is_empty(),
-    }
-}
 
 /// Row changes that are planned.
 #[derive(Debug)]
@@ -34,13 +23,18 @@ pub struct Change {
     pub plan: Plan,
     /// The schema of the database that they were planned for.
     pub schema: Schema,
+    /// How they come into force.
+    pub way: Way,
+    /// The grade that they are limited to, if others of the same origin wait.
+    pub limit: Option<Grade>,
 }
 
 impl Change {
-    /// The changes that turn the rows `here`, in a database of this schema, into those that are `wanted`.
+    /// The changes that turn the rows `here`, in a database of this schema, into those that are `wanted`. With a restart
+    /// they come into force in any case.
     pub fn new(origin: Origin, here: &Configuration, schema: &Schema, wanted: Configuration) -> Self {
         let plan = plan(here, &wanted);
-        Self { origin, wanted, plan, schema: schema.clone() }
+        Self { origin, wanted, plan, schema: schema.clone(), way: Way::Restart(Vec::new()), limit: None }
     }
 }
 
@@ -51,8 +45,6 @@ pub struct Clearance {
     pub activity: Activity,
     /// The units that systemd stops together with it.
     pub dependents: Vec<String>,
-    /// For which changes it may be restarted.
-    pub restart: Restart,
 }
 
 /// A change that may be put in force, with everything that this takes.
@@ -92,7 +84,7 @@ impl<H: Host> Session<'_, H> {
     ///
     /// # Errors
     /// What prevents them.
-    pub(super) async fn clear(&mut self, plans: &[&Plan], restart: Restart) -> Result<Clearance> {
+    pub(super) async fn clear(&mut self, plans: &[&Plan]) -> Result<Clearance> {
         let activity = self.host.activity().await?;
         self.host.check_intact().await?;
         for plan in plans {
@@ -106,16 +98,17 @@ impl<H: Host> Session<'_, H> {
             self.host.check_stoppable().await?;
             dependents = self.host.dependents().await?;
         }
-        Ok(Clearance { activity, dependents, restart })
+        Ok(Clearance { activity, dependents })
     }
 
     /// Puts a change in force. When this returns an error, the previous configuration is in force.
     pub(super) async fn put_in_force(&mut self, cleared: Cleared<'_>) -> Result<Written> {
-        let running = cleared.clearance.activity == Activity::Running;
-        if running && !needs_restart(&cleared.change.plan, cleared.clearance.restart) {
-            self.write_live(cleared).await
-        } else {
-            self.replace(cleared).await
+        match &cleared.change.way {
+            Way::Live(told) if cleared.clearance.activity == Activity::Running => {
+                let told = told.clone();
+                self.write_live(cleared, told).await
+            }
+            _ => self.replace(cleared).await,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::model::digest::Digest;
 use crate::model::origin::Origin;
 use crate::model::outcome::Outcome;
 use crate::model::snapshot::SnapshotId;
+use crate::model::told::Told;
 use crate::plan::Size;
 use crate::text::{self, count};
 
@@ -117,14 +118,14 @@ events! { zone;
         journal [last_success_age];
         text format!("blocked: {reason}");
 
-    /// Replica: the snapshot is applied later, because Uptime Kuma was restarted a moment ago. `again` if the cycle
+    /// Replica: the snapshot is applied later, or the rest of it: Uptime Kuma was started a moment ago. `again` if the cycle
     /// before deferred it, too.
     Deferred { snapshot: SnapshotId, until: Timestamp, again: bool }
         "deferred" "2689c3b911de4cdbbea60c109ec7091d"
         level unless_again(*again, Level::Notice);
         journal [snapshot];
         text format!(
-            "snapshot {} deferred until {}: Uptime Kuma was restarted recently",
+            "snapshot {} deferred until {}: Uptime Kuma was started recently; what it can take up now is in force",
             snapshot.short(),
             text::time(*until, zone)
         );
@@ -177,6 +178,19 @@ events! { zone;
         level Level::Notice;
         journal [origin, size, millis];
         text format!("wrote {origin} in {millis} ms: {}", size.done());
+
+    /// Uptime Kuma took up what it was told; so many of these monitors have not beaten since.
+    Told { told: Told, waiting: usize, millis: u64 }
+        "told" "1ba5554360d146368f02d52346c56ec0"
+        level Level::Notice;
+        journal [millis];
+        text format!(
+            "Uptime Kuma took up without a restart in {millis} ms: {told}{}",
+            match waiting {
+                0 => String::new(),
+                _ => format!("; {waiting} of them have not beaten yet"),
+            }
+        );
 
     /// Uptime Kuma was started.
     Started { unit: String }

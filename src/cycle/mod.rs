@@ -9,8 +9,9 @@
 //! | `ready` | the values between prepare and carry out |
 //! | `publish` | a main: export, guard, look, publish |
 //! | `obtain`, `apply` | a replica: look, fetch, verify; then localise, plan, apply |
-//! | `change` | row changes, and how they are put in force |
+//! | `change`, `way` | row changes, and whether they come into force with a restart |
 //! | `live`, `replace` | writing while Uptime Kuma runs, and while it is stopped |
+//! | `tell` | what a running server has in memory: telling it, and seeing that it took it up |
 //! | `rollback`, `recover` | when an apply fails, and when one was interrupted |
 //! | `drift` | whether the snapshot in force is applied again |
 //! | `restore`, `role`, `alerts` | what an operator orders |
@@ -37,11 +38,13 @@ mod restore;
 mod role;
 mod rollback;
 mod session;
+mod tell;
 mod verify;
+mod way;
 
 pub use alerts::AlertsSwitch;
 pub use canonical::CanonicalExport;
-pub use change::{Change, MAX_LIVE_ROWS, needs_restart};
+pub use change::Change;
 pub use event::{Event, Level, MESSAGE_IDS};
 pub use fields::Fields;
 pub(crate) use fields::journal_fields;
@@ -52,3 +55,4 @@ pub use restore::{Restoration, Source};
 pub use role::{Promotion, RoleChange};
 pub use session::{Conclusion, Options, Session};
 pub use verify::{Verified, in_force, verify};
+pub use way::{MAX_LIVE_ROWS, Way};

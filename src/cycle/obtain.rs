@@ -1,7 +1,5 @@
 //! What a replica does before it has a dump: look, decide whether to go on, fetch, verify.
 
-use jiff::Timestamp;
-
 use crate::decide::{self, Newest};
 use crate::error::{Error, Kind, Result};
 use crate::model::snapshot::{Snapshot, SnapshotId};
@@ -92,13 +90,9 @@ impl<H: Host> Session<'_, H> {
             },
             Newest::New(snapshot) => (snapshot, Cause::New),
         };
+        let customization = self.settings.replica.customization.digest();
         if !self.options.retry {
-            decide::rejected(
-                &self.state.replica,
-                snapshot,
-                self.settings.replica.customization.digest(),
-                &self.host.zone(),
-            )?;
+            decide::rejected(&self.state.replica, snapshot, customization, &self.host.zone())?;
         }
         if !snapshot.tags.readable() {
             let format = snapshot.tags.format;
@@ -111,19 +105,11 @@ impl<H: Host> Session<'_, H> {
         if self.options.is_patient() {
             decide::backoff(&self.state.replica, snapshot, self.host.now())?;
             // The cycle before planned it already; planning it again would find nothing else.
-            let verdict = self.state.replica.verdict_on(&snapshot.id);
-            let deferred = verdict.is_some_and(|verdict| verdict.decision == Decision::Deferred);
-            if let Some(until) = self.deferred_until().filter(|_| deferred) {
+            if let Some(until) = decide::still_deferred(&self.state.replica, snapshot, customization, self.host.now()) {
                 return Ok(Looked::Nothing(Ready::Deferred { snapshot: snapshot.clone(), until }));
             }
         }
         Ok(Looked::Apply(snapshot.clone(), cause))
-    }
-
-    /// Until when Uptime Kuma is not restarted.
-    pub(super) fn deferred_until(&self) -> Option<Timestamp> {
-        let interval = self.settings.replica.min_restart_interval;
-        decide::deferred_until(self.state.replica.stopped, self.host.now(), interval)
     }
 
     /// The dump of `snapshot`, if it is in force and kept on this host.
@@ -149,7 +135,7 @@ impl<H: Host> Session<'_, H> {
         let rejected = match decision {
             Decision::Rejected { .. } => true,
             Decision::Backoff { .. } => false,
-            Decision::Blocked { .. } | Decision::Deferred => return,
+            Decision::Blocked { .. } | Decision::Deferred { .. } => return,
         };
         self.host.report(&Event::Retried { snapshot: snapshot.id.clone(), rejected, reason: reason.clone() });
     }

@@ -6,6 +6,7 @@
 //! changed nothing unless it says otherwise. Errors are named where the cycle depends on their kind; any method may
 //! also fail with a kind that only ends the cycle.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,8 +17,10 @@ use crate::config::{Alerts, Role, Settings};
 use crate::error::Result;
 use crate::model::configuration::Configuration;
 use crate::model::schema::Schema;
+use crate::model::server::Server;
 use crate::model::snapshot::{Listing, MainId, SnapshotId, Tags};
 use crate::model::state::State;
+use crate::model::told::Told;
 use crate::model::zone::Zone;
 use crate::plan::Plan;
 
@@ -158,6 +161,23 @@ pub trait Kuma {
     /// # Errors
     /// [`Kind::DatabaseBusy`](crate::error::Kind::DatabaseBusy) if another attempt may succeed.
     async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>>;
+
+    /// What is known of the server that runs.
+    async fn server(&mut self) -> Result<Server>;
+
+    /// Proves that the server would take orders of this program, with an order that changes nothing. Returns why it would
+    /// not.
+    async fn probe(&mut self) -> Result<Option<String>>;
+
+    /// Tells the server to take up the rows `told`, which are in its database as in `rows`, and waits until it has
+    /// acknowledged all of them. It may be told again. After an error it may have taken up some.
+    ///
+    /// # Errors
+    /// [`Kind::ServiceBusy`](crate::error::Kind::ServiceBusy) if it did not, or not in time.
+    async fn tell(&mut self, told: &Told, rows: &Configuration) -> Result<()>;
+
+    /// Which of these monitors began a check after `since` and have its result.
+    async fn beats(&mut self, monitors: &BTreeSet<i64>, since: Timestamp) -> Result<BTreeSet<i64>>;
 
     /// Sets the history of these monitors aside for a while, in small transactions beside a running Uptime Kuma, so that a
     /// write has little left to do. Returns how many rows are left.

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::configuration::Configuration;
 use crate::model::dump;
 use crate::model::origin::Origin;
-use crate::model::state::Intent;
+use crate::model::state::{Intent, Telling};
 
 use super::outside::{Activity, Host};
 use super::rollback::is_fault_of_rows;
@@ -52,7 +52,19 @@ impl<H: Host> Session<'_, H> {
             self.host.start(&intent.dependents).await?;
             *started = true;
         }
-        self.host.check_healthy().await
+        self.host.check_healthy().await?;
+        match &intent.telling {
+            Some(telling) if !*started => self.tell_again(telling).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the server again what it may not have been told. One that was started since has read it.
+    async fn tell_again(&mut self, telling: &Telling) -> Result<()> {
+        if self.host.server().await?.run == telling.run {
+            self.tell(&telling.told).await?;
+        }
+        Ok(())
     }
 
     /// The configuration that the interrupted apply of `intent` replaced, if it got so far.

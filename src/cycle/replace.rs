@@ -10,7 +10,7 @@ use crate::model::configuration::Configuration;
 use crate::model::digest::Digest;
 use crate::model::origin::Origin;
 use crate::model::state::{Intent, PendingHistory};
-use crate::plan::Plan;
+use crate::plan::{Plan, without};
 
 use super::change::{Change, Cleared, Written};
 use super::outside::{Activity, Claim as _, Host};
@@ -25,8 +25,15 @@ impl<H: Host> Session<'_, H> {
         self.set_history_aside(&cleared.change.plan).await?;
         self.host.check_interrupted()?;
         let (since, dependents) = (self.host.now(), cleared.clearance.dependents.clone());
-        self.state.intent =
-            Some(Intent { origin: origin.clone(), start, dependents, since, previous: None, written: false });
+        self.state.intent = Some(Intent {
+            origin: origin.clone(),
+            start,
+            dependents,
+            since,
+            previous: None,
+            telling: None,
+            written: false,
+        });
         if start {
             self.state.replica.stopped = Some(since);
         }
@@ -107,7 +114,12 @@ impl<H: Host> Session<'_, H> {
     /// The change from the rows `here`, which are others than those it was planned for.
     pub(super) fn planned_again(&self, change: Change, here: &Export, desired: &Desired<'_>) -> Result<Change> {
         let wanted = desired.on(&here.configuration)?.configuration;
-        Ok(Change::new(change.origin, &here.configuration, &here.schema, wanted))
+        let wanted = match change.limit {
+            Some(grade) => without(grade, &here.configuration, &wanted).unwrap_or_else(|| here.configuration.clone()),
+            None => wanted,
+        };
+        let limit = change.limit;
+        Ok(Change { limit, ..Change::new(change.origin, &here.configuration, &here.schema, wanted) })
     }
 
     /// Keeps the configuration that one of this `origin` replaces, so that a rollback finds it on disk. Returns it, with

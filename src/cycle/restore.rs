@@ -1,7 +1,7 @@
 //! What an operator puts in force by hand: an earlier snapshot, or what the last apply replaced. Cycles are on hold from
 //! then on, so that none undoes it.
 
-use crate::config::{Restart, Role, Settings};
+use crate::config::{Role, Settings};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::localise::Desired;
@@ -116,7 +116,7 @@ impl<H: Host> Session<'_, H> {
         source: &Source,
         dump: &Configuration,
     ) -> Result<()> {
-        let clearance = self.clear(&[&change.plan], Restart::Always).await?;
+        let clearance = self.clear(&[&change.plan]).await?;
         let desired = desired(self.settings, source, dump);
         self.put_in_force(Cleared { change, here, desired, clearance: &clearance }).await.map(drop)
     }

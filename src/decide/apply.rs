@@ -132,3 +132,19 @@ pub fn deferred_until(stopped: Option<Timestamp>, now: Timestamp, interval: Dura
     // A clock that went back proves nothing.
     if since.is_negative() || since >= interval { None } else { stopped?.checked_add(interval).ok() }
 }
+
+/// Until when `snapshot` waits, if a cycle has found that it does, with this customization.
+pub fn still_deferred(
+    replica: &ReplicaState,
+    snapshot: &Snapshot,
+    customization: Digest,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match replica.verdict_on(&snapshot.id)? {
+        // A clock that went back proves nothing.
+        Verdict { at, decision: Decision::Deferred { until, customization: planned }, .. } if *at <= now => {
+            (*planned == customization && now < *until).then_some(*until)
+        }
+        _ => None,
+    }
+}

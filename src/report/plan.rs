@@ -9,6 +9,7 @@ use super::changes::Changes;
 use crate::config::Role;
 use crate::localise::Note;
 use crate::model::snapshot::Snapshot;
+use crate::model::told::Told;
 use crate::plan::Plan;
 use crate::text;
 
@@ -27,8 +28,11 @@ pub struct PlanDocument {
     snapshot: Option<Snapshot>,
     /// Whether it restarts Uptime Kuma.
     restart: bool,
-    /// The first table with changes that Uptime Kuma does not pick up without a restart.
-    restart_for: Option<&'static str>,
+    /// What it is restarted for: tables with changes that Uptime Kuma does not take up without a restart, or why it cannot
+    /// be told of them.
+    restart_for: Vec<String>,
+    /// What a running Uptime Kuma is told.
+    told: Told,
     #[serde(flatten)]
     changes: Changes,
     /// The effect of each key of the customization.
@@ -46,7 +50,8 @@ impl PlanDocument {
             ordered: false,
             snapshot: None,
             restart: false,
-            restart_for: None,
+            restart_for: Vec::new(),
+            told: Told::default(),
             changes: Changes::default(),
             notes: Vec::new(),
         }
@@ -64,12 +69,25 @@ impl PlanDocument {
         self
     }
 
-    /// Adds the changes of `plan`, for which Uptime Kuma restarts or does not.
+    /// Adds the changes of `plan`.
     #[must_use]
-    pub fn changes(mut self, plan: &Plan, restart: bool) -> Self {
-        self.restart |= restart && !plan.is_empty();
-        self.restart_for = self.restart_for.or(plan.cached_table());
+    pub fn changes(mut self, plan: &Plan) -> Self {
         self.changes.extend(plan);
+        self
+    }
+
+    /// Adds that Uptime Kuma is restarted, and what for.
+    #[must_use]
+    pub fn restart(mut self, reasons: &[String]) -> Self {
+        self.restart = true;
+        self.restart_for.extend_from_slice(reasons);
+        self
+    }
+
+    /// Adds what a running Uptime Kuma is told.
+    #[must_use]
+    pub fn told(mut self, told: &Told) -> Self {
+        self.told.extend(told);
         self
     }
 
@@ -93,9 +111,12 @@ impl fmt::Display for PlanDocument {
             write!(f, "\n{}", self.changes.size)?;
             if self.restart {
                 f.write_str("; Uptime Kuma is restarted once")?;
-                if let Some(table) = self.restart_for {
-                    write!(f, ", for {table}")?;
+                if !self.restart_for.is_empty() {
+                    write!(f, ", for {}", text::line(&self.restart_for.join("; ")))?;
                 }
+            }
+            if !self.told.is_empty() {
+                write!(f, "; Uptime Kuma is told of it without a restart: {}", self.told)?;
             }
         } else if self.ordered {
             write!(f, ": {}", self.changes.size)?;

@@ -89,6 +89,9 @@ struct PublishedView {
 struct Replica {
     applied: Option<AppliedView>,
     alerts: Alerts,
+    /// Whether the last apply was with the customization that is configured now; none if nothing was applied, or it was
+    /// applied as the main has it.
+    customization_in_force: Option<bool>,
     verdict: Option<VerdictView>,
     /// Since when rows are known to be edited on this replica.
     drifted_since: Option<Timestamp>,
@@ -162,6 +165,10 @@ impl StatusDocument {
             history_left: replica.history.map(|pending| pending.rows),
             main: main.filter(|_| is_main).map(Main::from),
             replica: (!is_main).then(|| Replica {
+                customization_in_force: replica
+                    .applied
+                    .as_ref()
+                    .and_then(|applied| Some(applied.customization? == settings.replica.customization.digest())),
                 applied: replica.applied.map(AppliedView::from),
                 alerts: settings.replica.customization.alerts,
                 verdict: replica.verdict.map(VerdictView::from),
@@ -298,6 +305,10 @@ impl Replica {
         }
         if self.alerts == Alerts::Off {
             writeln!(f, "alerts        off; kuma-replicator alerts on switches them on")?;
+        }
+        if self.customization_in_force == Some(false) {
+            let waits = if self.verdict.is_some() { "why is below" } else { "the next cycle applies it" };
+            writeln!(f, "not in force  what changed in [replica] of config.toml since; {waits}")?;
         }
         if let Some(since) = &self.drifted_since {
             write!(f, "edited here   found {}; to undo the edits would take", clock.when(since))?;

@@ -56,7 +56,8 @@ fn names(budget: Budget) {
         let snapshot = Snapshot { host: name.clone(), ..world.repository[0].0.clone() };
         let document = PlanDocument::new(Role::Replica, "applied", format!("snapshot of host {name}"))
             .snapshot(&snapshot)
-            .changes(&plan(&before, &after), true);
+            .changes(&plan(&before, &after))
+            .restart(std::slice::from_ref(&other));
         let shown = document.to_string();
         prop_assert_eq!(&*text::lines(&shown), &*shown);
         // A head; a change of one row in two lines, and the sum.

@@ -55,17 +55,18 @@ fn words(text: &str) -> Vec<&str> {
 
 #[test]
 fn an_apply_takes_its_steps_in_this_order() {
-    let before = "look, export, fetch, report fetched, report planned, rehearse, activity";
+    let before = "look, export, fetch, report fetched, activity";
+    let planned = "report planned, rehearse, activity";
     let stop = "check_intact, check_writable, check_in_use, check_stoppable, dependents, previous, save, report stopping, stop, report stopped";
     let write = "claim, export, keep_previous, save, write, release, report written";
     let start = "start, report started, check_healthy, report healthy, export";
     for (running, steps) in [
-        (true, format!("{before}, {stop}, {write}, {start}, keep_applied, report applied, save")),
+        (true, format!("{before}, server, {planned}, {stop}, {write}, {start}, keep_applied, report applied, save")),
         // What the administrator stopped stays stopped.
         (
             false,
             format!(
-                "{before}, check_intact, check_writable, previous, save, {write}, export, keep_applied, report applied, save"
+                "{before}, {planned}, check_intact, check_writable, previous, save, {write}, export, keep_applied, report applied, save"
             ),
         ),
     ] {

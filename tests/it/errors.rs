@@ -11,6 +11,7 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::SnapshotId;
+use kuma_replicator::model::told::Told;
 use kuma_replicator::plan::Size;
 
 fn read(path: &str) -> String {
@@ -191,6 +192,7 @@ fn events() -> Vec<Event> {
         Event::Stopping { unit: unit() },
         Event::Stopped { unit: unit(), millis: 1 },
         Event::Written { origin: origin(), size, millis: 1 },
+        Event::Told { told: Told { monitors: [1].into(), ..Told::default() }, waiting: 1, millis: 2100 },
         Event::Started { unit: unit() },
         Event::Healthy { unit: unit(), millis: 1 },
         Event::Applied { snapshot: snapshot(), digest, size, restarted: true },

@@ -4,10 +4,10 @@
 use jiff::SignedDuration;
 use kuma_replicator::cycle::{Conclusion, MAX_LIVE_ROWS};
 use kuma_replicator::error::Kind;
-use kuma_replicator::model::catalog;
-use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::catalog::{self, Grade, TableSpec};
+use kuma_replicator::model::configuration::{Configuration, Table};
 use kuma_replicator::model::dump;
-use kuma_replicator::plan::plan;
+use kuma_replicator::plan::{Uptake, plan, uptake};
 
 use crate::support::generations::generation;
 use crate::support::host::{End, World, at_every_call, main_id, replica};
@@ -21,6 +21,12 @@ fn renamed(generation: i64, name: &str) -> Configuration {
     configuration
 }
 
+/// `configuration` with the monitors of this generation.
+fn with_monitors_of(generation: i64, mut configuration: Configuration) -> Configuration {
+    *configuration.table_mut("monitor").unwrap() = self::generation(generation).table("monitor").unwrap().clone();
+    configuration
+}
+
 /// A replica with `generation(1)`, and a newer snapshot with a renamed tag.
 fn behind() -> World {
     let mut world = World::new(generation(0));
@@ -30,48 +36,64 @@ fn behind() -> World {
     world
 }
 
+/// A configuration of one table.
+fn only(table: Table) -> Configuration {
+    Configuration { tables: vec![table], ..Configuration::default() }
+}
+
+/// What a running server needs to take up the changes between these.
+fn needs(here: &Configuration, wanted: &Configuration) -> Uptake {
+    uptake(&plan(here, wanted), here, wanted)
+}
+
 #[test]
-fn only_what_a_running_server_has_in_memory_needs_a_restart() {
-    let needs: Vec<&str> = catalog::TABLES
-        .iter()
-        .filter(|spec| {
-            let one = |name: &str| Configuration {
-                tables: vec![table(spec.name, &["id", "name"], vec![vec![i(1), t(name)]])],
-                files: Vec::new(),
-                zone: None,
-            };
-            plan(&one("a"), &one("b")).cached_table() == Some(spec.name)
-        })
-        .map(|spec| spec.name)
-        .collect();
-    assert_eq!(needs, ["user", "monitor", "maintenance", "status_page_cname"]);
-    // The domains of a page are in memory with its slug; another title is read.
-    let page = |column: &str, value: &str| Configuration {
-        tables: vec![table("status_page", &["id", column], vec![vec![i(1), t(value)]])],
-        files: Vec::new(),
-        zone: None,
+fn only_what_a_running_server_has_in_memory_is_told_or_needs_a_restart() {
+    let graded = |grade: Grade| -> Vec<&str> {
+        let with = |spec: &TableSpec, name| only(table(spec.name, &["id", "name"], vec![vec![i(1), t(name)]]));
+        let found = catalog::TABLES.iter().filter(|spec| needs(&with(spec, "a"), &with(spec, "b")).grade() == grade);
+        found.map(|spec| spec.name).collect()
     };
-    assert_eq!(plan(&page("slug", "a"), &page("slug", "b")).cached_table(), Some("status_page"));
-    assert_eq!(plan(&page("title", "a"), &page("title", "b")).cached_table(), None);
-    assert_eq!(plan(&generation(1), &generation(1)).cached_table(), None);
-    // Of settings it depends on which.
+    assert_eq!(graded(Grade::Told), ["monitor", "maintenance"]);
+    assert_eq!(graded(Grade::Restart), ["user", "status_page_cname"]);
+    assert_eq!(needs(&generation(1), &generation(1)), Uptake::default());
+    // Of a monitor it reads some columns each time.
+    let monitor = |column: &str, value| only(table("monitor", &["id", column], vec![vec![i(1), i(value)]]));
+    for (column, grade) in [("parent", Grade::Read), ("weight", Grade::Read), ("interval", Grade::Told)] {
+        assert_eq!(needs(&monitor(column, 1), &monitor(column, 2)).grade(), grade, "{column}");
+    }
+    // Public pages are cached, whatever is on them.
+    let tables = catalog::TABLES.iter().filter(|spec| spec.on_pages).map(|spec| spec.name);
+    let pages = ["status_page", "group", "incident", "monitor_group", "maintenance_status_page"];
+    assert_eq!(tables.collect::<Vec<_>>(), pages);
+}
+
+#[test]
+fn the_slug_of_a_page_matters_to_its_domains_alone() {
+    let page = |slug: &str, domains: &[i64]| Configuration {
+        tables: vec![
+            table("status_page", &["id", "slug"], vec![vec![i(1), t(slug)]]),
+            table(
+                "status_page_cname",
+                &["status_page_id", "domain"],
+                domains.iter().map(|id| vec![i(*id), t(&format!("{id}.example"))]).collect(),
+            ),
+        ],
+        ..Configuration::default()
+    };
+    for (domains, grade) in [(&[][..], Grade::Read), (&[2], Grade::Read), (&[1], Grade::Restart)] {
+        assert_eq!(needs(&page("a", domains), &page("b", domains)).grade(), grade, "{domains:?}");
+    }
+    assert_eq!(needs(&page("a", &[1]), &page("b", &[])).restart, ["status_page", "status_page_cname"]);
+}
+
+#[test]
+fn of_settings_it_depends_on_which() {
     for setting in catalog::SETTINGS {
-        let with = |value: &str| Configuration {
-            tables: vec![table(
-                "setting",
-                &["key", "type", "value"],
-                vec![vec![t(setting.key), t("general"), t(value)]],
-            )],
-            files: Vec::new(),
-            zone: None,
-        };
-        let without = Configuration {
-            tables: vec![table("setting", &["key", "type", "value"], vec![])],
-            files: Vec::new(),
-            zone: None,
-        };
-        for changes in [plan(&with("1"), &with("2")), plan(&without, &with("2")), plan(&with("1"), &without)] {
-            assert_eq!(changes.cached_table(), setting.cached_by_server.then_some("setting"), "{}", setting.key);
+        let columns = &["key", "type", "value"];
+        let with = |value: &str| only(table("setting", columns, vec![vec![t(setting.key), t("general"), t(value)]]));
+        let without = only(table("setting", columns, vec![]));
+        for (here, wanted) in [(with("1"), with("2")), (without.clone(), with("2")), (with("1"), without)] {
+            assert_eq!(needs(&here, &wanted).grade(), setting.grade, "{}", setting.key);
         }
     }
 }
@@ -81,7 +103,7 @@ fn a_live_write_takes_its_steps_in_this_order() {
     let mut world = behind();
     let end = world.cycle(&replica(""));
     assert!(end.applied(), "{end:?}");
-    let steps = "look, export, fetch, report fetched, report planned, rehearse, activity, check_intact, check_writable, \
+    let steps = "look, export, fetch, report fetched, activity, server, report planned, rehearse, activity, check_intact, check_writable, \
                  check_in_use, check_stoppable, dependents, previous, export, keep_previous, save, write_live, report written, check_healthy, export, keep_applied, \
                  report applied, save";
     assert_eq!(world.calls, steps.split(", ").collect::<Vec<_>>());
@@ -129,11 +151,12 @@ fn what_needs_no_restart_does_not_wait() {
     let settings = replica("");
     let mut world = behind();
     assert!(world.cycle(&settings).applied(), "a minute after a restart");
-    // With a monitor beside it, it waits, and nothing of it is written before.
+    // Nor does it wait for a monitor beside it that needs one.
     world.offer(&renamed(2, "waits"), &main_id('b'), 1, 3);
+    let now = with_monitors_of(1, renamed(2, "waits"));
     for fetches in [1, 0] {
         assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Deferred(_))));
-        assert_eq!((world.did("fetch"), &world.rows), (fetches, &renamed(1, "live")));
+        assert_eq!((world.did("fetch"), &world.rows), (fetches, &now));
     }
     // Something newer that needs none is not kept waiting by it.
     world.offer(&renamed(1, "newer"), &main_id('b'), 1, 4);
@@ -196,7 +219,7 @@ fn a_part_that_is_in_force_leaves_nothing_to_recover() {
     };
     let mut world = behind();
     assert!(matches!(world.cycle(&settings), End::Done(Conclusion::Deferred(_))));
-    assert_eq!((world.did("write_live"), &world.rows), (1, &with(1, "new")));
+    assert_eq!((world.did("write_live"), &world.rows), (2, &with_monitors_of(1, with(2, "new"))));
     assert_eq!(world.state().intent, None);
     // Stopped by the administrator meanwhile, it stays so.
     world.running = false;

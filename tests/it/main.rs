@@ -34,6 +34,7 @@ mod settings;
 mod standby;
 mod state;
 mod strategies;
+mod told;
 mod transfer;
 mod worker;
 mod zones;

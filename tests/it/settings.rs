@@ -176,7 +176,7 @@ fn settings_block_no_replica() {
 fn a_plan_names_settings_and_hides_their_values() {
     let main = with(0, &[("steamAPIKey", "geheim"), ("globalpingApiToken", "geheim too")]);
     let here = with(0, &[("globalpingApiToken", "geheim here"), ("trustProxy", "geheim there")]);
-    let document = PlanDocument::new(Role::Replica, "applied", "x").changes(&plan(&here, &main), true);
+    let document = PlanDocument::new(Role::Replica, "applied", "x").changes(&plan(&here, &main));
     let text = document.to_string();
     for line in [
         "+ setting steamAPIKey\n",

@@ -15,9 +15,10 @@ use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Decision, Fenced, Hold, Intent, LastCycle, LocalRows, MainState, PendingHistory, Published,
-    ReplicaState, State, VERSION, Verdict,
+    Applied, Attempt, Decision, Fenced, Hold, Intent, KnownServer, LastCycle, LocalRows, MainState, PendingHistory,
+    Published, ReplicaState, State, Telling, VERSION, Verdict,
 };
+use kuma_replicator::model::told::Told;
 
 /// The bytes of version 1. Once released, they are never edited.
 const GOLDEN: &[u8] = include_bytes!("../golden/state-1.json");
@@ -72,6 +73,8 @@ fn golden() -> State {
             stray: Some(snapshot('8')),
             history: Some(PendingHistory { rows: 1_200_000, bring_back: true }),
             stopped: Some(at("2026-01-01T00:00:00Z")),
+            told: Some(at("2026-01-01T00:00:00Z")),
+            server: Some(KnownServer { run: "boot 812 31337".to_owned(), tags: ["prod".to_owned()].into() }),
         },
         intent: Some(Intent {
             origin: Origin::Snapshot { id: snapshot('e') },
@@ -80,6 +83,10 @@ fn golden() -> State {
             since: at("2026-01-01T00:00:00Z"),
             previous: Some(one),
             written: false,
+            telling: Some(Telling {
+                run: "boot 812 31337".to_owned(),
+                told: Told { monitors: [10, 14].into(), maintenances: [2].into(), pages: true },
+            }),
         }),
         hold: Some(Hold {
             reason: "upgrade".to_owned(),
@@ -116,8 +123,11 @@ fn every_verdict_and_every_origin_survives_the_file() {
     let digest = Digest::of(b"x");
     let (content, attempts) = (Content { digest, schema: digest }, 3);
     let rows = [LocalRows::Unknown, LocalRows::AsApplied { baseline: content }, LocalRows::Restored { digest }];
-    let decisions =
-        [Decision::Backoff { attempts }, Decision::Blocked { schema: digest, exact: true }, Decision::Deferred];
+    let decisions = [
+        Decision::Backoff { attempts },
+        Decision::Blocked { schema: digest, exact: true },
+        Decision::Deferred { until: "2026-01-01T00:00:00Z".parse().unwrap(), customization: digest },
+    ];
     let origins = [Origin::Restore { name: "x".to_owned() }, Origin::Alerts { on: true }, Origin::Alerts { on: false }];
     for ((rows, decision), origin) in rows.into_iter().zip(decisions).zip(origins) {
         let mut state = golden();

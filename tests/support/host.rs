@@ -23,11 +23,13 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::schema::Schema;
+use kuma_replicator::model::server::Server;
 use kuma_replicator::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
 use kuma_replicator::model::state::{Decision, LocalRows, State};
+use kuma_replicator::model::told::Told;
 use kuma_replicator::model::value::Value;
 use kuma_replicator::model::zone::Zone;
-use kuma_replicator::plan::{Plan, plan};
+use kuma_replicator::plan::{Plan, Uptake, plan, uptake};
 
 use super::rows;
 
@@ -142,6 +144,22 @@ pub(crate) struct World {
     pub(crate) at_stop: Option<Configuration>,
     /// Rows with which Uptime Kuma runs but does not answer.
     pub(crate) poison: Option<Configuration>,
+    /// Rows with which Uptime Kuma runs until it is told of them.
+    pub(crate) deadly: Option<Configuration>,
+    /// Whether it died.
+    pub(crate) dead: bool,
+    /// What the server has in memory: the rows at its start, and those that it was told.
+    pub(crate) memory: Configuration,
+    /// What is known of the server.
+    pub(crate) server: Server,
+    /// Why it would take no orders, if it would not.
+    pub(crate) refuses: Option<String>,
+    /// How often it was told something.
+    pub(crate) tellings: Vec<Told>,
+    /// Monitors that do not beat.
+    pub(crate) silent: BTreeSet<i64>,
+    /// Monitors that go on after they were paused, until they are told once more.
+    pub(crate) stubborn: BTreeSet<i64>,
     /// What the repository holds.
     pub(crate) repository: Vec<(Snapshot, Vec<u8>)>,
     /// Locks in the repository whose owners are gone.
@@ -191,6 +209,21 @@ impl World {
         Self {
             schema: rows::schema(&rows, &["2025-01-01-0000-first.js"]),
             history: (rows::ids(&rows, "monitor"), BTreeSet::new()),
+            memory: rows.clone(),
+            server: Server {
+                run: "1".to_owned(),
+                version: Some("2.5.3".to_owned()),
+                beginning: Duration::ZERO,
+                takes: Duration::ZERO,
+                last_monitor: last_id(&rows),
+                users: rows::ids(&rows, "user").iter().filter_map(Value::as_integer).collect(),
+            },
+            refuses: None,
+            tellings: Vec::new(),
+            silent: BTreeSet::new(),
+            stubborn: BTreeSet::new(),
+            deadly: None,
+            dead: false,
             rows,
             zone: "UTC".parse().ok(),
             warnings: Vec::new(),
@@ -223,6 +256,22 @@ impl World {
         }
     }
 
+    /// Starts another run of the server, which reads all rows.
+    fn begin_run(&mut self) {
+        let run: u32 = self.server.run.parse().unwrap();
+        self.server.run = (run + 1).to_string();
+        self.memory = self.rows.clone();
+        self.dead = false;
+    }
+
+    /// Fails if the server runs with other rows than those in its database, where it has them in memory.
+    pub(crate) fn assert_in_force(&self) {
+        let plan = plan(&self.memory, &self.rows);
+        let needs = uptake(&plan, &self.memory, &self.rows);
+        let told = needs.told.has_rows();
+        assert!(!self.running || (needs.restart.is_empty() && !told), "in the database, and not in force: {plan:?}");
+    }
+
     /// Runs one cycle from the state on disk, as a new process would.
     pub(crate) fn cycle(&mut self, settings: &Settings) -> End {
         self.cycle_with(settings, &Options::default())
@@ -230,8 +279,15 @@ impl World {
 
     /// The same with options. If nothing goes wrong in between, the end is the one that a preview predicts.
     pub(crate) fn cycle_with(&mut self, settings: &Settings, options: &Options) -> End {
+        if self.state().intent.is_none() {
+            // What a person edits on the page, the server knows.
+            self.memory = self.rows.clone();
+        }
         let predicted = self.is_predictable().then(|| self.predict(settings, *options));
         let end = self.process(async |world, state| Session::new(world, settings, state, *options).run().await);
+        if matches!(end, End::Done(_)) && settings.role == Role::Replica {
+            self.assert_in_force();
+        }
         if let Some(predicted) = predicted {
             self.assert_predicted(&predicted, &end);
         }
@@ -247,7 +303,8 @@ impl World {
             Ok(Conclusion::Unchanged)
         });
         assert!(matches!(end, End::Done(_)), "{end:?}");
-        for call in ["save", "publish", "stop", "start", "claim", "write_live", "keep_applied", "keep_previous"] {
+        for call in ["save", "publish", "stop", "start", "claim", "write_live", "tell", "keep_applied", "keep_previous"]
+        {
             assert_eq!(world.did(call), 0, "{call}: a preview changes nothing");
         }
         ready.unwrap()
@@ -257,7 +314,7 @@ impl World {
     fn is_predictable(&self) -> bool {
         let faults = self.faults.is_empty() && self.named.is_empty() && self.kinds.is_empty();
         let changes = self.edited.is_some() || self.at_stop.is_some() || self.pruned.is_some();
-        faults && !changes && self.poison.is_none() && self.state().intent.is_none()
+        faults && !changes && self.poison.is_none() && self.deadly.is_none() && self.state().intent.is_none()
     }
 
     fn assert_predicted(&self, predicted: &Result<Ready>, end: &End) {
@@ -348,7 +405,7 @@ impl World {
 
     /// The snapshot that is deferred, if one is.
     pub(crate) fn deferred(&self) -> Option<SnapshotId> {
-        self.verdict(|decision| matches!(decision, Decision::Deferred))
+        self.verdict(|decision| matches!(decision, Decision::Deferred { .. }))
     }
 
     fn verdict(&self, wanted: impl Fn(&Decision) -> bool) -> Option<SnapshotId> {
@@ -482,6 +539,11 @@ pub(crate) fn at_every_call<E: Debug>(
         }
     }
     struck
+}
+
+/// The highest id of a monitor.
+fn last_id(rows: &Configuration) -> i64 {
+    rows::ids(rows, "monitor").iter().filter_map(Value::as_integer).max().unwrap_or(0)
 }
 
 /// What a host of this role is configured to do; tests have no time to lose between two restarts.
@@ -625,6 +687,7 @@ impl Kuma for World {
         assert_eq!(dependents, [DEPENDENT], "what stopped with it stays stopped");
         assert!(!self.is_claimed(), "started while the database is claimed: Uptime Kuma would die");
         self.running = true;
+        self.begin_run();
         self.leave("start", Some(Kind::StartFailed))
     }
 
@@ -632,7 +695,7 @@ impl Kuma for World {
         self.enter("check_healthy", Some(Kind::Unhealthy)).inspect_err(|error| {
             self.running &= error.kind() != Kind::ServiceStopped;
         })?;
-        let healthy = self.running && self.poison.as_ref() != Some(&self.rows);
+        let healthy = self.running && !self.dead && self.poison.as_ref() != Some(&self.rows);
         self.leave("check_healthy", None)?;
         if healthy { Ok(()) } else { Err(Error::new(Kind::Unhealthy, "it does not answer")) }
     }
@@ -652,7 +715,12 @@ impl Kuma for World {
     async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
         let plan = plan(&here.configuration, wanted);
         assert!(self.running && !self.is_claimed(), "written live while it is stopped");
-        assert_eq!(plan.cached_table(), None, "a running server would not pick that up");
+        let Uptake { restart, told } = uptake(&plan, &here.configuration, wanted);
+        assert!(restart.is_empty(), "a running server would not pick that up: {restart:?}");
+        let telling = self.state().intent.expect("written without an intent on disk").telling;
+        let announced = telling.as_ref().map(|telling| telling.told.clone()).unwrap_or_default();
+        assert!(told.monitors.is_subset(&announced.monitors), "nobody would tell it of {told:?}");
+        assert!(told.maintenances.is_subset(&announced.maintenances), "nobody would tell it of {told:?}");
         self.enter("write_live", Some(Kind::DatabaseBusy))?;
         let touched = |rows: &Configuration| -> Vec<_> {
             plan.tables.iter().map(|changed| rows.table(changed.spec.name).cloned()).collect()
@@ -665,6 +733,52 @@ impl Kuma for World {
         self.commits += 1;
         self.leave("write_live", None)?;
         Ok(Vec::new())
+    }
+
+    async fn server(&mut self) -> Result<Server> {
+        self.enter("server", Some(Kind::DatabaseBusy))?;
+        self.server.last_monitor = self.server.last_monitor.max(last_id(&self.rows));
+        let server = self.server.clone();
+        self.leave("server", None)?;
+        Ok(server)
+    }
+
+    async fn probe(&mut self) -> Result<Option<String>> {
+        self.enter("probe", Some(Kind::DatabaseBusy))?;
+        let refuses = self.refuses.clone();
+        self.leave("probe", None)?;
+        Ok(refuses)
+    }
+
+    async fn tell(&mut self, told: &Told, rows: &Configuration) -> Result<()> {
+        self.enter("tell", Some(Kind::ServiceBusy))?;
+        assert!(self.running, "a stopped server was told something");
+        assert_eq!(&self.rows, rows, "told what is not in its database");
+        self.tellings.push(told.clone());
+        for (name, ids) in [("monitor", &told.monitors), ("maintenance", &told.maintenances)] {
+            let (Some(rows), Some(memory)) = (self.rows.table(name), self.memory.table_mut(name)) else { continue };
+            let at = rows.position("id").unwrap();
+            let is_told = |row: &Vec<Value>| row[at].as_integer().is_some_and(|id| ids.contains(&id));
+            memory.rows.retain(|row| !is_told(row));
+            memory.rows.extend(rows.rows.iter().filter(|row| is_told(row)).cloned());
+            memory.sort();
+        }
+        self.dead |= self.deadly.as_ref() == Some(&self.rows);
+        self.leave("tell", Some(Kind::ServiceBusy))
+    }
+
+    async fn beats(&mut self, monitors: &BTreeSet<i64>, _: Timestamp) -> Result<BTreeSet<i64>> {
+        self.enter("beats", Some(Kind::DatabaseBusy))?;
+        let monitors: BTreeSet<i64> = monitors.difference(&self.silent).copied().collect();
+        let active = |id: &i64| {
+            let table = self.rows.table("monitor").unwrap();
+            let row = table.rows.iter().find(|row| table.value(row, "id").as_integer() == Some(*id));
+            row.is_some_and(|row| *table.value(row, "active") != Value::Integer(0))
+        };
+        let beat = monitors.iter().filter(|id| active(id) || self.stubborn.contains(id)).copied().collect();
+        self.stubborn.retain(|id| !monitors.contains(id));
+        self.leave("beats", None)?;
+        Ok(beat)
     }
 
     async fn set_history_aside(&mut self, monitors: &[i64]) -> Result<u64> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Test;
 use crate::chance::{Chance, Rounds};
 use crate::testbed::{Machine, Result, wait_for};
-use crate::world::{Pair, SOON, Setup, cycle, digest, events, expect, invocation, logged_in, sql};
+use crate::world::{Pair, SOON, Setup, WHEN_NEEDED, cycle, digest, events, expect, invocation, logged_in, sql};
 
 pub const TESTS: &[Test] = &[
     ("what_a_running_server_picks_up_arrives_without_a_restart_or_a_failed_request", without_a_restart),
@@ -20,7 +20,7 @@ const POLLER: &str = "while :; do for path in api/entry-page status/one api/stat
     curl -s -o /dev/null -m 10 -w '%{http_code}\\n' http://127.0.0.1:3001/$path >> /run/polled; done; sleep 0.1; done";
 
 fn without_a_restart() -> Result<()> {
-    Pair::test(&Setup::default(), |pair| {
+    Pair::test(&Setup { replica_config: WHEN_NEEDED, ..Setup::default() }, |pair| {
         let mut kuma = pair.main_kuma()?;
         let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
         let tag = kuma.add_tag("prod", "#ff0000")?;
@@ -49,7 +49,7 @@ fn without_a_restart() -> Result<()> {
             kuma.call(call, arguments.clone())?;
             expect(&pair.main, 0, "published")?;
             let plan: Value = serde_json::from_str(&pair.replica.run(&["kuma-replicator", "plan", "--json"])?)?;
-            assert_eq!((plan["restart"].as_bool(), &plan["restart_for"]), (Some(false), &Value::Null), "{call}");
+            assert_eq!((plan["restart"].as_bool(), &plan["restart_for"]), (Some(false), &json!([])), "{call}");
             expect(&pair.replica, 0, "applied")?;
             let read = format!("SELECT {column} FROM {table} ORDER BY id");
             assert_eq!(sql(&pair.replica, &read)?, sql(&pair.main, &read)?, "{call}");
@@ -71,14 +71,14 @@ fn without_a_restart() -> Result<()> {
         let answers = polled(&pair.replica)?;
         assert!(answers.len() > 100 && answers.iter().all(|answer| answer == "200"), "{answers:?}");
 
-        // A monitor restarts it once; with "always" so does everything.
-        kuma.call("changeMonitor", json!([monitor, { "name": "renamed" }]))?;
-        expect(&pair.main, 0, "published")?;
-        let plan = pair.replica.run(&["kuma-replicator", "plan"])?;
-        assert!(plan.contains("restarted once, for monitor"), "{plan}");
+        // A user restarts it once; with "always" so does everything.
         let stops =
             |machine| -> Result<usize> { Ok(events(machine)?.iter().filter(|event| *event == "stopping").count()) };
         let before = stops(&pair.replica)?;
+        sql(&pair.main, "UPDATE user SET timezone = 'UTC'")?;
+        expect(&pair.main, 0, "published")?;
+        let plan = pair.replica.run(&["kuma-replicator", "plan"])?;
+        assert!(plan.contains("restarted once, for user"), "{plan}");
         expect(&pair.replica, 0, "applied")?;
         assert_eq!(stops(&pair.replica)?, before + 1);
         pair.replica.sh("echo 'restart = \"always\"' >> /etc/kuma-replicator/config.toml")?;
@@ -96,7 +96,7 @@ fn polled(machine: &Machine) -> Result<Vec<String>> {
 }
 
 fn killed() -> Result<()> {
-    Pair::test(&Setup::default(), |pair| {
+    Pair::test(&Setup { replica_config: WHEN_NEEDED, ..Setup::default() }, |pair| {
         let mut chance = Chance::new()?;
         let seed = chance.seed;
         let mut kuma = pair.main_kuma()?;

@@ -44,6 +44,7 @@ mod steps;
 mod strategies;
 mod surroundings;
 mod target;
+mod told;
 mod upgrades;
 mod uploads;
 mod voices;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         proof::TESTS,
         strategies::TESTS,
         live::TESTS,
+        told::TESTS,
         customization::TESTS,
         own::TESTS,
         voices::TESTS,

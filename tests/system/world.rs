@@ -65,6 +65,9 @@ pub fn clean_up() {
 pub const POISON: &str = "[Service]\nRestart=no\nExecStartPre=/bin/sh -c \"test ! -e /var/lib/uptime-kuma/kuma.db || \
     ! sqlite3 /var/lib/uptime-kuma/kuma.db 'SELECT name FROM monitor' | grep -q poison\"\n";
 
+/// The configuration of a replica that restarts Uptime Kuma only when that is needed.
+pub const WHEN_NEEDED: &str = "[replica]\nmin-restart-interval = \"0s\"\n";
+
 /// How a host differs from the usual one.
 #[derive(Default)]
 pub struct Setup<'a> {
@@ -221,8 +224,9 @@ pub fn configure(machine: &Machine, role: &str, repository: &str, config: &str) 
         None => text.push_str(main),
     }
     if !text.contains("[replica]") {
-        // Tests have no time to lose. It is the last table, so that further keys of it can be appended.
-        text.push_str("[replica]\nmin-restart-interval = \"0s\"\n");
+        // Tests have no time to lose, and most are about a restart, which is the longest way of an apply. It is the last
+        // table, so that further keys of it can be appended.
+        text.push_str("[replica]\nmin-restart-interval = \"0s\"\nrestart = \"always\"\n");
     }
     std::fs::write(directory.join("config.toml"), text)?;
     std::fs::write(directory.join("restic-password"), PASSWORD)?;

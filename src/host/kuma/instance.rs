@@ -4,15 +4,23 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
+
+use super::database::Progress;
 use super::discovery::{self, Files, Layout, ServiceProperties};
 use super::health;
+use super::socket;
 use super::systemd::Systemd;
 use super::worker::{Claimed, Worker, Workers};
 use crate::config::{Kuma, UnitName};
 use crate::cycle::Activity;
 use crate::error::{Error, Kind, Result};
 use crate::host::system::{users, zone};
+use crate::model::configuration::Configuration;
+use crate::model::server::{Family, Server};
+use crate::model::told::Told;
 use crate::model::zone::Zone;
+use crate::text;
 
 /// The Uptime Kuma of this host, with a connection to the system bus once it is needed.
 #[derive(Debug)]
@@ -112,7 +120,11 @@ impl Instance {
 
     /// The version of Uptime Kuma, if its `package.json` can be found.
     pub async fn version(&mut self) -> Option<String> {
-        let application = self.layout().await.ok()?.application?;
+        let application = match self.layout().await.ok()?.application {
+            Some(application) => application,
+            // Both settings that the unit says otherwise are in the configuration file.
+            None => self.discover().await.ok()?.application?,
+        };
         let text = self.workers.read(&application.join("package.json")).await.ok()??;
         let json: serde_json::Value = serde_json::from_str(&text).ok()?;
         Some(json.get("version")?.as_str()?.to_owned())
@@ -215,6 +227,50 @@ impl Instance {
                 Error::new(Kind::DatabaseNotInUse, format!("{what}, but {}", open.join(", "))).with_hint(hint)
             }
             None => Error::new(Kind::DatabaseNotInUse, what),
+        })
+    }
+
+    /// What is known of the server that runs.
+    ///
+    /// # Errors
+    /// As for [`Systemd::processes`] and [`Worker::server`].
+    pub async fn server(&mut self) -> Result<Server> {
+        let unit = self.settings.unit.clone();
+        let systemd = self.systemd().await?;
+        let (processes, age) = (systemd.processes(&unit).await?, systemd.age(&unit).await?);
+        let found = self.database().await?.server(processes, age).await?;
+        let Some((run, Progress { beginning, takes, last_monitor, users })) = found else {
+            // Without its start nothing else helps.
+            return Ok(Server::unknown());
+        };
+        let version = self.version().await;
+        Ok(Server { run, version, beginning, takes, last_monitor, users })
+    }
+
+    /// Proves that the server would take orders. Returns why it would not.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn probe(&mut self, family: Family) -> Result<Option<String>> {
+        let tokens = match self.database().await?.tokens().await {
+            Err(error) if error.kind() == Kind::SchemaUnknown => return Ok(Some(error.chain())),
+            tokens => tokens?,
+        };
+        let url = self.layout().await?.url;
+        let probed = spawn_blocking(move || socket::probe(&url, family, &tokens)).await;
+        Ok(probed.unwrap_or_else(|error| Err(error.to_string())).err())
+    }
+
+    /// Tells the server to take up the rows `told`, which are in its database as in `rows`.
+    ///
+    /// # Errors
+    /// [`Kind::ServiceBusy`] if it did not acknowledge all; those of the database.
+    pub async fn tell(&mut self, family: Family, told: Told, rows: Configuration) -> Result<()> {
+        let tokens = self.database().await?.tokens().await?;
+        let url = self.layout().await?.url;
+        let told = spawn_blocking(move || socket::tell(&url, family, &tokens, &told, &rows)).await;
+        told.unwrap_or_else(|error| Err(error.to_string())).map_err(|reason| {
+            Error::new(Kind::ServiceBusy, "Uptime Kuma does not take up what it is told").because(text::limit(reason))
         })
     }
 

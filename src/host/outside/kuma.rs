@@ -1,14 +1,19 @@
 //! The Uptime Kuma of this host, through systemd, SQLite and HTTP.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::cycle::{self, Activity, Event, Export, History, Kuma, Surroundings as _};
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::worker::Claimed;
-use crate::host::kuma::{database, health};
+use crate::host::kuma::{database, health, socket};
 use crate::host::store;
 use crate::host::system::{files, notify};
 use crate::model::configuration::Configuration;
+use crate::model::server::{Family, Server};
+use crate::model::told::Told;
 use crate::model::zone::Zone;
 use crate::plan::Plan;
 
@@ -142,6 +147,29 @@ impl Kuma for System {
         self.instance.database().await?.write_live(here, wanted).await
     }
 
+    async fn server(&mut self) -> Result<Server> {
+        self.instance.server().await
+    }
+
+    async fn probe(&mut self) -> Result<Option<String>> {
+        match self.family().await {
+            Some(family) => self.instance.probe(family).await,
+            None => Ok(Some("the version of Uptime Kuma is not known".to_owned())),
+        }
+    }
+
+    async fn tell(&mut self, told: &Told, rows: &Configuration) -> Result<()> {
+        let Some(family) = self.family().await else {
+            return Err(Error::new(Kind::ServiceBusy, "the version of Uptime Kuma is not known"));
+        };
+        notify::extend(socket::limit(told, 1) + STEP_TIMEOUT);
+        self.instance.tell(family, told.clone(), rows.clone()).await
+    }
+
+    async fn beats(&mut self, monitors: &BTreeSet<i64>, since: Timestamp) -> Result<BTreeSet<i64>> {
+        self.instance.database().await?.beats(monitors, since).await
+    }
+
     async fn set_history_aside(&mut self, monitors: &[i64]) -> Result<u64> {
         notify::extend(HISTORY_TIMEOUT + STEP_TIMEOUT);
         self.instance.database().await?.set_history_aside(monitors, HISTORY_TIMEOUT).await
@@ -150,6 +178,12 @@ impl Kuma for System {
     async fn tidy_history(&mut self, bring_back: bool) -> Result<u64> {
         notify::extend(HISTORY_TIMEOUT + STEP_TIMEOUT);
         self.instance.database().await?.tidy_history(bring_back, HISTORY_TIMEOUT).await
+    }
+}
+
+impl System {
+    async fn family(&mut self) -> Option<Family> {
+        Family::of(&self.instance.version().await?)
     }
 }
 

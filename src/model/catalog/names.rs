@@ -39,6 +39,12 @@ pub const MONITOR_TAG: &str = "monitor_tag";
 
 /// Status pages.
 pub const STATUS_PAGE: &str = "status_page";
+/// The address of a status page.
+pub const SLUG: &str = "slug";
+/// The status page that a row belongs to.
+pub const STATUS_PAGE_ID: &str = "status_page_id";
+/// The domains of status pages.
+pub const DOMAINS: &str = "status_page_cname";
 
 /// Which monitor is in which group of a status page.
 pub const MONITOR_GROUP: &str = "monitor_group";

@@ -3,6 +3,8 @@
 //! A main publishes all of them, and a replica takes over those that it lists. A key that is added here changes what is
 //! published, and so needs a new dump format.
 
+use super::spec::Grade;
+
 /// The table of settings.
 pub const SETTING: &str = "setting";
 
@@ -18,9 +20,9 @@ pub(super) const COLUMNS: [&str; 3] = [KEY, "type", "value"];
 pub struct Setting {
     /// The value of the column [`KEY`].
     pub key: &'static str,
-    /// Whether a running server never reads it again. It notices a change of the others within two minutes: it caches a
-    /// value for a minute, and removes what is older once a minute (`server/settings.js`).
-    pub cached_by_server: bool,
+    /// What a running server needs to take up another value. It notices a change of those that it reads within two
+    /// minutes: it caches a value for a minute, and removes what is older once a minute (`server/settings.js`).
+    pub grade: Grade,
     /// What a server itself writes where there is no such row, by its major version: `server/jobs/clear-old-data.js`,
     /// `server/model/monitor.js`, `server/model/domain_expiry.js`. A row with it means the same as none.
     written_by_server: Option<[&'static str; 2]>,
@@ -43,11 +45,11 @@ impl Major {
 }
 
 const fn read(key: &'static str) -> Setting {
-    Setting { key, cached_by_server: false, written_by_server: None }
+    Setting { key, grade: Grade::Read, written_by_server: None }
 }
 
 const fn cached(key: &'static str) -> Setting {
-    Setting { cached_by_server: true, ..read(key) }
+    Setting { grade: Grade::Restart, ..read(key) }
 }
 
 const fn written(key: &'static str, one: &'static str, two: &'static str) -> Setting {

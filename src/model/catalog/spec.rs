@@ -44,11 +44,25 @@ pub struct TableSpec {
     pub upload: Option<&'static str>,
     /// Columns with the id of a row of a replicated table, whether the schema declares a foreign key or not.
     pub references: &'static [Reference],
-    /// Whether a running server has the rows in memory and does not notice a change. For settings,
+    /// What a running server needs to take up a row that is added or removed, or a column that changes. For settings,
     /// [`SETTINGS`](super::SETTINGS) has this by key.
-    pub cached_by_server: bool,
-    /// Columns that it has in memory of a table whose other columns it reads from the database.
-    pub cached_columns: &'static [&'static str],
+    pub grade: Grade,
+    /// The columns that need something else.
+    pub column_grades: &'static [(&'static str, Grade)],
+    /// Whether public status pages show the rows. Uptime Kuma caches such a page for up to five minutes
+    /// (`server/routers/status-page-router.js`).
+    pub on_pages: bool,
+}
+
+/// What a running server needs to take up a change, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// Nothing: it reads the row each time it needs it.
+    Read,
+    /// It has the row in memory, and is told to read it again.
+    Told,
+    /// It has to be restarted.
+    Restart,
 }
 
 /// A column that refers to a row of another table by its id.
@@ -84,6 +98,11 @@ impl TableSpec {
     /// The key: the column by which rows are matched. Links have none.
     pub fn identity(&self) -> Option<&'static str> {
         self.identity_columns.first().copied()
+    }
+
+    /// What a running server needs to take up another value of `column`.
+    pub fn grade_of(&self, column: &str) -> Grade {
+        self.column_grades.iter().find(|(name, _)| *name == column).map_or(self.grade, |(_, grade)| *grade)
     }
 
     /// Whether the values of `column` are replicated.

@@ -3,11 +3,11 @@
 //! Facts are from Uptime Kuma 1.23 and 2.5 (`db/` and `server/`).
 
 use super::names::{
-    CREATED, ID, MONITOR, MONITOR_GROUP, MONITOR_ID, MONITOR_NOTIFICATION, MONITOR_TAG, NAME, NOTIFICATION, PARENT,
-    TAG, TAG_ID, TITLE, USER, USER_ID, USERNAME,
+    CREATED, DOMAINS, ID, MONITOR, MONITOR_GROUP, MONITOR_ID, MONITOR_NOTIFICATION, MONITOR_TAG, NAME, NOTIFICATION,
+    PARENT, SLUG, TAG, TAG_ID, TITLE, USER, USER_ID, USERNAME,
 };
 use super::settings::{KEY, SETTING};
-use super::spec::{Class, OnDelete, Reference, TableSpec};
+use super::spec::{Class, Grade, OnDelete, Reference, TableSpec};
 
 const BASE: TableSpec = TableSpec {
     name: "",
@@ -20,8 +20,9 @@ const BASE: TableSpec = TableSpec {
     shown: &[],
     upload: None,
     references: &[],
-    cached_by_server: false,
-    cached_columns: &[],
+    grade: Grade::Read,
+    column_grades: &[],
+    on_pages: false,
 };
 
 type Columns = &'static [&'static str];
@@ -36,6 +37,11 @@ const fn local(name: &'static str, key: &'static str, title: Columns, shown: Col
 
 const fn link(name: &'static str, shown: Columns, references: &'static [Reference]) -> TableSpec {
     TableSpec { name, class: Class::Link, title: shown, shown, references, ..BASE }
+}
+
+/// A table whose rows public status pages show.
+const fn on_pages(spec: TableSpec) -> TableSpec {
+    TableSpec { on_pages: true, ..spec }
 }
 
 const fn cascade(column: &'static str, parent: &'static str) -> Reference {
@@ -57,7 +63,7 @@ pub const TABLES: &[TableSpec] = &[
         runtime: &["twofa_last_token"],
         // Opening the dialog of 2FA writes a secret (`prepare2FA` in `server/server.js`), and switching 2FA off leaves it.
         unconfirmed: Some(["twofa_secret", "twofa_status"]),
-        cached_by_server: true,
+        grade: Grade::Restart,
         ..entity(USER, &[USERNAME], &["id", "username", "active", "timezone", "twofa_status"], &[])
     },
     entity(
@@ -73,26 +79,29 @@ pub const TABLES: &[TableSpec] = &[
     entity(NOTIFICATION, &[NAME], &["id", "name", "active", "user_id", "is_default"], &[]),
     TableSpec {
         upload: Some("icon"),
-        // Together with the domains of a page, `status_page_cname` below.
-        cached_columns: &["slug"],
+        // Of a page with domains, `status_page_cname` below. That of another is read.
+        column_grades: &[(SLUG, Grade::Restart)],
+        on_pages: true,
         ..entity(
             "status_page",
-            &[TITLE, "slug"],
-            &["id", "slug", "title", "icon", "theme", "published", "modified_date", "show_tags"],
+            &[TITLE, SLUG],
+            &["id", SLUG, "title", "icon", "theme", "published", "modified_date", "show_tags"],
             &[],
         )
     },
-    entity(
+    on_pages(entity(
         "group",
         &[NAME],
         &["id", "name", "public", "active", "weight", "status_page_id"],
         &[cascade("status_page_id", "status_page")],
-    ),
+    )),
     TableSpec {
         // Another monitor that has the id of a deleted one must not inherit its history.
         identity_columns: &[ID, CREATED],
         runtime: &["dns_last_result"],
-        cached_by_server: true,
+        grade: Grade::Told,
+        // The first two are read with each beat and each list, the token with each push.
+        column_grades: &[(PARENT, Grade::Read), ("weight", Grade::Read), ("push_token", Grade::Read)],
         ..entity(
             MONITOR,
             &[NAME],
@@ -128,7 +137,7 @@ pub const TABLES: &[TableSpec] = &[
     },
     TableSpec {
         runtime: &["last_start_date"],
-        cached_by_server: true,
+        grade: Grade::Told,
         ..entity(
             "maintenance",
             &[TITLE],
@@ -136,36 +145,36 @@ pub const TABLES: &[TableSpec] = &[
             &[set_null(USER_ID, USER)],
         )
     },
-    entity(
+    on_pages(entity(
         "incident",
         &[TITLE],
         &["id", "title", "style", "pin", "active", "status_page_id"],
         &[cascade("status_page_id", "status_page")],
-    ),
+    )),
     link(
         MONITOR_NOTIFICATION,
         &["monitor_id", "notification_id"],
         &[cascade(MONITOR_ID, MONITOR), cascade("notification_id", NOTIFICATION)],
     ),
     link(MONITOR_TAG, &[MONITOR_ID, TAG_ID, "value"], &[cascade(MONITOR_ID, MONITOR), cascade(TAG_ID, TAG)]),
-    link(
+    on_pages(link(
         MONITOR_GROUP,
         &["monitor_id", "group_id", "weight", "send_url"],
         &[cascade(MONITOR_ID, MONITOR), cascade("group_id", "group")],
-    ),
+    )),
     link(
         "monitor_maintenance",
         &["monitor_id", "maintenance_id"],
         &[cascade(MONITOR_ID, MONITOR), cascade("maintenance_id", "maintenance")],
     ),
-    link(
+    on_pages(link(
         "maintenance_status_page",
         &["status_page_id", "maintenance_id"],
         &[cascade("status_page_id", "status_page"), cascade("maintenance_id", "maintenance")],
-    ),
+    )),
     TableSpec {
-        cached_by_server: true,
-        ..link("status_page_cname", &["status_page_id", "domain"], &[cascade("status_page_id", "status_page")])
+        grade: Grade::Restart,
+        ..link(DOMAINS, &["status_page_id", "domain"], &[cascade("status_page_id", "status_page")])
     },
     TableSpec { name: SETTING, class: Class::Setting, identity_columns: &[KEY], shown: &[KEY, "type"], ..BASE },
 ];

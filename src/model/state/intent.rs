@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::digest::Digest;
 use crate::model::origin::Origin;
+use crate::model::told::Told;
 
 /// Saved before Uptime Kuma is stopped or written to, and cleared when it answers again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,4 +26,17 @@ pub struct Intent {
     /// Whether the rows are written for certain, and Uptime Kuma was stopped by hand before it answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub written: bool,
+    /// What a running server has to be told after the write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telling: Option<Telling>,
+}
+
+/// What a running server has to be told, and which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telling {
+    /// The run of the server: one that is started later reads the rows by itself.
+    pub run: String,
+    /// What it is told.
+    pub told: Told,
 }

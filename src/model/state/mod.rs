@@ -6,6 +6,6 @@ mod main;
 mod replica;
 
 pub use file::{Hold, LastCycle, State, StateFault, VERSION};
-pub use intent::Intent;
+pub use intent::{Intent, Telling};
 pub use main::{Attempt, Fenced, MainState, Published};
-pub use replica::{Applied, Decision, LocalRows, PendingHistory, ReplicaState, Verdict};
+pub use replica::{Applied, Decision, KnownServer, LocalRows, PendingHistory, ReplicaState, Verdict};

@@ -1,5 +1,7 @@
 //! What a replica remembers: what it applied, and what it decided about the newest snapshot.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,22 @@ pub struct ReplicaState {
     /// When Uptime Kuma was last stopped for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Timestamp>,
+    /// When Uptime Kuma was last told something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Timestamp>,
+    /// What the running server knows from its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<KnownServer>,
+}
+
+/// A run of the server, and what it knows from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownServer {
+    /// Which run it is.
+    pub run: String,
+    /// The names of the tags there were.
+    pub tags: BTreeSet<String>,
 }
 
 /// History that no monitor has any more.
@@ -120,8 +138,14 @@ pub enum Decision {
         /// Whether the policy was [`SchemaPolicy::Exact`](crate::config::SchemaPolicy::Exact).
         exact: bool,
     },
-    /// It waits until Uptime Kuma may be restarted.
-    Deferred,
+    /// It waits until Uptime Kuma may be restarted, or told.
+    Deferred {
+        /// Until when.
+        until: Timestamp,
+        /// The digest of the customization that it was planned with. With another one it is planned anew: part of it may
+        /// not have to wait.
+        customization: Digest,
+    },
 }
 
 impl Decision {
@@ -131,7 +155,7 @@ impl Decision {
             Self::Rejected { .. } => "rejected",
             Self::Backoff { .. } => "backoff",
             Self::Blocked { .. } => "blocked",
-            Self::Deferred => "deferred",
+            Self::Deferred { .. } => "deferred",
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use crate::model::catalog::{self, Class, TableSpec};
+use crate::model::catalog::{self, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
 use crate::model::value::Value;
 use crate::text;
@@ -62,19 +62,14 @@ impl Plan {
         self.tables.is_empty() && self.files.is_empty()
     }
 
-    /// The first table with changes that a running server does not notice, because it has the values in memory.
-    pub fn cached_table(&self) -> Option<&'static str> {
-        let cached = |table: &&TablePlan| {
-            table.spec.cached_by_server || table.changes_cached_columns() || table.changes_cached_settings()
-        };
-        self.tables.iter().find(cached).map(|table| table.spec.name)
+    /// The changes of the table of that name.
+    pub fn table(&self, name: &str) -> Option<&TablePlan> {
+        self.tables.iter().find(|table| table.spec.name == name)
     }
 
     /// The ids that another monitor takes over: the monitor that has one here is removed.
     pub fn taken_over(&self) -> Vec<Value> {
-        let Some(monitors) = self.tables.iter().find(|table| table.spec.name == catalog::MONITOR) else {
-            return Vec::new();
-        };
+        let Some(monitors) = self.table(catalog::MONITOR) else { return Vec::new() };
         let Some(at) = monitors.columns.iter().position(|column| column == catalog::ID) else { return Vec::new() };
         let ids = |rows: &[Row]| -> Vec<Value> { rows.iter().filter_map(|row| row.get(at).cloned()).collect() };
         let added: BTreeSet<Value> = ids(&monitors.inserts).into_iter().collect();
@@ -83,7 +78,7 @@ impl Plan {
 
     /// Whether it removes monitors.
     pub fn removes_monitors(&self) -> bool {
-        self.tables.iter().any(|table| table.spec.name == catalog::MONITOR && !table.deletes.is_empty())
+        self.table(catalog::MONITOR).is_some_and(|monitors| !monitors.deletes.is_empty())
     }
 
     /// The free space that a database and its log may need to carry it out, in bytes: a page for each row, and what the rows
@@ -110,29 +105,16 @@ impl Plan {
 }
 
 impl TablePlan {
+    /// The value of `column` in a row; NULL if there is no such column.
+    pub fn value<'row>(&self, row: &'row [Value], column: &str) -> &'row Value {
+        let at = self.columns.iter().position(|name| name == column);
+        at.and_then(|at| row.get(at)).unwrap_or(&Value::Null)
+    }
+
     /// All rows that it names, those to be changed before and after.
     fn rows(&self) -> impl Iterator<Item = &Row> {
         let updates = self.updates.iter().flat_map(|update| [&update.from, &update.to]);
         self.deletes.iter().chain(&self.inserts).chain(updates)
-    }
-
-    /// Whether columns change that a running server has in memory, while it reads the other columns again.
-    fn changes_cached_columns(&self) -> bool {
-        let cached = |at: usize| {
-            self.columns.get(at).map(String::as_str).is_some_and(|name| self.spec.cached_columns.contains(&name))
-        };
-        self.updates.iter().any(|update| update.changed().any(cached))
-    }
-
-    /// Whether settings change that a running server never reads again.
-    fn changes_cached_settings(&self) -> bool {
-        let Some(key) = self.columns.iter().position(|column| column == catalog::KEY) else { return false };
-        let cached = |row: &Row| {
-            let setting = row.get(key).and_then(Value::as_text).and_then(catalog::setting);
-            setting.is_some_and(|setting| setting.cached_by_server)
-        };
-        let rows = self.deletes.iter().chain(&self.inserts).chain(self.updates.iter().map(|update| &update.to));
-        self.spec.class == Class::Setting && rows.into_iter().any(cached)
     }
 }
 
