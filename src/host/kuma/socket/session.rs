@@ -118,19 +118,21 @@ impl Session {
         }
     }
 
-    /// Logs in, and waits until the session belongs to the user: the lists follow that. The acknowledgement does not say
-    /// it: 1.23 sends it before, 2.x long after.
+    /// Logs in, and waits until the session belongs to the user. 1.23 acknowledges that at once, and sends all its lists
+    /// then, which with a log-out are those of nobody. 2.x acknowledges it only after the lists, so one of them says it.
     fn log_in(&mut self, token: &Token) -> Result<(), String> {
         let id = self.emit(&[json!(["loginByToken", token.as_str()])])?;
         loop {
             let packet = self.polling.next()?;
-            if is_event(&packet, "statusPageList") {
+            if self.family != Family::One && is_event(&packet, "statusPageList") {
                 return Ok(());
             }
-            if let Some((found, Answer { ok: false, msg })) = answer(&packet)
-                && found == id
-            {
-                return Err(format!("it refuses the log-in: {}", msg.unwrap_or_default()));
+            match answer(&packet).filter(|(found, _)| *found == id) {
+                Some((_, Answer { ok: true, .. })) => return Ok(()),
+                Some((_, Answer { msg, .. })) => {
+                    return Err(format!("it refuses the log-in: {}", msg.unwrap_or_default()));
+                }
+                None => {}
             }
         }
     }

@@ -116,11 +116,11 @@ fn the_secret_is_proved_by_a_user_that_does_not_exist() {
 
 #[test]
 fn one_session_for_each_owner_and_one_batch_for_1_23() {
-    let big = format!("431[{{\"ok\":true}}]\u{1e}42[\"monitorList\",{{\"x\":\"{}\"}}]", "x".repeat(3 << 20));
+    let big = format!("42[\"monitorList\",{{\"x\":\"{}\"}}]", "x".repeat(3 << 20));
     let session = |answers: &str| vec![OPEN.to_owned(), INFO.to_owned(), answers.to_owned()];
-    let mut all = session(&format!("{}\u{1e}2\u{1e}42[\"statusPageList\",{{}}]", big.replace("431", "430")));
+    let mut all = session(&format!("{big}\u{1e}2\u{1e}430[{{\"ok\":true}}]"));
     all.push("431[{\"ok\":true}]\u{1e}433[{\"ok\":true}]\u{1e}434[]\u{1e}432[{\"ok\":true}]".to_owned());
-    all.extend(session("42[\"statusPageList\",{}]"));
+    all.extend(session("430[{\"ok\":true}]"));
     all.push("431[{\"ok\":true}]\u{1e}432[]".to_owned());
     let (url, sent) = server(all);
     let rows = rows(&[(1, 1), (-2, 1), (3, 7)]);
@@ -157,7 +157,7 @@ fn twenty_at_a_time_for_2_x() {
 
 #[test]
 fn a_server_that_does_not_keep_to_the_protocol_is_given_up() {
-    let lists = "42[\"statusPageList\",{}]";
+    let lists = "430[{\"ok\":true}]";
     let refused = "431[{\"ok\":false,\"msg\":\"You do not own this monitor.\"}]\u{1e}432[]";
     for (answers, expected) in [
         (vec![], ""),
