@@ -135,7 +135,7 @@ impl<H: Host> Session<'_, H> {
     }
 
     pub(super) async fn apply(&mut self, application: Application) -> Result<Conclusion> {
-        let Application { snapshot, dump, fetched, here, changes, clearance, deferred, as_main, .. } = application;
+        let Application { snapshot, dump, fetched, here, changes, clearance, mut deferred, as_main, .. } = application;
         let (mut here, mut written) = (here, Written::default());
         for (part, mut change) in changes {
             let Some(clearance) = &clearance else { break };
@@ -148,6 +148,10 @@ impl<H: Host> Session<'_, H> {
                     continue;
                 }
                 change.way = self.way(&change, &here.configuration).await?;
+                if let Way::Later(until) = change.way {
+                    deferred = deferred.max(Some(until));
+                    continue;
+                }
             }
             let cleared = Cleared { change, here: &here, desired, clearance };
             // After an apply that failed, `restore previous` gives what it gave before.
