@@ -14,7 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 use super::process::{Holder, only_child, output, run};
-use super::{Kuma, LIMIT, Network, Prepared, Result, cache, hosts, source, wait_for};
+use super::{Kuma, LIMIT, Network, Prepared, Result, hosts, kuma, node, source, wait_for};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -62,9 +62,8 @@ impl Machine {
         let directory = hosts()?.join(format!("{name}-{count}-{}", std::process::id()));
         let mut command = Command::new(source().join("host"));
         command.arg(Prepared::over_base(options.disk)).arg(&directory).arg(name);
-        let kuma = cache().join("kuma").canonicalize()?;
-        command.arg(format!("--bind-ro={}:/opt/uptime-kuma", kuma.display()));
-        command.arg(format!("--bind-ro={}:/usr/bin/node", cache().join("node/node").canonicalize()?.display()));
+        command.arg(format!("--bind-ro={}:/opt/uptime-kuma", kuma()?.display()));
+        command.arg(format!("--bind-ro={}:/usr/bin/node", node()?.display()));
         for (outside, here) in &options.binds {
             command.arg(format!("--bind={}:{here}", outside.display()));
         }

@@ -84,6 +84,24 @@ pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -
     }
 }
 
+/// The Uptime Kuma that hosts run: that of `provision`, or the one installed in `$KUMA_REPLICATOR_KUMA`. For that one, hosts
+/// have the Node.js of this machine, with which it was installed.
+fn kuma() -> Result<PathBuf> {
+    let path = another_kuma().unwrap_or_else(|| cache().join("kuma"));
+    Ok(path.canonicalize().map_err(|error| format!("Uptime Kuma in {}: {error}", path.display()))?)
+}
+
+/// The Node.js that hosts run it with.
+fn node() -> Result<PathBuf> {
+    let path = if another_kuma().is_some() { "/usr/bin/node".into() } else { cache().join("node/node") };
+    Ok(path.canonicalize().map_err(|error| format!("Node.js in {}: {error}", path.display()))?)
+}
+
+/// The Uptime Kuma in `$KUMA_REPLICATOR_KUMA`.
+fn another_kuma() -> Option<PathBuf> {
+    std::env::var_os("KUMA_REPLICATOR_KUMA").map(PathBuf::from)
+}
+
 /// What `provision` made: `$KUMA_REPLICATOR_TESTBED`, or `target/testbed` in the checkout.
 fn cache() -> PathBuf {
     match std::env::var_os("KUMA_REPLICATOR_TESTBED") {
