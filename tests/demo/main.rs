@@ -16,7 +16,7 @@ use std::time::Instant;
 use testbed::{Machine, Result, wait_for};
 use world::{Pair, SOON};
 
-/// What an administrator writes, and that the second apply may come soon after the first: both restart Uptime Kuma.
+/// What an administrator writes, and that the second apply may come soon after the first.
 const CONFIGURATIONS: [&str; 2] = [
     "role = \"main\"\nrepository = \"/srv/repository\"\n",
     "role = \"replica\"\nrepository = \"/srv/repository\"\n[replica]\nmin-restart-interval = \"0s\"\n",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Test;
 use crate::chance::{Chance, Rounds};
+use crate::replication::EDITS;
 use crate::testbed::{Machine, Result, wait_for};
 use crate::world::{Pair, SOON, Setup, WHEN_NEEDED, cycle, digest, events, expect, invocation, logged_in, sql};
 
@@ -14,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("changed_monitors_are_taken_up_and_no_other_is_disturbed", many),
     ("maintenances_are_taken_up_as_they_are_on_the_main", maintenances),
     ("what_a_server_cannot_be_told_restarts_it", traps),
+    ("every_edit_is_live_or_restarts_as_the_plan_foretold", foretold),
     ("a_telling_killed_at_random_points_is_made_up_for", killed),
 ];
 
@@ -28,15 +30,25 @@ fn pair(test: impl FnOnce(&Pair) -> Result<()>) -> Result<()> {
     Pair::test(&Setup { replica_config: WHEN_NEEDED, ..Setup::default() }, test)
 }
 
-/// Waits until every active monitor of a host has the result of a check that began since it was last asked.
-fn all_beat(machine: &Machine) -> Result<()> {
-    let now = sql(machine, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")?;
+/// Waits until every active monitor of a host has the result of a check that began at `since` or later.
+fn beat_since(machine: &Machine, since: &str) -> Result<()> {
     let waiting = format!(
         "SELECT count(*) FROM monitor WHERE active = 1 AND type <> 'push' AND NOT EXISTS \
          (SELECT 1 FROM heartbeat WHERE monitor_id = monitor.id AND time >= '{}')",
-        now.trim()
+        since.trim()
     );
     wait_for("all monitors beat", SOON, || Ok((sql(machine, &waiting)?.trim() == "0").then_some(())))
+}
+
+/// Waits until every active monitor beats once more.
+fn beat_again(machine: &Machine) -> Result<()> {
+    beat_since(machine, &sql(machine, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")?)
+}
+
+/// Waits until the server has begun all its monitors: from then on it is told of changes.
+fn begun(machine: &Machine) -> Result<()> {
+    let start = "date -u -d \"$(systemctl show -P ExecMainStartTimestamp uptime-kuma)\" '+%F %T'";
+    beat_since(machine, &machine.sh(start)?)
 }
 
 /// What `plan` says of the next cycle: whether it restarts, and which monitors and maintenances are told.
@@ -68,7 +80,7 @@ fn many() -> Result<()> {
             ),
         )?;
         pair.replicate()?;
-        all_beat(replica)?;
+        beat_again(replica)?;
         replica.run(&["systemd-run", "--unit=poller", "sh", "-c", POLLER])?;
         let (running, begun) = (invocation(replica)?, sql(replica, "SELECT max(id) FROM heartbeat")?);
 
@@ -97,12 +109,13 @@ fn many() -> Result<()> {
         }
         let paused = sql(replica, "SELECT max(id) FROM heartbeat WHERE monitor_id = 9")?;
         for _ in 0..2 {
-            all_beat(replica)?;
+            beat_again(replica)?;
         }
         assert_eq!(sql(replica, "SELECT max(id) FROM heartbeat WHERE monitor_id = 9")?, paused, "it still beats");
 
         assert_eq!(running, invocation(replica)?);
-        assert!(!events(replica)?.contains(&"stopping".to_owned()));
+        let last = events(replica)?.into_iter().rev().find(|event| event == "stopping" || event == "told");
+        assert_eq!(last.as_deref(), Some("told"), "nothing but the first apply has stopped it");
         replica.run(&["systemctl", "stop", "poller"])?;
         let answers = replica.run(&["cat", "/run/polled"])?;
         assert!(answers.lines().count() > 100 && answers.lines().all(|answer| answer == "200"), "{answers}");
@@ -124,7 +137,7 @@ fn maintenances() -> Result<()> {
         kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
         kuma.call("newMaintenance", json!([{ "title": "manual" }]))?;
         pair.replicate()?;
-        all_beat(replica)?;
+        begun(replica)?;
         let running = invocation(replica)?;
         let weekly = json!({ "title": "weekly", "strategy": "recurring-weekday", "weekdays": [1, 3] });
         let cron = json!({ "title": "cron", "strategy": "cron", "cron": "0 5 * * *", "durationMinutes": 90 });
@@ -147,7 +160,13 @@ fn maintenances() -> Result<()> {
             expect(replica, 0, "applied")?;
             pair.assert_equal().map_err(|error| format!("{call} {arguments}: {error}"))?;
         }
-        assert_eq!(shown(replica)?["maintenanceList"], shown(main)?["maintenanceList"]);
+        // The main completes what it shows of a row when it starts.
+        let listed = |machine: &Machine| -> Result<Vec<[Value; 4]>> {
+            let mut list = shown(machine)?["maintenanceList"].take();
+            let maintenances = list.as_object_mut().ok_or("no list")?.values_mut();
+            Ok(maintenances.map(|row| ["id", "title", "cron", "status"].map(|key| row[key].take())).collect())
+        };
+        assert_eq!(listed(replica)?, listed(main)?);
         // The window of the last one has begun on the replica, too: its monitor is under maintenance.
         wait_for("the monitor is under maintenance", SOON, || {
             let status = sql(replica, "SELECT status FROM heartbeat WHERE monitor_id = 1 ORDER BY id DESC LIMIT 1")?;
@@ -189,6 +208,27 @@ fn traps() -> Result<()> {
     })
 }
 
+fn foretold() -> Result<()> {
+    pair(|pair| {
+        let (main, replica) = (&pair.main, &pair.replica);
+        let mut kuma = pair.main_kuma()?;
+        let (mut live, mut restarts) = (0, 0);
+        for (what, edit) in EDITS {
+            edit(&mut kuma).map_err(|error| format!("{what}: {error}"))?;
+            expect(main, 0, "published").map_err(|error| format!("{what}: {error}"))?;
+            begun(replica)?;
+            let ((restart, _), running) = (plan(replica)?, invocation(replica)?);
+            expect(replica, 0, "applied").map_err(|error| format!("{what}: {error}"))?;
+            assert_eq!(restart, running != invocation(replica)?, "{what}");
+            pair.assert_equal().map_err(|error| format!("{what}: {error}"))?;
+            *if restart { &mut restarts } else { &mut live } += 1;
+        }
+        // The first user, and another password.
+        assert!(live > 15 && (1..5).contains(&restarts), "{live} live, {restarts} with a restart");
+        Ok(())
+    })
+}
+
 fn killed() -> Result<()> {
     pair(|pair| {
         let mut chance = Chance::new()?;
@@ -200,7 +240,7 @@ fn killed() -> Result<()> {
             |round: usize| ["http://127.0.0.1:3001/api/entry-page", "http://127.0.0.1:3001/upload/none"][round % 2];
         let monitor = kuma.add_monitor("web", address(0))?;
         pair.replicate()?;
-        all_beat(replica)?;
+        begun(replica)?;
         let running = invocation(replica)?;
         let mut longest = Duration::from_secs(4);
         let rounds = Rounds::new(12)?;
