@@ -162,7 +162,7 @@ impl Kuma for System {
         let Some(family) = self.family().await else {
             return Err(Error::new(Kind::ServiceBusy, "the version of Uptime Kuma is not known"));
         };
-        notify::extend(socket::limit(told, 1) + STEP_TIMEOUT);
+        notify::extend(socket::limit(told, rows) + STEP_TIMEOUT);
         self.instance.tell(family, told.clone(), rows.clone()).await
     }
 

@@ -50,11 +50,16 @@ pub fn probe(url: &str, family: Family, tokens: &Tokens) -> Result<(), String> {
 }
 
 /// How long [`tell`] may take.
-pub fn limit(told: &Told, users: usize) -> Duration {
-    let orders = told.monitors.len() + told.maintenances.len() + 1;
-    let sessions = u32::try_from(users.max(1)).unwrap_or(u32::MAX);
-    let each = (ORDER_TIMEOUT + BATCH_PAUSE).saturating_mul(u32::try_from(orders).unwrap_or(u32::MAX));
-    LOGIN_TIMEOUT.saturating_mul(sessions).saturating_add(each)
+pub fn limit(told: &Told, rows: &Configuration) -> Duration {
+    let orders = orders(told, rows);
+    let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let each = (ORDER_TIMEOUT + BATCH_PAUSE).saturating_mul(number(orders.len()));
+    LOGIN_TIMEOUT.saturating_mul(number(owners(&orders).len().max(1))).saturating_add(each)
+}
+
+/// The users to whom the rows of `orders` belong.
+fn owners(orders: &[Order]) -> BTreeSet<i64> {
+    orders.iter().filter_map(|order| order.user).collect()
 }
 
 /// Tells the server the rows `told`, which are in its database as in `rows`: in one session for each user that owns some.
@@ -63,9 +68,8 @@ pub fn limit(told: &Told, users: usize) -> Duration {
 /// What it did not acknowledge, for people.
 pub fn tell(url: &str, family: Family, tokens: &Tokens, told: &Told, rows: &Configuration) -> Result<(), String> {
     let orders = orders(told, rows);
-    let owners: BTreeSet<i64> = orders.iter().filter_map(|order| order.user).collect();
-    let deadline = Instant::now() + limit(told, owners.len());
-    let Some(first) = owners.first().or_else(|| tokens.users.keys().next()).copied() else {
+    let deadline = Instant::now() + limit(told, rows);
+    let Some(first) = owners(&orders).first().or_else(|| tokens.users.keys().next()).copied() else {
         return Err("it has no user who may log in".to_owned());
     };
     let mut by_user: BTreeMap<i64, Vec<Order>> = BTreeMap::new();
