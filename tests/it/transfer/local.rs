@@ -323,6 +323,20 @@ fn a_rule_that_only_this_host_has_is_told_as_such_and_its_triggers_do_not_run() 
     assert_eq!(library_export(&instance).configuration, wanted);
 }
 
+/// SQLite reads what is no number there as 0.
+#[test]
+fn a_sequence_that_is_no_number_is_passed_over() {
+    for seq in ["NULL", "'many'"] {
+        let instance = Instance::rich(Version::Two, Order::Fresh);
+        instance.execute(&format!("UPDATE sqlite_sequence SET seq={seq} WHERE name='tag'"));
+        let here = library_export(&instance).configuration;
+        let other = instance.copy();
+        other.execute("UPDATE tag SET color='#000'");
+        let wanted = library_export(&other).configuration;
+        rehearse(&Database::new(instance.path()), &plan(&here, &wanted), &here, &wanted).unwrap();
+    }
+}
+
 /// SQLite says that the disk is full.
 #[test]
 fn a_table_that_has_used_up_its_ids_is_no_full_disk() {

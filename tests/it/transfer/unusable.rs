@@ -1,6 +1,7 @@
 //! Databases that another process has open, that are damaged, or that are none at all.
 
 use std::fs;
+use std::process::Command;
 
 use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::database::Database;
@@ -79,6 +80,65 @@ fn no_usable_database() {
             assert_eq!(Database::new(at(name)).export().unwrap_err().kind(), kind, "{name}");
         }
     }
+}
+
+/// A view may compute rows without end, and a virtual table runs code of an extension of SQLite.
+#[test]
+fn what_is_no_table_of_uptime_kuma_is_refused_at_once() {
+    let bytes = exported(&Instance::rich(Version::Two, Order::Fresh));
+    for (sql, said) in [
+        ("ALTER TABLE incident RENAME TO old; CREATE VIEW incident AS SELECT * FROM old", "incident is a view"),
+        (
+            "DROP TABLE incident; CREATE VIEW incident AS
+                 WITH RECURSIVE ids(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM ids) SELECT max(id) AS id FROM ids",
+            "incident is a view",
+        ),
+        ("DROP TABLE incident; CREATE VIRTUAL TABLE incident USING rtree(id, low, high)", "incident is a virtual"),
+        ("ALTER TABLE tag RENAME TO other; ALTER TABLE other RENAME TO TAG", "table tag is called TAG"),
+    ] {
+        let instance = Instance::rich(Version::Two, Order::Fresh);
+        instance.open().execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}")).unwrap();
+        let paper = Paper::with(&bytes);
+        for mut command in [import_of(&paper.path(), &instance.path()), {
+            let mut export = program();
+            export.args(["export", "--database"]).arg(instance.path());
+            export
+        }] {
+            let output = run(&mut command);
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(65), "{sql}: {text}");
+            assert!(text.contains(said), "{sql}: {text}");
+        }
+    }
+}
+
+/// SQLite waits for a pipe under one of these names without end.
+#[test]
+fn what_lies_beside_the_database_and_is_no_file_is_refused_at_once() {
+    for end in ["-journal", "-wal", "-shm"] {
+        for make in ["mkfifo", "mkdir", "ln -s /etc/passwd"] {
+            let instance = Instance::rich(Version::Two, Order::Fresh);
+            let path = format!("{}{end}", instance.path().display());
+            let made = Command::new("sh").arg("-c").arg(format!("rm -f '{path}'; {make} '{path}'")).status().unwrap();
+            assert!(made.success());
+            let database = Database::new(instance.path());
+            let failures = [
+                database.export().unwrap_err(),
+                database.check_intact().unwrap_err(),
+                database.check_writable(0, false).unwrap_err(),
+                database.claim(std::time::Duration::ZERO).unwrap_err(),
+                database.holders().unwrap_err(),
+            ];
+            for error in failures {
+                assert_eq!(error.kind(), Kind::DatabaseCorrupt, "{make}: {error:?}");
+                assert!(error.to_string().contains(end), "{make}: {error:?}");
+            }
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kuma.db");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_eq!(Database::new(&path).holders().unwrap_err().kind(), Kind::DatabaseMissing);
 }
 
 /// Rows that do not keep a rule of their table are Uptime Kuma's business: it works with them.

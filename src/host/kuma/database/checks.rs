@@ -1,7 +1,7 @@
 //! Whether the database is intact, whether Uptime Kuma's user can use it, and whether it can be written now.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -39,12 +39,8 @@ impl Database {
     /// `NotPermitted`, naming the path that the user cannot write.
     pub fn check_usable_by(&self, uid: u32) -> Result<()> {
         let directory = self.directory()?;
-        let beside = |end: &str| {
-            let mut name = self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned()).into_os_string();
-            name.push(end);
-            PathBuf::from(name)
-        };
-        for (path, bits) in [(directory, 0o3), (beside(""), 0o6), (beside("-wal"), 0o6), (beside("-shm"), 0o6)] {
+        let files = [self.beside("")?, self.beside("-wal")?, self.beside("-shm")?];
+        for (path, bits) in std::iter::once((directory, 0o3)).chain(files.map(|file| (file, 0o6))) {
             // Uptime Kuma makes and removes the last two.
             let Ok(found) = std::fs::metadata(&path) else { continue };
             let granted = |shift: u32| found.mode() >> shift & bits == bits;

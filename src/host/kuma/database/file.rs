@@ -40,9 +40,19 @@ impl Database {
 
     /// The directory in which SQLite makes its files: that of the database, not that of a link to it.
     pub(super) fn directory(&self) -> Result<PathBuf> {
+        Ok(self.real_path()?.parent().unwrap_or(Path::new("/")).to_owned())
+    }
+
+    /// The file that SQLite makes beside the database, with this end of its name.
+    pub(super) fn beside(&self, end: &str) -> Result<PathBuf> {
+        let mut name = self.real_path()?.into_os_string();
+        name.push(end);
+        Ok(name.into())
+    }
+
+    fn real_path(&self) -> Result<PathBuf> {
         let path = self.path.canonicalize();
-        let path = path.map_err(|error| Error::io(format!("find database {}", self.path.display()), error))?;
-        Ok(path.parent().unwrap_or(Path::new("/")).to_owned())
+        path.map_err(|error| Error::io(format!("find database {}", self.path.display()), error))
     }
 
     /// Fails if there is none.
@@ -58,8 +68,23 @@ impl Database {
         }
     }
 
-    pub(super) fn open(&self) -> Result<Connection> {
+    /// Fails unless the database, and what lies beside it under the names that SQLite uses, are files: SQLite would wait
+    /// for a pipe without end.
+    pub(super) fn check_files(&self) -> Result<()> {
         self.find()?;
+        for end in ["-journal", "-wal", "-shm"] {
+            let path = self.beside(end)?;
+            if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file()) {
+                let what = format!("{} is not a file, and SQLite needs that name", path.display());
+                let hint = "stop Uptime Kuma, remove what has that name, and start Uptime Kuma";
+                return Err(Error::new(Kind::DatabaseCorrupt, what).with_hint(hint));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(&self) -> Result<Connection> {
+        self.check_files()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| self.failed("open", error))?;
         let prepared = harden(&connection).and_then(|()| connection.busy_timeout(LOCK_TIMEOUT));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::ErrorKind;
 
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 
@@ -18,13 +17,11 @@ impl Database {
     /// locks would be lost with the file that is closed here.
     ///
     /// # Errors
-    /// [`Kind::DatabaseMissing`](crate::error::Kind::DatabaseMissing); or if the database cannot be opened.
+    /// As for [`Database::export`].
     pub fn holders(&self) -> Result<BTreeSet<u32>> {
         let failed = |error| Error::io(format!("look for locks on {}", self.path().display()), error);
-        let file = File::open(self.path()).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => self.missing(),
-            _ => failed(error),
-        })?;
+        self.check_files()?;
+        let file = File::open(self.path()).map_err(failed)?;
         let (start, length) = SHARED;
         let (typ, offset_type) = (FlockType::WriteLock, FlockOffsetType::Set);
         let wanted = Flock { start, length, pid: None, typ, offset_type };

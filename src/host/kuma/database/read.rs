@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::Database;
-use super::schema::{migrating, schema};
+use super::schema::{impostor, migrating, schema};
 use super::sql::{Sql, columns, quoted, quoted_list, table_names, value};
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
@@ -47,6 +47,11 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
         let what =
             format!("{} is not a database of a supported Uptime Kuma: no table {missing}", database.path().display());
         return Err(Error::new(Kind::SchemaUnknown, what));
+    }
+    if let Some(impostor) = impostor(connection).map_err(failed)? {
+        let what = format!("{} is not a database that Uptime Kuma made: {impostor}", database.path().display());
+        let hint = "stop Uptime Kuma and restore its database from a backup";
+        return Err(Error::new(Kind::SchemaUnknown, what).with_hint(hint));
     }
     // During a migration the rows are neither the old configuration nor the new one.
     if let Some(reason) = migrating(connection).map_err(failed)? {

@@ -94,7 +94,9 @@ fn definition(sql: &str) -> Sql<&str> {
 
 /// Gives the copy the ids that the tables of `live` have used.
 fn copy_sequences(live: &Connection, copy: &Connection) -> Sql<()> {
-    let Ok(mut statement) = live.prepare("SELECT name, seq FROM sqlite_sequence") else { return Ok(()) };
+    let Ok(mut statement) = live.prepare("SELECT name, seq FROM sqlite_sequence WHERE typeof(seq) = 'integer'") else {
+        return Ok(());
+    };
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (name, seq): (String, i64) = (row.get(0)?, row.get(1)?);

@@ -28,6 +28,23 @@ impl Database {
     }
 }
 
+/// What stands in the place of a replicated table and is none, for people: a view or a virtual table, which may compute
+/// its rows without end, or a table whose name is spelled otherwise. Uptime Kuma makes none of them.
+pub(super) fn impostor(connection: &Connection) -> Sql<Option<String>> {
+    let mut statement = connection.prepare("SELECT name, type FROM pragma_table_list WHERE schema = 'main'")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, kind): (String, String) = (row.get(0)?, row.get(1)?);
+        let spec = catalog::TABLES.iter().find(|spec| spec.name.eq_ignore_ascii_case(&name));
+        match spec {
+            Some(spec) if kind != "table" => return Ok(Some(format!("{} is a {kind}", spec.name))),
+            Some(spec) if spec.name != name => return Ok(Some(format!("table {} is called {name}", spec.name))),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 fn unknown_tables(connection: &Connection) -> Sql<Vec<String>> {
     let known = |name: &str| catalog::find(name).is_some() || catalog::LOCAL.contains(&name);
     Ok(table_names(connection)?.into_iter().filter(|name| !known(name)).collect())
