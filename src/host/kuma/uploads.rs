@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Dir, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
@@ -64,7 +64,7 @@ impl Uploads {
     /// Reads the files of these names. Adds a warning for each file that is missing or cannot be exported.
     ///
     /// # Errors
-    /// If the directory or an existing file cannot be read.
+    /// If the directory cannot be read, or an existing file for another reason than its mode and its owner.
     pub fn read(&self, names: &[String], warnings: &mut Vec<String>) -> Result<Vec<UploadedFile>> {
         let mut found = Vec::new();
         if names.is_empty() {
@@ -135,11 +135,20 @@ impl Uploads {
     /// Proves that files can be written into the directory, if it exists.
     ///
     /// # Errors
-    /// [`Kind::NotPermitted`], also for a link.
+    /// [`Kind::NotPermitted`], also for a link, and for a directory under a temporary name, which cannot be replaced.
     pub fn check_writable(&self) -> Result<()> {
         let Some(directory) = self.open_for_writing()? else { return Ok(()) };
-        rustix::fs::accessat(directory, ".", Access::WRITE_OK, AtFlags::empty())
-            .map_err(|error| Error::io(format!("write into {}", self.path.display()), error.into()))
+        let failed = |error: Errno| Error::io(format!("write into {}", self.path.display()), error.into());
+        rustix::fs::accessat(&directory, ".", Access::WRITE_OK, AtFlags::empty()).map_err(failed)?;
+        for entry in Dir::read_from(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if is_temporary(&entry) && entry.file_type() == FileType::Directory {
+                let path = self.path.join(&*entry.file_name().to_string_lossy());
+                let what = format!("{} is a directory; unfinished files have such names", path.display());
+                return Err(Error::new(Kind::NotPermitted, what).with_hint("remove it; the next cycle tries again"));
+            }
+        }
+        Ok(())
     }
 
     fn open(&self) -> Result<Directory> {
@@ -179,6 +188,8 @@ fn read(directory: &File, name: &str) -> io::Result<Upload> {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(missing()),
         Err(Errno::LOOP) => return Ok(Upload::LeftOut("it is a symbolic link".to_owned())),
+        // Uptime Kuma does not show it either.
+        Err(Errno::ACCESS) => return Ok(Upload::LeftOut("its mode or its owner keeps Uptime Kuma from it".to_owned())),
         Err(error) => return Err(error.into()),
     };
     if !file.metadata()?.is_file() {
@@ -196,11 +207,15 @@ fn missing() -> Upload {
 fn remove_leftovers(directory: &File) -> rustix::io::Result<()> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
-        if entry.file_name().to_bytes().starts_with(TEMPORARY.as_bytes()) {
+        if is_temporary(&entry) {
             rustix::fs::unlinkat(directory, entry.file_name(), AtFlags::empty())?;
         }
     }
     Ok(())
+}
+
+fn is_temporary(entry: &DirEntry) -> bool {
+    entry.file_name().to_bytes().starts_with(TEMPORARY.as_bytes())
 }
 
 fn write(directory: &File, name: &str, content: &[u8]) -> io::Result<()> {

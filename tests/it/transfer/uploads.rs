@@ -4,13 +4,16 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
+use kuma_replicator::error::Kind;
+use kuma_replicator::host::kuma::database::Database;
 use kuma_replicator::host::kuma::uploads::Uploads;
 use kuma_replicator::model::catalog;
 use kuma_replicator::model::configuration::UploadedFile;
+use kuma_replicator::model::dump::parse;
 use kuma_replicator::model::limits::MAX_FILE;
 use kuma_replicator::plan::plan;
 
-use super::program::{dump, exported, exported_again, import, import_well, library_export, taken};
+use super::program::{dump, exported, exported_again, import, import_well, library_export, program, run, taken};
 use crate::support::instance::{Instance, Order, Version};
 
 #[test]
@@ -98,6 +101,38 @@ fn uploads_never_follow_links() {
     assert_eq!(fs::read_to_string(&victim).unwrap(), "secret of the host");
     assert!(fs::symlink_metadata(upload.join("logo1.png")).unwrap().is_file());
     assert_eq!(fs::read(upload.join("logo1.png")).unwrap(), b"\x89PNG\r\n\x1a\n one");
+}
+
+/// Uptime Kuma does not show such a file either.
+#[test]
+fn a_file_that_uptime_kuma_may_not_read_is_left_out() {
+    let source = Instance::rich(Version::Two, Order::Fresh);
+    let logo = source.directory().join("upload/logo1.png");
+    fs::set_permissions(&logo, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::metadata(source.directory()).unwrap().uid() == 0 {
+        // Root may read everything, and the worker of another user may not.
+        let given = Command::new("chown").args(["-R", "65534:65534"]).arg(source.directory()).status().unwrap();
+        assert!(given.success());
+    }
+    let output = run(program().args(["export", "--database"]).arg(source.path()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("logo1.png is left out") && said.contains("its mode or its owner"), "{said}");
+    assert!(parse(&output.stdout).unwrap().configuration.files.is_empty());
+}
+
+/// Found before Uptime Kuma is stopped.
+#[test]
+fn a_directory_under_the_name_of_an_unfinished_file_is_named() {
+    let target = Instance::rich(Version::Two, Order::Fresh);
+    let database = Database::new(target.path());
+    target.upload(".kuma-replicator.0", b"half");
+    database.check_writable(0, true).unwrap();
+    fs::create_dir(target.directory().join("upload/.kuma-replicator.1")).unwrap();
+    let error = database.check_writable(0, true).unwrap_err();
+    assert_eq!(error.kind(), Kind::NotPermitted, "{error:?}");
+    assert!(error.to_string().contains("upload/.kuma-replicator.1"), "{error:?}");
+    database.check_writable(0, false).unwrap();
 }
 
 /// Names in the upload directory of an instance, sorted.
