@@ -8,6 +8,9 @@ use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::worker::Worker;
 use kuma_replicator::host::system::owner::opener;
 use kuma_replicator::host::system::users::Identity;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::Test;
 use crate::testbed::{Machine, Result};
@@ -15,6 +18,7 @@ use crate::world::{Pair, Setup, cycle, expect, fails, invocation, says, set_stat
 
 pub const TESTS: &[Test] = &[
     ("a_worker_acts_as_the_owner_and_has_no_rights_beyond", worker),
+    ("a_worker_that_hangs_is_ended_without_the_right_to_send_it_a_signal", hanging_worker),
     ("root_opens_only_what_nobody_else_can_exchange", openers),
     ("root_tells_nothing_of_a_database_that_its_owner_cannot_see", told),
     ("a_journal_that_names_a_file_of_root_deletes_nothing", journals),
@@ -55,6 +59,29 @@ fn worker() -> Result<()> {
         let error = worker.read(&secret).await.unwrap_err();
         assert_eq!(error.kind(), Kind::NotPermitted, "{error:?}");
     })
+}
+
+/// As in the sandbox of the service: root without `CAP_KILL`.
+fn hanging_worker() -> Result<()> {
+    let identity = Identity { uid: NOBODY, gid: NOBODY, groups: Vec::new(), search: false };
+    let program = Path::new(env!("CARGO_BIN_EXE_kuma-replicator"));
+    // Capabilities are those of a thread.
+    let pid = std::thread::spawn(move || {
+        block(async {
+            let worker = Worker::start_program(program, Some(&identity)).await.unwrap();
+            let pid = Pid::from_raw(i32::try_from(worker.id().unwrap()).unwrap()).unwrap();
+            kill_process(pid, Signal::STOP).unwrap();
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::KILL);
+            set_capabilities(None, sets).unwrap();
+            assert_eq!(kill_process(pid, Signal::KILL), Err(Errno::PERM));
+            drop(worker);
+            pid
+        })
+        .unwrap()
+    });
+    assert_eq!(test_kill_process(pid.join().unwrap()), Err(Errno::SRCH));
+    Ok(())
 }
 
 fn openers() -> Result<()> {

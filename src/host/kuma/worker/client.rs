@@ -5,12 +5,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 
+use super::process::Process;
 use super::protocol::{self, Fault, LENGTHS, Reply, Request};
 use crate::cycle::{Export, History};
 use crate::error::{Error, Kind, Result};
@@ -33,8 +34,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long it may take for one that reads or writes as much as there is of history.
 const LONG_TIMEOUT: Duration = Duration::from_secs(700);
 
-/// How long a worker may take to end.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// Why a pipe to or from a worker is closed.
+const ENDED: &str = "it has ended";
 
 /// The kinds of failure that a worker can report. Any other says something about what it does not know.
 const KINDS: &[Kind] = &[
@@ -56,9 +57,10 @@ const KINDS: &[Kind] = &[
 /// A running worker. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Worker {
-    child: Child,
+    // Closed before the end of the process is waited for.
     input: Option<ChildStdin>,
     output: ChildStdout,
+    process: Process,
     /// The database that it means; empty before one was opened.
     database: PathBuf,
 }
@@ -91,11 +93,11 @@ impl Worker {
         command.env_clear().current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let failed = |error: io::Error| Error::new(Kind::WorkerFailed, "cannot start the worker").because(error);
-        let mut child = command.spawn().map_err(failed)?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        let mut process = Process::start(command).await.map_err(failed)?;
+        let Some((input, output)) = process.pipes() else {
             return Err(Error::new(Kind::Bug, "the worker has no pipes"));
         };
-        let mut worker = Self { child, input: Some(input), output, database: PathBuf::new() };
+        let mut worker = Self { input: Some(input), output, process, database: PathBuf::new() };
         match worker.reply(ANSWER_TIMEOUT).await? {
             (Reply::Ready { protocol, program }, _)
                 if protocol == protocol::VERSION && program == env!("CARGO_PKG_VERSION") =>
@@ -118,7 +120,7 @@ impl Worker {
 
     /// The id of its process; `None` if it has ended.
     pub fn id(&self) -> Option<u32> {
-        self.child.id()
+        self.process.id()
     }
 
     /// Whether it can be asked: it has not failed before.
@@ -359,8 +361,8 @@ impl Worker {
         let sent = tokio::time::timeout(within, send).await;
         match sent {
             Ok(Ok(())) => self.reply(within).await,
-            Ok(Err(error)) => Err(self.failed(error)),
-            Err(_) => Err(self.failed(late(within))),
+            Ok(Err(_)) => Err(self.failed(ENDED)),
+            Err(_) => Err(self.late(within)),
         }
     }
 
@@ -379,12 +381,17 @@ impl Worker {
             }
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(fault)) => Err(self.failed(fault)),
-            Err(_) => Err(self.failed(late(within))),
+            Err(_) => Err(self.late(within)),
         }
     }
 
     fn unexpected(&mut self) -> Error {
         self.failed("its answer is not one to this request")
+    }
+
+    fn late(&mut self, within: Duration) -> Error {
+        let hint = "see whether a disk hangs, or what stopped a process of the user of Uptime Kuma; the next cycle tries again";
+        self.failed(format!("it did not answer within {} s", within.as_secs())).with_hint(hint)
     }
 
     fn failed(&mut self, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -430,22 +437,6 @@ impl Claimed {
     }
 }
 
-impl Drop for Worker {
-    /// Waits until the worker has ended: only then is a database that it had claimed free for Uptime Kuma.
-    fn drop(&mut self) {
-        self.input = None;
-        let deadline = Instant::now() + END_TIMEOUT;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                // Fails if it runs as another user. It then ends with this process at the latest.
-                let _ = self.child.start_kill();
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
 /// Names the file for which a worker was to be started.
 pub(super) fn refused(path: &Path, error: Error) -> Error {
     if error.kind() != Kind::NotPermitted {
@@ -455,14 +446,10 @@ pub(super) fn refused(path: &Path, error: Error) -> Error {
     Error::new(Kind::NotPermitted, format!("cannot open {}", path.display())).with_hint(hint).because(error)
 }
 
-fn late(within: Duration) -> String {
-    format!("it did not answer within {} s", within.as_secs())
-}
-
 /// Receives a frame. Memory is allocated for what has arrived, not for what is announced.
 async fn receive(output: &mut ChildStdout) -> Result<(Reply, Vec<u8>), Fault> {
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Fault("it has ended".to_owned()),
+        io::ErrorKind::UnexpectedEof => Fault(ENDED.to_owned()),
         _ => Fault(error.to_string()),
     };
     let mut lengths = [0; LENGTHS];
@@ -472,7 +459,7 @@ async fn receive(output: &mut ChildStdout) -> Result<(Reply, Vec<u8>), Fault> {
     output.take(head_length as u64).read_to_end(&mut head).await.map_err(failed)?;
     output.take(body_length as u64).read_to_end(&mut body).await.map_err(failed)?;
     if head.len() < head_length || body.len() < body_length {
-        return Err(Fault("it has ended".to_owned()));
+        return Err(Fault(ENDED.to_owned()));
     }
     Ok((protocol::head(&head)?, body))
 }

@@ -14,6 +14,7 @@
 
 mod client;
 mod confine;
+mod process;
 mod protocol;
 mod serve;
 mod workers;
