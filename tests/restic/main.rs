@@ -85,6 +85,7 @@ const ON_ONE: &[Test<OnAny>] = &[
     ("too_much_output_is_refused", too_much_output_is_refused),
     ("half_an_output_is_refused", half_an_output_is_refused),
     ("a_restic_that_hangs_is_ended_with_all_it_started", misbehaving::a_restic_that_hangs_is_ended_with_all_it_started),
+    ("what_restic_leaves_running_holds_nothing_up", misbehaving::what_restic_leaves_running_holds_nothing_up),
     ("an_unusable_answer_is_reported", misbehaving::an_unusable_answer_is_reported),
     ("endless_output_takes_bounded_memory", misbehaving::endless_output_takes_bounded_memory),
     ("secrets_are_neither_passed_as_arguments_nor_shown", secrets_are_neither_passed_as_arguments_nor_shown),

@@ -29,6 +29,27 @@ pub(crate) fn a_restic_that_hangs_is_ended_with_all_it_started(program: &Program
     Ok(Completion::Completed)
 }
 
+/// As the agent of a password manager does, which a password command starts.
+pub(crate) fn what_restic_leaves_running_holds_nothing_up(program: &Program) -> Outcome {
+    let repository = program.template();
+    let directory = tempfile::tempdir().expect("a directory");
+    let note = directory.path().join("pid");
+    for kept in ["", ">/dev/null", "2>/dev/null"] {
+        let mut host = program.host(&repository);
+        let life = host.script(&format!("sleep 1000 {kept} 9>&- & echo $! >'{}'", note.display()));
+        let listing = run(host.restic().look());
+        life.is_over();
+        let pid = std::fs::read_to_string(&note).expect("it was started");
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid.trim().parse().expect("a number")).expect("a process"),
+            Signal::KILL,
+        )
+        .expect("it runs on");
+        assert!(!listing.expect("a look").snapshots.is_empty(), "{kept}");
+    }
+    Ok(Completion::Completed)
+}
+
 pub(crate) fn a_restic_killed_in_a_publish_leaves_no_partial_snapshot(program: &Program) -> Outcome {
     let (repository, agent) = agent_in_the_middle(program);
     parts::signal_restic(&agent.process, Signal::KILL);

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::messages::Messages;
 use crate::error::Kind;
 use crate::host::system::interrupt::Interrupt;
 
-/// How long restic may take to remove its lock after an interrupt.
+/// How long restic may take to remove its lock after an interrupt, and its outputs to be closed after its end.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The number of hopeless retries after which restic is ended.
@@ -75,18 +76,24 @@ impl Process {
         let mut child = self.spawn()?;
         let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
         let (mut output, mut messages) = (Vec::new(), Messages::default());
-        let end = tokio::select! {
-            biased;
-            end = read(&mut stdout, &mut stderr, limit, &mut output, &mut messages) => end?,
-            () = interrupt.wait() => Some(End::Interrupted),
-            () = tokio::time::sleep(timeout) => Some(End::Deadline),
+        let end = {
+            let mut reading = pin!(read(&mut stdout, &mut stderr, limit, &mut output, &mut messages));
+            tokio::select! {
+                biased;
+                end = &mut reading => end?,
+                () = interrupt.wait() => Some(End::Interrupted),
+                () = tokio::time::sleep(timeout) => Some(End::Deadline),
+                // All that it wrote is in the pipes by now. What it has started, such as the agent of a password manager,
+                // may keep them open for ever.
+                _ = child.wait() => tokio::time::timeout(END_TIMEOUT, reading).await.unwrap_or(Ok(None))?,
+            }
         };
         let end = match end {
             Some(end) => {
                 end_child(&mut child, stdout, stderr).await?;
                 end
             }
-            // Both outputs are closed, so it has ended, or is about to.
+            // It has ended, or has closed its outputs and is about to.
             None => End::Exited(match tokio::time::timeout(END_TIMEOUT, child.wait()).await {
                 Ok(status) => status?,
                 Err(_) => end_child(&mut child, stdout, stderr).await?,
