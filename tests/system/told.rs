@@ -70,6 +70,9 @@ fn many() -> Result<()> {
         let url = "http://127.0.0.1:3001/api/entry-page";
         let mut kuma = pair.main_kuma()?;
         kuma.add_monitor("1", url)?;
+        pair.replicate()?;
+        begun(replica)?;
+        let running = invocation(replica)?;
         let columns =
             "active, user_id, interval, url, type, timeout, retry_interval, accepted_statuscodes_json, method";
         sql(
@@ -82,7 +85,7 @@ fn many() -> Result<()> {
         pair.replicate()?;
         beat_again(replica)?;
         replica.run(&["systemd-run", "--unit=poller", "sh", "-c", POLLER])?;
-        let (running, begun) = (invocation(replica)?, sql(replica, "SELECT max(id) FROM heartbeat")?);
+        let before = sql(replica, "SELECT max(id) FROM heartbeat")?;
 
         // As a person edits them: two addresses, a pause, a removal, a new one.
         for id in [7, 8] {
@@ -122,10 +125,9 @@ fn many() -> Result<()> {
         // A restart would begin 300 monitors anew, half a second apart.
         let gap: f64 = sql(replica, &format!(
             "SELECT max(gap) FROM (SELECT (julianday(time) - julianday(lag(time) OVER (PARTITION BY monitor_id ORDER BY id))) * 86400.0 \
-             AS gap FROM heartbeat WHERE id > {} AND monitor_id NOT IN (7, 8, 9, 10, {new}))", begun.trim()
+             AS gap FROM heartbeat WHERE id > {} AND monitor_id NOT IN (7, 8, 9, 10, {new}))", before.trim()
         ))?.trim().parse()?;
         assert!(gap < 60.0, "a monitor that did not change was not checked for {gap} s");
-        assert_eq!(shown(replica)?, shown(main)?);
         Ok(())
     })
 }

@@ -44,7 +44,12 @@ const socket = io(url, { reconnection: false, timeout: ANSWER_MS, transports: ["
 const pushed = {};
 const beats = {};
 let token;
+let listens = false;
 
+// A server of 2.x drops what comes before it has said this.
+socket.once("info", () => {
+    listens = true;
+});
 socket.on("connect_error", (error) => fail(`cannot connect to ${url}: ${error.message}`));
 socket.on("disconnect", (reason) => fail(`${url} is gone: ${reason}`));
 for (const name of PUSHED) {
@@ -141,7 +146,7 @@ async function answer(line) {
 }
 
 async function main() {
-    await until(`a connection to ${url}`, () => socket.connected);
+    await until(`a connection to ${url}`, () => socket.connected && listens);
     for await (const line of readline.createInterface({ input: process.stdin })) {
         process.stdout.write(`${JSON.stringify(await answer(line))}\n`);
     }
