@@ -34,8 +34,9 @@ impl Order {
 pub(super) fn orders(told: &Told, rows: &Configuration) -> Vec<Order> {
     let maintenances = of(rows.table(catalog::MAINTENANCE), &told.maintenances, "deleteMaintenance", maintenance);
     let monitors = of(rows.table(catalog::MONITOR), &told.monitors, "deleteMonitor", monitor);
-    // Its handler removes the links of maintenance 0, which does not exist, and empties the cache.
-    let pages = told.pages.then(|| {
+    // Public pages show monitors and maintenances as well, so their cache is emptied in any case. The handler removes the
+    // links of maintenance 0, which does not exist, and empties the cache.
+    let pages = (!told.is_empty()).then(|| {
         let arguments = vec![json!(0), json!([])];
         Order { arguments, ..Order::new("addMaintenanceStatusPage", 0) }
     });

@@ -119,15 +119,19 @@ fn one_session_for_each_owner_and_one_batch_for_1_23() {
     let big = format!("42[\"monitorList\",{{\"x\":\"{}\"}}]", "x".repeat(3 << 20));
     let session = |answers: &str| vec![OPEN.to_owned(), INFO.to_owned(), answers.to_owned()];
     let mut all = session(&format!("{big}\u{1e}2\u{1e}430[{{\"ok\":true}}]"));
-    all.push("431[{\"ok\":true}]\u{1e}433[{\"ok\":true}]\u{1e}434[]\u{1e}432[{\"ok\":true}]".to_owned());
+    all.push(
+        "431[{\"ok\":true}]\u{1e}433[{\"ok\":true}]\u{1e}434[{\"ok\":true}]\u{1e}435[]\u{1e}432[{\"ok\":true}]"
+            .to_owned(),
+    );
     all.extend(session("430[{\"ok\":true}]"));
     all.push("431[{\"ok\":true}]\u{1e}432[]".to_owned());
     let (url, sent) = server(all);
     let rows = rows(&[(1, 1), (-2, 1), (3, 7)]);
     assert_eq!(tell(&url, Family::One, &of_users(&[1, 7]), &told([1, 2, 3, 9]), &rows), Ok(()));
     let sent: Vec<String> = sent.try_iter().filter(|text| !text.contains("loginByToken")).collect();
-    let first =
-        "421[\"resumeMonitor\",1]\u{1e}422[\"pauseMonitor\",2]\u{1e}423[\"deleteMonitor\",9]\u{1e}424[\"logout\"]";
+    // Pages show monitors, so their cache is emptied, too.
+    let first = "421[\"resumeMonitor\",1]\u{1e}422[\"pauseMonitor\",2]\u{1e}423[\"deleteMonitor\",9]\u{1e}\
+        424[\"addMaintenanceStatusPage\",0,[]]\u{1e}425[\"logout\"]";
     let second = "421[\"resumeMonitor\",3]\u{1e}422[\"logout\"]";
     let end = "41\u{1e}1";
     assert_eq!(sent, ["40", "3", first, end, "40", second, end]);
@@ -145,7 +149,7 @@ fn twenty_at_a_time_for_2_x() {
         "42[\"loginRequired\"]".to_owned(),
         "42[\"monitorList\",{}]\u{1e}42[\"statusPageList\",{}]".to_owned(),
         answers(1..=20),
-        answers(21..=21),
+        answers(21..=22),
     ]);
     let ids: Vec<(i64, i64)> = (1..=21).map(|id| (id, 1)).collect();
     assert_eq!(tell(&url, TWO, &of_users(&[1]), &told(1..=21), &rows(&ids)), Ok(()));
@@ -158,7 +162,7 @@ fn twenty_at_a_time_for_2_x() {
 #[test]
 fn a_server_that_does_not_keep_to_the_protocol_is_given_up() {
     let lists = "430[{\"ok\":true}]";
-    let refused = "431[{\"ok\":false,\"msg\":\"You do not own this monitor.\"}]\u{1e}432[]";
+    let refused = "431[{\"ok\":false,\"msg\":\"You do not own this monitor.\"}]\u{1e}432[{\"ok\":true}]\u{1e}433[]";
     for (answers, expected) in [
         (vec![], ""),
         (vec!["<html>"], "does not speak engine.io 4"),
@@ -168,7 +172,7 @@ fn a_server_that_does_not_keep_to_the_protocol_is_given_up() {
         (vec![OPEN, "44{\"message\":\"no\"}"], "refuses the connection"),
         (vec![OPEN, INFO, "430[{\"ok\":false,\"msg\":\"Invalid token.\"}]"], "refuses the log-in: Invalid token."),
         (vec![OPEN, INFO, lists, refused], "refuses resumeMonitor 1: You do not own this monitor."),
-        (vec![OPEN, INFO, lists, "431[7]\u{1e}432[]"], "refuses resumeMonitor 1"),
+        (vec![OPEN, INFO, lists, "431[7]\u{1e}432[{\"ok\":true}]\u{1e}433[]"], "refuses resumeMonitor 1"),
         (vec![OPEN, INFO, lists, "431", "43x[]", "437[{\"ok\":true}]", "1"], "closed the session"),
         (vec![OPEN, INFO, lists], ""),
     ] {
