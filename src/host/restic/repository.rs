@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::credentials::Credentials;
+use super::process::End;
 use super::run::Output;
 use super::{answers, failure, process};
 use crate::config::{self, Location};
@@ -135,15 +136,21 @@ impl Restic {
     /// only as a whole.
     pub async fn publish(&self, dump: &[u8], tags: &Tags, host: &str) -> Result<Published> {
         let what = format!("cannot publish into repository {}", self.repository);
-        let input = process::sealed(dump)
-            .map_err(|error| Error::io(format!("publish into repository {}", self.repository), error))?;
+        let input = || {
+            let sealed = process::sealed(dump);
+            sealed.map_err(|error| Error::io(format!("publish into repository {}", self.repository), error)).map(Some)
+        };
         let (filename, host, tags) = (
             format!("--stdin-filename={PATH}"),
             format!("--host={host}"),
             format!("--tag={}", tags.to_strings().join(",")),
         );
         let arguments = ["backup", "--json", "--stdin", &filename, &host, &tags];
-        let finished = self.finish(&what, arguments, Some(input), Output::Answer).await?;
+        let mut finished = self.finish(&what, arguments, input()?, Output::Answer).await?;
+        if matches!(finished.end, End::Hopeless(Kind::ResticFailed)) {
+            // Another host removed its lock, or an index, while restic read it. restic has not begun then.
+            finished = self.finish(&what, arguments, input()?, Output::Answer).await?;
+        }
         let id = answers::published(&finished.output);
         // restic reports the snapshot when it is stored, and then removes its lock.
         let text = finished.messages.text();
