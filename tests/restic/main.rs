@@ -116,7 +116,7 @@ fn main() -> ExitCode {
     trials.extend(ON_ONE.iter().map(|&(name, test)| trial(name, &installed, test)));
     let mut arguments = Arguments::from_args();
     // Most of them wait: for deadlines, and for restic to try again.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    arguments.test_threads = arguments.test_threads.or(Some(8));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
