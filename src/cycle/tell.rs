@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog;
-use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::configuration::{Configuration, Row};
 use crate::model::told::Told;
 use crate::model::value::Value;
 
@@ -73,7 +73,7 @@ impl<H: Host> Session<'_, H> {
         let acknowledged = self.host.now();
         let (mut active, mut paused) = (BTreeSet::new(), BTreeSet::new());
         if let Some(monitors) = rows.table(catalog::MONITOR) {
-            for row in rows_of(monitors, &told.monitors) {
+            for row in monitors.rows_with(&told.monitors) {
                 let Some(id) = monitors.value(row, catalog::ID).as_integer() else { continue };
                 let kind = monitors.value(row, catalog::TYPE).as_text().unwrap_or_default();
                 if *monitors.value(row, catalog::ACTIVE) != Value::Integer(1) {
@@ -113,7 +113,7 @@ impl<H: Host> Session<'_, H> {
                 id.and_then(|at| row.get(at)?.as_integer()).is_some_and(|id| told.maintenances.contains(&id))
             };
             table.rows.retain(|row| !is_told(row));
-            table.rows.extend(before.rows.iter().filter(|row| is_told(row)).cloned());
+            table.rows.extend(before.rows_with(&told.maintenances).cloned());
             table.sort();
         }
         if wanted != after.configuration {
@@ -135,9 +135,4 @@ impl<H: Host> Session<'_, H> {
         self.host.report(&Event::Stopped { unit, millis: millis(since.elapsed()) });
         self.bring_up().await
     }
-}
-
-/// The rows with these ids.
-fn rows_of<'a>(table: &'a Table, ids: &'a BTreeSet<i64>) -> impl Iterator<Item = &'a Row> {
-    table.rows.iter().filter(|row| table.value(row, catalog::ID).as_integer().is_some_and(|id| ids.contains(&id)))
 }

@@ -1,6 +1,6 @@
 //! A configuration: the replicated rows and files of one Uptime Kuma, in canonical order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::{self, Class, Major, TableSpec};
 use super::value::Value;
@@ -77,6 +77,11 @@ impl Table {
             !catalog::is_default(text(catalog::KEY), text(catalog::TYPE), text("value"), major)
         });
         self.rows = rows;
+    }
+
+    /// The rows with these ids.
+    pub fn rows_with<'a>(&'a self, ids: &'a BTreeSet<i64>) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(|row| self.value(row, catalog::ID).as_integer().is_some_and(|id| ids.contains(&id)))
     }
 
     /// Leaves out values that no person has confirmed: they have no effect.

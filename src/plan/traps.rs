@@ -70,9 +70,7 @@ fn of_rows(wanted: &Configuration, told: &Told, server: &Server) -> Vec<String> 
     let mut found = Vec::new();
     for (name, ids) in [(catalog::MONITOR, &told.monitors), (catalog::MAINTENANCE, &told.maintenances)] {
         let Some(table) = wanted.table(name) else { continue };
-        let is_told =
-            |row: &&Vec<Value>| table.value(row, catalog::ID).as_integer().is_some_and(|id| ids.contains(&id));
-        for row in table.rows.iter().filter(is_told) {
+        for row in table.rows_with(ids) {
             let id = table.value(row, catalog::ID);
             if !matches!(table.value(row, catalog::ACTIVE), Value::Integer(0 | 1)) {
                 found.push(format!("{name} {id} is neither active nor paused: its column active is neither 0 nor 1"));

@@ -34,8 +34,8 @@ impl Order {
 pub(super) fn orders(told: &Told, rows: &Configuration) -> Vec<Order> {
     let maintenances = of(rows.table(catalog::MAINTENANCE), &told.maintenances, "deleteMaintenance", maintenance);
     let monitors = of(rows.table(catalog::MONITOR), &told.monitors, "deleteMonitor", monitor);
-    // Public pages show monitors and maintenances as well, so their cache is emptied in any case. The handler removes the
-    // links of maintenance 0, which does not exist, and empties the cache.
+    // Public pages show monitors and maintenances as well. The handler removes the links of maintenance 0, which does not
+    // exist, and empties the cache.
     let pages = (!told.is_empty()).then(|| {
         let arguments = vec![json!(0), json!([])];
         Order { arguments, ..Order::new("addMaintenanceStatusPage", 0) }

@@ -51,10 +51,13 @@ pub fn probe(url: &str, family: Family, tokens: &Tokens) -> Result<(), String> {
 
 /// How long [`tell`] may take.
 pub fn limit(told: &Told, rows: &Configuration) -> Duration {
-    let orders = orders(told, rows);
+    limit_of(&orders(told, rows))
+}
+
+fn limit_of(orders: &[Order]) -> Duration {
     let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     let each = (ORDER_TIMEOUT + BATCH_PAUSE).saturating_mul(number(orders.len()));
-    LOGIN_TIMEOUT.saturating_mul(number(owners(&orders).len().max(1))).saturating_add(each)
+    LOGIN_TIMEOUT.saturating_mul(number(owners(orders).len().max(1))).saturating_add(each)
 }
 
 /// The users to whom the rows of `orders` belong.
@@ -68,7 +71,7 @@ fn owners(orders: &[Order]) -> BTreeSet<i64> {
 /// What it did not acknowledge, for people.
 pub fn tell(url: &str, family: Family, tokens: &Tokens, told: &Told, rows: &Configuration) -> Result<(), String> {
     let orders = orders(told, rows);
-    let deadline = Instant::now() + limit(told, rows);
+    let deadline = Instant::now() + limit_of(&orders);
     let Some(first) = owners(&orders).first().or_else(|| tokens.users.keys().next()).copied() else {
         return Err("it has no user who may log in".to_owned());
     };
