@@ -127,8 +127,7 @@ async fn told(findings: &mut Findings, settings: &Settings, instance: &mut Insta
         return findings.ok("told", "every change restarts Uptime Kuma: restart = \"always\"");
     }
     let Some(server) = findings.add::<Server>("told", instance.server().await, |server| {
-        let interval = settings.replica.min_restart_interval;
-        let between = if interval.is_zero() { interval } else { interval + server.takes };
+        let between = decide::between_restarts(settings.replica.min_restart_interval, Some(server.takes));
         let (takes, between) = (server.takes.as_secs(), between.as_secs());
         format!("after a restart its monitors have begun within {takes} s; the next one waits for {between} s")
     }) else {

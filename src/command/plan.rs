@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use crate::cli::Cli;
-use crate::cycle::{Activity, Application, Cause, Options, Publication, Ready, Session, Surroundings as _, Way};
+use crate::cycle::{
+    Activity, Application, Cause, Kuma as _, Options, Publication, Ready, Session, Surroundings as _, Way,
+};
 use crate::error::Result;
 use crate::host::store::Store;
 use crate::host::system::interrupt::Interrupt;
@@ -70,7 +72,12 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
             None => document(reason),
         },
         Ready::Deferred { snapshot, until } => document(deferred(session, &snapshot, until)).snapshot(&snapshot),
-        Ready::Apply(application) => apply(session, application, document),
+        Ready::Apply(application) => {
+            let document = apply(session, application, document);
+            // A server of which nothing is known is restarted all the same.
+            let takes = session.host.server().await.ok().filter(|server| !server.run.is_empty());
+            document.begin_within(takes.map(|server| server.takes))
+        }
     })
 }
 

@@ -1,10 +1,12 @@
 //! `status`: what this host remembers, and how its rows differ from the snapshot in force. Makes no network requests.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::cli::Cli;
-use crate::config::{Settings, UnitName};
+use crate::config::{Role, Settings, UnitName};
 use crate::cycle::{Activity, Verified, in_force};
 use crate::decide;
 use crate::error::{Error, Kind, Result};
@@ -27,6 +29,10 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
         Activity::Running => "running",
         Activity::Stopped => "stopped",
     });
+    let takes = match (settings.role, service) {
+        (Role::Replica, Some("running")) => takes(&mut instance).await,
+        _ => None,
+    };
     let not_started = not_started(&mut instance).await;
     let clock = Clock { now: Timestamp::now(), zone: TimeZone::system() };
     let alarm = decide::alarm(&state, clock.now, settings.overdue_after, &clock.zone);
@@ -47,11 +53,21 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     };
     let mut document = StatusDocument::new(&settings, service, state, alarm.as_ref().err(), clock);
     document = document.not_started(not_started);
+    if let Some(takes) = takes {
+        let interval = settings.replica.min_restart_interval;
+        document = document.restarts(takes, decide::between_restarts(interval, Some(takes)));
+    }
     if let Some(edits) = edits {
         document = document.edits(edits.as_ref().map(Plan::clone));
     }
     print(&document, json)?;
     alarm
+}
+
+/// How long the monitors take to begin after a restart, if that is known.
+async fn takes(instance: &mut Instance) -> Option<Duration> {
+    let server = instance.server().await.ok()?;
+    (!server.run.is_empty()).then_some(server.takes)
 }
 
 /// Why systemd could not even start the last cycle, if it could not. That it is unknown is not worth failing for.

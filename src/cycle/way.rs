@@ -25,9 +25,6 @@ pub const MAX_LIVE_ROWS: usize = 10_000;
 /// The time between two log-ins. The server sends all its lists after each.
 const LOGIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
-/// The longest that a server may take to begin its monitors and be asked for it: longer ago, a restart waits for nothing.
-const MAX_BEGINNING: Duration = Duration::from_secs(3 * 60 * 60);
-
 /// How a change comes into force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
@@ -127,15 +124,16 @@ impl<H: Host> Session<'_, H> {
     pub(super) async fn deferred_until(&mut self) -> Result<Option<Timestamp>> {
         let (interval, stopped, now) =
             (self.settings.replica.min_restart_interval, self.state.replica.stopped, self.host.now());
-        let longest = interval.saturating_add(MAX_BEGINNING);
+        // The server is only asked if it matters.
+        let longest = decide::between_restarts(interval, None);
         if !self.waits() || decide::deferred_until(stopped, now, longest).is_none() {
             return Ok(None);
         }
         let takes = match self.host.activity().await? {
-            Activity::Running => self.host.server().await?.takes.min(MAX_BEGINNING),
+            Activity::Running => self.host.server().await?.takes,
             Activity::Stopped => Duration::ZERO,
         };
-        Ok(decide::deferred_until(stopped, now, interval.saturating_add(takes)))
+        Ok(decide::deferred_until(stopped, now, decide::between_restarts(interval, Some(takes))))
     }
 
     /// What of `change`, which has to wait, can be in force now: what the server is told of, or at least what it reads.

@@ -124,6 +124,19 @@ pub fn backoff(replica: &ReplicaState, snapshot: &Snapshot, now: Timestamp) -> R
     Err(Error::new(Kind::Backoff, what))
 }
 
+/// The longest that a server may take to begin its monitors and be waited for.
+const MAX_BEGINNING: Duration = Duration::from_secs(3 * 60 * 60);
+
+/// The time from one restart for an apply to the next: `interval`, and what the monitors `take` to begin. No time without an
+/// interval. The longest there is where it is not known what they take.
+pub fn between_restarts(interval: Duration, take: Option<Duration>) -> Duration {
+    if interval.is_zero() {
+        interval
+    } else {
+        interval.saturating_add(take.unwrap_or(MAX_BEGINNING).min(MAX_BEGINNING))
+    }
+}
+
 /// Until when Uptime Kuma is not restarted, if it was stopped for an apply less than `interval` ago. Changes of the
 /// main that arrive in the meantime are applied together.
 pub fn deferred_until(stopped: Option<Timestamp>, now: Timestamp, interval: Duration) -> Option<Timestamp> {
@@ -146,5 +159,25 @@ pub fn still_deferred(
             (*planned == customization && now < *until).then_some(*until)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_between_restarts_is_a_floor() {
+        let [minutes, seconds, days] = [300, 40, 90_000].map(Duration::from_secs);
+        for (interval, take, expected) in [
+            (minutes, Some(seconds), minutes + seconds),
+            (minutes, Some(Duration::ZERO), minutes),
+            (minutes, Some(days), minutes + MAX_BEGINNING),
+            (minutes, None, minutes + MAX_BEGINNING),
+            (Duration::ZERO, Some(seconds), Duration::ZERO),
+            (Duration::MAX, Some(seconds), Duration::MAX),
+        ] {
+            assert_eq!(between_restarts(interval, take), expected, "{interval:?} and {take:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A configuration: the replicated rows and files of one Uptime Kuma, in canonical order.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::{self, Class, Major, TableSpec};
@@ -16,7 +17,7 @@ pub struct Table {
     pub spec: &'static TableSpec,
     /// Names of the replicated columns, sorted.
     pub columns: Vec<String>,
-    /// The rows: entities by id, settings by key, links by content.
+    /// The rows in the order of [`compare`](Self::compare).
     pub rows: Vec<Row>,
 }
 
@@ -49,10 +50,18 @@ impl Table {
 
     /// Brings the rows into canonical order.
     pub fn sort(&mut self) {
-        match self.identity() {
-            Some(at) => self.rows.sort_by(|a, b| a.get(at).cmp(&b.get(at))),
-            None => self.rows.sort_unstable(),
-        }
+        let mut rows = std::mem::take(&mut self.rows);
+        let compare = self.compare();
+        // Stable: what is equal stays in the order in which it was written.
+        rows.sort_by(|a, b| compare(a, b));
+        self.rows = rows;
+    }
+
+    /// The canonical order of rows: entities by id, settings by key, links by the row that they belong to if their order
+    /// [matters](TableSpec::ordered_within), else by content.
+    pub fn compare(&self) -> impl Fn(&Row, &Row) -> Ordering + use<> {
+        let at = self.identity().or_else(|| self.position(self.spec.ordered_within?));
+        move |a, b| at.map_or_else(|| a.cmp(b), |at| a.get(at).cmp(&b.get(at)))
     }
 
     /// This table with only `columns`, sorted; one that is missing here is NULL.

@@ -3,7 +3,7 @@
 //! The plan for rows that are already as wanted is empty.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::catalog::{self, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
@@ -196,8 +196,11 @@ fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
         updates: Vec::new(),
         inserts: Vec::new(),
     };
-    let (key, identity) = (wanted.identity(), wanted.identity_positions());
-    let compare = |a: &Row, b: &Row| key.map_or_else(|| a.cmp(b), |key| a.get(key).cmp(&b.get(key)));
+    if wanted.spec.ordered_within.is_some() {
+        (plan.deletes, plan.inserts) = reordered(here, wanted);
+        return plan;
+    }
+    let (compare, identity) = (wanted.compare(), wanted.identity_positions());
     let same = |a: &Row, b: &Row| identity.iter().all(|at| a.get(*at) == b.get(*at));
 
     // Both sides are in canonical order, so one pass over them finds every difference.
@@ -223,4 +226,47 @@ fn table_plan(here: &[Row], wanted: &Table) -> TablePlan {
             }
         }
     }
+}
+
+/// The links to remove and to add, so that those of each row are in the wanted order: what is added comes after what stays.
+fn reordered(here: &[Row], wanted: &Table) -> (Vec<Row>, Vec<Row>) {
+    let compare = wanted.compare();
+    let same_owner = |a: &Row, b: &Row| compare(a, b).is_eq();
+    let (mut deletes, mut inserts) = (Vec::new(), Vec::new());
+    let (mut here, mut there) = (here.chunk_by(same_owner).peekable(), wanted.rows.chunk_by(same_owner).peekable());
+    loop {
+        let order = match (here.peek().and_then(|rows| rows.first()), there.peek().and_then(|rows| rows.first())) {
+            (Some(a), Some(b)) => compare(a, b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return (deletes, inserts),
+        };
+        let old = if order.is_le() { here.next().unwrap_or_default() } else { &[] };
+        let new = if order.is_ge() { there.next().unwrap_or_default() } else { &[] };
+        let mut rest = new.iter().peekable();
+        let (kept, removed): (Vec<&Row>, Vec<&Row>) = old.iter().partition(|row| rest.next_if_eq(row).is_some());
+        if left(old, &removed) == kept {
+            deletes.extend(removed.into_iter().cloned());
+            inserts.extend(rest.cloned());
+        } else {
+            deletes.extend_from_slice(old);
+            inserts.extend_from_slice(new);
+        }
+    }
+}
+
+/// What is left of `rows` without those of the same content as `removed`, of equal ones the first.
+fn left<'a>(rows: &'a [Row], removed: &[&Row]) -> Vec<&'a Row> {
+    let mut counts: BTreeMap<&Row, usize> = BTreeMap::new();
+    for row in removed {
+        *counts.entry(row).or_default() += 1;
+    }
+    let stays = |row: &&Row| match counts.get_mut(*row).filter(|count| **count > 0) {
+        Some(count) => {
+            *count -= 1;
+            false
+        }
+        None => true,
+    };
+    rows.iter().filter(stays).collect()
 }

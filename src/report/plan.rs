@@ -1,6 +1,7 @@
 //! What the next cycle, or an order, would do.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -31,6 +32,8 @@ pub struct PlanDocument {
     /// What it is restarted for: tables with changes that Uptime Kuma does not take up without a restart, or why it cannot
     /// be told of them.
     restart_for: Vec<String>,
+    /// Seconds within which its monitors have begun after the restart; none without a restart, or if that is unknown.
+    begin_within: Option<u64>,
     /// What a running Uptime Kuma is told.
     told: Told,
     #[serde(flatten)]
@@ -51,6 +54,7 @@ impl PlanDocument {
             snapshot: None,
             restart: false,
             restart_for: Vec::new(),
+            begin_within: None,
             told: Told::default(),
             changes: Changes::default(),
             notes: Vec::new(),
@@ -84,6 +88,13 @@ impl PlanDocument {
         self
     }
 
+    /// Adds how long its monitors take to begin after the restart, if there is one.
+    #[must_use]
+    pub fn begin_within(mut self, takes: Option<Duration>) -> Self {
+        self.begin_within = takes.filter(|_| self.restart).map(|takes| takes.as_secs());
+        self
+    }
+
     /// Adds what a running Uptime Kuma is told.
     #[must_use]
     pub fn told(mut self, told: &Told) -> Self {
@@ -114,9 +125,12 @@ impl fmt::Display for PlanDocument {
                 if !self.restart_for.is_empty() {
                     write!(f, ", for {}", text::line(&self.restart_for.join("; ")))?;
                 }
+                if let Some(seconds) = self.begin_within {
+                    write!(f, "; all monitors have begun within {seconds} s of it")?;
+                }
             }
             if !self.told.is_empty() {
-                write!(f, "; Uptime Kuma is told of it without a restart: {}", self.told)?;
+                write!(f, "; Uptime Kuma takes up without a restart: {}", self.told)?;
             }
         } else if self.ordered {
             write!(f, ": {}", self.changes.size)?;

@@ -1,6 +1,7 @@
 //! What this host remembers, for people and for monitoring.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -101,6 +102,16 @@ struct Replica {
     edits_unknown: Option<String>,
     /// Whether `restore` put another configuration in force.
     restored: bool,
+    /// How often an apply may restart Uptime Kuma; none if it is not known.
+    restarts: Option<Restarts>,
+}
+
+#[derive(Debug, Serialize)]
+struct Restarts {
+    /// Seconds within which its monitors have begun.
+    begin_within: u64,
+    /// Seconds until the next restart.
+    next_after: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -176,6 +187,7 @@ impl StatusDocument {
                 edits: None,
                 edits_unknown: None,
                 restored,
+                restarts: None,
             }),
             clock,
         }
@@ -185,6 +197,16 @@ impl StatusDocument {
     #[must_use]
     pub fn not_started(self, reason: Option<String>) -> Self {
         Self { not_started: reason, ..self }
+    }
+
+    /// Adds within which time the monitors begin after a restart, and after which time the next one is allowed.
+    #[must_use]
+    pub fn restarts(mut self, begin_within: Duration, next_after: Duration) -> Self {
+        let restarts = Restarts { begin_within: begin_within.as_secs(), next_after: next_after.as_secs() };
+        if let Some(replica) = &mut self.replica {
+            replica.restarts = Some(restarts);
+        }
+        self
     }
 
     /// Adds what it would take to undo the edits on this replica, or why that is unknown.
@@ -305,6 +327,13 @@ impl Replica {
         }
         if self.alerts == Alerts::Off {
             writeln!(f, "alerts        off; kuma-replicator alerts on switches them on")?;
+        }
+        if let Some(Restarts { begin_within, next_after }) = &self.restarts {
+            write!(f, "restarts      monitors begin within {begin_within} s; the next restart ")?;
+            match next_after {
+                0 => writeln!(f, "does not wait")?,
+                _ => writeln!(f, "waits for {next_after} s")?,
+            }
         }
         if self.customization_in_force == Some(false) {
             let waits = if self.verdict.is_some() { "why is below" } else { "the next cycle applies it" };

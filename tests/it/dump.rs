@@ -52,6 +52,19 @@ fn golden() -> Configuration {
             table("group", &["id", "name"], vec![]),
             table("monitor", &columns, monitors),
             table(
+                "monitor_notification",
+                &["monitor_id", "notification_id"],
+                vec![
+                    vec![i(1), t("b")],
+                    vec![i(1), Value::Null],
+                    vec![i(1), r(7.0)],
+                    vec![i(1), i(7)],
+                    vec![i(1), r(-0.0)],
+                    vec![i(1), t("a")],
+                    vec![i(1), i(7)],
+                ],
+            ),
+            table(
                 "monitor_tag",
                 &["monitor_id", "tag_id", "value"],
                 vec![
@@ -348,6 +361,10 @@ fn a_body_in_any_other_form_is_refused() {
         (
             "links in another order",
             format!("{}\n{{\"tag_id\":2}}\n{{\"tag_id\":1}}", columns("monitor_tag", "\"tag_id\"")),
+        ),
+        (
+            "tags of a later monitor first",
+            format!("{}\n{{\"monitor_id\":2}}\n{{\"monitor_id\":1}}", columns("monitor_tag", "\"monitor_id\"")),
         ),
         ("a file before a table", format!("{}\n{TABLE}", file("a.png"))),
         ("a file twice", format!("{0}\n{0}", file("a.png"))),

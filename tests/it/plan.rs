@@ -36,6 +36,9 @@ proptest! {
             let (old, new) = (here.table(change.spec.name).unwrap(), wanted.table(change.spec.name).unwrap());
             prop_assert!(!(change.deletes.is_empty() && change.updates.is_empty() && change.inserts.is_empty()));
             let Some(identity) = change.spec.identity() else {
+                if change.spec.ordered_within.is_some() {
+                    continue;
+                }
                 // As few removals and additions as a bag of contents allows.
                 for row in change.deletes.iter().chain(&change.inserts) {
                     let count = |rows: &[Vec<Value>]| rows.iter().filter(|other| *other == row).count();
@@ -107,6 +110,24 @@ fn what_is_planned() {
             links(vec![vec![i(1), i(1), t("")]; 3]),
             links(vec![vec![i(1), i(1), t("")]; 2]),
             (1, 0, 0),
+        ),
+        (
+            "a tag between two others",
+            links(vec![vec![i(1), i(1), t("a")], vec![i(1), i(1), t("c")]]),
+            links(vec![vec![i(1), i(1), t("a")], vec![i(1), i(1), t("b")], vec![i(1), i(1), t("c")]]),
+            (1, 0, 2),
+        ),
+        (
+            "tags in another order",
+            links(vec![vec![i(1), i(1), t("b")], vec![i(1), i(1), t("a")], vec![i(2), i(1), t("b")]]),
+            links(vec![vec![i(1), i(1), t("a")], vec![i(1), i(1), t("b")], vec![i(2), i(1), t("b")]]),
+            (1, 0, 1),
+        ),
+        (
+            "the second of two equal tags goes, while its content decides which is removed",
+            links(vec![vec![i(1), i(1), t("a")], vec![i(1), i(1), t("b")], vec![i(1), i(1), t("a")]]),
+            links(vec![vec![i(1), i(1), t("a")], vec![i(1), i(1), t("b")]]),
+            (3, 0, 2),
         ),
         (
             "a link with another value",

@@ -102,7 +102,8 @@ fn shape(spec: &'static TableSpec) -> BoxedStrategy<Table> {
     }
     let columns = subsequence(COLUMNS, 1..5);
     let all = move |columns: Vec<&str>| {
-        columns.into_iter().chain(spec.identity_columns.iter().copied()).map(str::to_owned).collect()
+        let known = spec.identity_columns.iter().copied().chain(spec.ordered_within);
+        columns.into_iter().chain(known).map(str::to_owned).collect()
     };
     columns.prop_map(move |columns| Table::new(spec, all(columns))).boxed()
 }

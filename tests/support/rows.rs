@@ -104,7 +104,7 @@ pub(crate) fn carry_out(plan: &Plan, here: &Configuration) -> Configuration {
             assert!(change.updates.is_empty(), "links have no identity to be changed in place");
             for row in &change.deletes {
                 let at = table.rows.iter().position(|other| other == row).expect("a link that is here");
-                table.rows.swap_remove(at);
+                table.rows.remove(at);
             }
             table.rows.extend(change.inserts.iter().cloned());
             table.sort();

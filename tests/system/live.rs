@@ -24,7 +24,9 @@ fn without_a_restart() -> Result<()> {
         let mut kuma = pair.main_kuma()?;
         let monitor = kuma.add_monitor("web", "http://127.0.0.1:3001/")?;
         let tag = kuma.add_tag("prod", "#ff0000")?;
-        kuma.tag_monitor(tag, monitor, "")?;
+        for value in ["z", "a"] {
+            kuma.tag_monitor(tag, monitor, value)?;
+        }
         let hook = kuma.add_notification("hook", "http://127.0.0.1:9/")?;
         kuma.add_status_page("One", "one", "Services", &[monitor])?;
         pair.replicate()?;
@@ -59,7 +61,9 @@ fn without_a_restart() -> Result<()> {
         let mut again = logged_in(&pair.replica)?;
         let lists = again.lists()?;
         assert_eq!(lists["notificationList"][0]["name"], "renamed");
-        assert_eq!(lists["monitorList"][monitor.to_string()]["tags"][0]["name"], "production");
+        let tags = &lists["monitorList"][monitor.to_string()]["tags"];
+        assert_eq!(tags[0]["name"], "production");
+        assert_eq!([&tags[0]["value"], &tags[1]["value"]], ["z", "a"], "in the order of the main");
         assert_eq!(there.call("getStatusPage", json!(["one"]))?["config"]["title"], "Renamed");
         assert_eq!(running, invocation(&pair.replica)?);
         let said = pair.replica.journal(&["KUMA_EVENT=applied"])?;
@@ -78,7 +82,15 @@ fn without_a_restart() -> Result<()> {
         sql(&pair.main, "UPDATE user SET timezone = 'UTC'")?;
         expect(&pair.main, 0, "published")?;
         let plan = pair.replica.run(&["kuma-replicator", "plan"])?;
+        let status: Value = serde_json::from_str(&pair.replica.run(&["kuma-replicator", "status", "--json"])?)?;
+        let restarts = &status["replica"]["restarts"];
+        let within = restarts["begin_within"].as_u64().ok_or_else(|| format!("{status}"))?;
         assert!(plan.contains("restarted once, for user"), "{plan}");
+        assert!(plan.contains(&format!("all monitors have begun within {within} s of it")), "{within}: {plan}");
+        let check = pair.replica.output(&["kuma-replicator", "check"])?.stdout;
+        let next = restarts["next_after"].as_u64().ok_or_else(|| format!("{status}"))?;
+        let expected = format!("its monitors have begun within {within} s; the next one waits for {next} s");
+        assert!(String::from_utf8_lossy(&check).contains(&expected), "{expected}");
         expect(&pair.replica, 0, "applied")?;
         assert_eq!(stops(&pair.replica)?, before + 1);
         pair.replica.sh("echo 'restart = \"always\"' >> /etc/kuma-replicator/config.toml")?;

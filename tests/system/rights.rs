@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Test;
 use crate::package::bare;
-use crate::testbed::{FolderRepository, Machine, Result};
-use crate::world::{Pair, Setup, cycle, events, expect, invocation, logged_in, says, sql};
+use crate::testbed::{FolderRepository, Machine, Result, wait_for};
+use crate::world::{Pair, SOON, Setup, cycle, events, expect, invocation, logged_in, says, sql};
 
 pub const TESTS: &[Test] = &[
     ("the_sandbox_is_tight_as_root_and_tighter_without", sandbox),
@@ -87,12 +87,31 @@ fn own_user() -> Result<()> {
         pair.replica.kuma()?;
         expect(&pair.replica, 0, "up to date")?;
         pair.assert_equal()?;
+        told_without_root(pair, monitor)?;
 
         let [_, _, last] = manual()?;
         pair.replica.sh(&last)?;
         assert_eq!(says(&pair.replica, &["systemctl", "is-active", "kuma-replicator.timer"])?, "active");
         Ok(())
     })
+}
+
+/// A changed monitor is taken up without a restart here, too.
+fn told_without_root(pair: &Pair, monitor: i64) -> Result<()> {
+    let replica = &pair.replica;
+    replica.sh("sed -i '/^restart = /d' /etc/kuma-replicator/config.toml")?;
+    let url = format!("UPDATE monitor SET url = '{URL}api/entry-page' WHERE id = {monitor}");
+    sql(&pair.main, &url)?;
+    expect(&pair.main, 0, "published")?;
+    wait_for("the server can be told", SOON, || {
+        let plan: Value = serde_json::from_str(&says(replica, &["kuma-replicator", "plan", "--json"])?)?;
+        Ok((plan["told"]["monitors"] == json!([monitor])).then_some(()))
+    })?;
+    let running = invocation(replica)?;
+    expect(replica, 0, "applied")?;
+    assert_eq!(running, invocation(replica)?);
+    assert_eq!(events(replica)?.iter().filter(|event| *event == "told").count(), 1);
+    pair.assert_equal()
 }
 
 /// What the agent wrote, on both hosts, belongs to Uptime Kuma's user and is open to nobody else.

@@ -30,6 +30,9 @@ pub struct TableSpec {
     /// Columns that identify a row: first the key, by which rows are matched; two rows with the same key and different
     /// values in another of these columns are different rows. Links have none.
     pub identity_columns: &'static [&'static str],
+    /// For links whose order people see: the column with the row that they belong to. Its links are in the order in which
+    /// they were written.
+    pub ordered_within: Option<&'static str>,
     /// Columns that name a row for people, beside its key.
     pub title: &'static [&'static str],
     /// The key in `[replica.local-entities]` with which a replica keeps its own values, if it may.

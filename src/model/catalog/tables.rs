@@ -13,6 +13,7 @@ const BASE: TableSpec = TableSpec {
     name: "",
     class: Class::Entity,
     identity_columns: &[],
+    ordered_within: None,
     title: &[],
     local_key: None,
     runtime: &[],
@@ -156,7 +157,11 @@ pub const TABLES: &[TableSpec] = &[
         &["monitor_id", "notification_id"],
         &[cascade(MONITOR_ID, MONITOR), cascade("notification_id", NOTIFICATION)],
     ),
-    link(MONITOR_TAG, &[MONITOR_ID, TAG_ID, "value"], &[cascade(MONITOR_ID, MONITOR), cascade(TAG_ID, TAG)]),
+    // The list of monitors shows the tags of each in the order of their rows (`preparePreloadData` in `model/monitor.js`).
+    TableSpec {
+        ordered_within: Some(MONITOR_ID),
+        ..link(MONITOR_TAG, &[MONITOR_ID, TAG_ID, "value"], &[cascade(MONITOR_ID, MONITOR), cascade(TAG_ID, TAG)])
+    },
     on_pages(link(
         MONITOR_GROUP,
         &["monitor_id", "group_id", "weight", "send_url"],
@@ -174,6 +179,8 @@ pub const TABLES: &[TableSpec] = &[
     )),
     TableSpec {
         grade: Grade::Restart,
+        // The form shows them in the order of their rows (`getDomainNameList` in `model/status_page.js`).
+        ordered_within: Some("status_page_id"),
         ..link(DOMAINS, &["status_page_id", "domain"], &[cascade("status_page_id", "status_page")])
     },
     TableSpec { name: SETTING, class: Class::Setting, identity_columns: &[KEY], shown: &[KEY, "type"], ..BASE },

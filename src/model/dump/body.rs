@@ -146,10 +146,8 @@ fn check_order(configuration: &Configuration) -> Result<(), Fault> {
         return Err(damaged("its tables are not in order"));
     }
     for table in &configuration.tables {
-        let sorted = match table.identity() {
-            Some(at) => table.rows.is_sorted_by(|a, b| a.get(at) < b.get(at)),
-            None => table.rows.is_sorted(),
-        };
+        let (compare, unique) = (table.compare(), table.identity().is_some());
+        let sorted = table.rows.is_sorted_by(|a, b| if unique { compare(a, b).is_lt() } else { compare(a, b).is_le() });
         if !sorted {
             return Err(damaged(format!("the rows of table {} are not in order", table.spec.name)));
         }

@@ -17,9 +17,9 @@ fn only_the_configuration_makes_the_digest() {
             "UPDATE monitor SET dns_last_result='other' WHERE id=16",
             "UPDATE user SET twofa_last_token='654321'",
             "UPDATE monitor_notification SET id = id + 100",
-            "UPDATE monitor_tag SET id = 1000 - id",
+            "UPDATE monitor_tag SET id = id + 1000",
             "UPDATE monitor_group SET id = id + 100",
-            "UPDATE status_page_cname SET id = 50 - id",
+            "UPDATE status_page_cname SET id = id + 50",
             "UPDATE monitor_maintenance SET id = id + 9; UPDATE maintenance_status_page SET id = id + 9",
             "UPDATE sqlite_sequence SET seq = seq + 1000",
             "DELETE FROM heartbeat",
@@ -38,6 +38,26 @@ fn only_the_configuration_makes_the_digest() {
             let instance = Instance::rich(version, Order::Fresh);
             instance.execute(sql);
             assert_eq!(digest(&instance), expected, "{sql}");
+        }
+    }
+}
+
+/// Uptime Kuma shows them in the order in which they were written.
+#[test]
+fn the_order_of_tags_and_domains_makes_the_digest_and_that_of_other_links_does_not() {
+    for version in [Version::One, Version::Two] {
+        let instance = Instance::rich(version, Order::Fresh);
+        instance.execute(
+            "INSERT INTO monitor_tag (monitor_id, tag_id, value) VALUES (1, 1, 'z'), (1, 1, 'a');
+             DELETE FROM status_page_cname;
+             INSERT INTO status_page_cname (status_page_id, domain) VALUES (1, 'z.example.com'), (1, 'a.example.com')",
+        );
+        let before = digest(&instance);
+        for (table, counts) in [("monitor_tag", true), ("status_page_cname", true), ("monitor_notification", false)] {
+            instance.execute(&format!("UPDATE {table} SET id = -id; UPDATE {table} SET id = id + 1000"));
+            assert_eq!(digest(&instance) != before, counts, "{version:?}: {table} in the other order");
+            instance.execute(&format!("UPDATE {table} SET id = -id"));
+            assert_eq!(digest(&instance), before, "{version:?}: {table} as before");
         }
     }
 }

@@ -125,6 +125,9 @@ fn read_table(
         let keys: Vec<String> = catalog::SETTINGS.iter().map(|setting| format!("'{}'", setting.key)).collect();
         sql.push_str(&format!(" WHERE {} COLLATE BINARY IN ({})", quoted(catalog::KEY), keys.join(",")));
     }
+    if spec.ordered_within.is_some() {
+        sql.push_str(" ORDER BY rowid");
+    }
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -147,9 +150,9 @@ fn read_table(
     Ok(table)
 }
 
-/// The rowid of each row of `table`, and its values in `columns`.
+/// The rowid of each row of `table`, in their order, and its values in `columns`.
 pub(super) fn rowids(connection: &Connection, table: &str, columns: &[String]) -> Sql<Vec<(Value, Row)>> {
-    let sql = format!("SELECT rowid, {} FROM {}", quoted_list(columns), quoted(table));
+    let sql = format!("SELECT rowid, {} FROM {} ORDER BY rowid", quoted_list(columns), quoted(table));
     connection
         .prepare(&sql)?
         .query_map([], |row| {
