@@ -99,8 +99,8 @@ impl WrittenKuma {
             Some(unit) => unit.map_err(|reason| format!("uptime-kuma.unit: {reason}"))?,
         };
         let url = self.url.map(|url| url.trim_end_matches('/').to_owned());
-        if let Some(url) = url.as_deref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            return Err(format!("uptime-kuma.url is '{url}'; it must start with http:// or https://"));
+        if let Some(url) = url.as_deref().filter(|url| !is_address(url)) {
+            return Err(format!("uptime-kuma.url is {url:?}; it must be an address such as http://127.0.0.1:3001"));
         }
         Ok(Kuma {
             unit,
@@ -128,4 +128,12 @@ fn absolute(key: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String>
         Some(path) if !path.is_absolute() => Err(format!("{key} is '{}'; it must be an absolute path", path.display())),
         path => Ok(path),
     }
+}
+
+/// Whether `url` is a whole address of a web server.
+fn is_address(url: &str) -> bool {
+    let uri = url.parse::<ureq::http::Uri>();
+    uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
 }

@@ -110,6 +110,11 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[uptime-kuma]\nunit = \"../x\"", &["uptime-kuma.unit"]),
         ("{base}[uptime-kuma]\ndata-directory = \"data\"", &["uptime-kuma.data-directory", "absolute"]),
         ("{base}[uptime-kuma]\nurl = \"localhost:3001\"", &["uptime-kuma.url", "http://"]),
+        ("{base}[uptime-kuma]\nurl = \"http://\"", &["uptime-kuma.url", "http://127.0.0.1:3001"]),
+        (
+            "{base}[uptime-kuma]\nurl = \"http://127.0.0.1:3001\\r\\nX: y\"",
+            &["uptime-kuma.url", "http://127.0.0.1:3001"],
+        ),
         ("{base}[uptime-kuma]\nstart-timeout = \"1ms\"", &["uptime-kuma.start-timeout"]),
         ("{base}[main]\nmax-shrink = 1.5", &["main.max-shrink", "1.5", "between 0 and 1"]),
         ("{base}[main]\nmax-shrink = -0.1", &["main.max-shrink"]),
@@ -347,10 +352,15 @@ fn the_program_refuses_a_bad_file() {
         (Some("role = \"main\"\n"), 78, "repository"),
         (Some("rolle = \"main\"\n"), 78, "line 1, column 1"),
         (Some("\u{0}"), 78, "line 1"),
+        (Some("a pipe"), 78, "it is not a regular file"),
     ];
     for (content, code, said) in cases {
         if let Some(content) = content {
             std::fs::write(&file, content).unwrap();
+        }
+        if content == Some("a pipe") {
+            std::fs::remove_file(&file).unwrap();
+            assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
         }
         for verb in ["run", "plan", "status", "snapshots", "init"] {
             let output = Command::new(env!("CARGO_BIN_EXE_kuma-replicator"))

@@ -189,7 +189,7 @@ fn a_state_that_cannot_be_understood_is_an_error_and_kept() {
     assert!(read_state(directory.path()).unwrap().is_none());
     assert_eq!(Store::lock(directory.path()).unwrap().load().unwrap(), State::default());
     fs::create_dir(directory.path().join("state.json")).unwrap();
-    assert_eq!(read_state(directory.path()).unwrap_err().kind(), Kind::Files);
+    assert_eq!(read_state(directory.path()).unwrap_err().kind(), Kind::StateDamaged);
 }
 
 /// The program, too, stops at it instead of starting anew; and it needs no more than the configuration file.
@@ -298,6 +298,12 @@ fn a_hold_outlasts_the_loss_of_the_state() {
     // A hold that cannot be read is no reason to go on.
     fs::write(at("hold.json"), "{}").unwrap();
     assert_eq!(store.load().unwrap_err().kind(), Kind::StateDamaged);
+    for name in ["hold.json", "state.json"] {
+        fs::remove_file(at("hold.json")).ok();
+        fs::create_dir(at(name)).unwrap();
+        assert_eq!(store.load().unwrap_err().kind(), Kind::StateDamaged, "a directory as {name}");
+        fs::remove_dir(at(name)).unwrap();
+    }
     state.hold = None;
     store.save(&state).unwrap();
     fs::remove_file(at("state.json")).unwrap();

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, open_own, read_own, replace_as};
 use crate::host::system::users;
 use crate::model::limits::{MAX_DUMP, MAX_STATE};
-use crate::model::state::{Hold, State};
+use crate::model::state::{Hold, State, StateFault};
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
@@ -269,19 +269,22 @@ pub fn kept_bytes(directory: &Path) -> u64 {
 /// # Errors
 /// [`Kind::StateDamaged`] if it cannot be understood; the file then stays as it is.
 pub fn read_state(directory: &Path) -> Result<Option<State>> {
-    let path = directory.join(STATE);
+    match read_undamaged(&directory.join(STATE), State::parse)? {
+        None => {
+            let hold = read_undamaged(&directory.join(HOLD), Hold::parse)?;
+            Ok(hold.map(|hold| State { hold: Some(hold), ..State::default() }))
+        }
+        state => Ok(state),
+    }
+}
+
+/// What `parse` makes of a file, if there is one.
+fn read_undamaged<T>(path: &Path, parse: fn(&[u8]) -> std::result::Result<T, StateFault>) -> Result<Option<T>> {
     let damaged = || Error::new(Kind::StateDamaged, format!("state file {} cannot be used", path.display()));
-    let bytes = match read_own(&path, MAX_STATE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return kept_hold(directory),
+    let bytes = match read_own(path, MAX_STATE) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) if is_unfit(&error) => return Err(damaged().because(error)),
         read => read.map_err(|error| Error::io(format!("read {}", path.display()), error))?,
     };
-    Ok(Some(State::parse(&bytes).map_err(|fault| damaged().because(fault))?))
-}
-
-fn kept_hold(directory: &Path) -> Result<Option<State>> {
-    let path = directory.join(HOLD);
-    let Some(bytes) = read_if_exists(&path, MAX_STATE)? else { return Ok(None) };
-    let damaged = |fault| Error::new(Kind::StateDamaged, format!("{} cannot be used", path.display())).because(fault);
-    Ok(Some(State { hold: Some(Hold::parse(&bytes).map_err(damaged)?), ..State::default() }))
+    parse(&bytes).map(Some).map_err(|fault| damaged().because(fault))
 }

@@ -51,7 +51,7 @@ fn flags(flags: OFlags) -> i32 {
 
 fn read(file: File, limit: usize) -> std::io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
-        return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(std::io::Error::new(ErrorKind::InvalidData, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
@@ -70,7 +70,7 @@ pub fn read_small_text(path: &Path, limit: usize) -> std::io::Result<String> {
         .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Whether a file was read and its content cannot be used: it is too large, or not text.
+/// Whether what is there cannot be used: it is not a regular file, too large, or not text.
 pub fn is_unfit(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::InvalidData
 }
