@@ -323,6 +323,39 @@ fn a_rule_that_only_this_host_has_is_told_as_such_and_its_triggers_do_not_run() 
     assert_eq!(library_export(&instance).configuration, wanted);
 }
 
+/// It would be found only in the write, with Uptime Kuma stopped for each such snapshot.
+#[test]
+fn a_table_of_this_host_that_cannot_let_go_of_a_row_is_found_before_the_stop() {
+    for (rule, refused) in [("NOT NULL", true), ("", false)] {
+        let instance = Instance::rich(Version::Two, Order::Fresh);
+        let other = instance.copy();
+        other.execute("PRAGMA foreign_keys=ON; DELETE FROM monitor WHERE id=16");
+        instance.execute(&format!(
+            "CREATE TABLE mine (monitor_id INTEGER {rule} REFERENCES monitor (id) ON DELETE SET NULL);
+             INSERT INTO mine SELECT id FROM monitor"
+        ));
+        let here = library_export(&instance).configuration;
+        let wanted = library_export(&other).configuration;
+        let database = Database::new(instance.path());
+        let rehearsed = rehearse(&database, &plan(&here, &wanted), &here, &wanted);
+        if !refused {
+            rehearsed.unwrap();
+            let claim = database.claim(Duration::ZERO).unwrap();
+            claim.write(&plan(&here, &wanted), &wanted, History::Remove).unwrap();
+            assert_eq!(instance.value("SELECT count(*) FROM mine WHERE monitor_id IS NULL"), i(1));
+            continue;
+        }
+        let error = rehearsed.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unwritable, "{error:?}");
+        assert!(
+            error.chain().contains("monitor row 16") && error.chain().contains("monitor_id of table mine"),
+            "{error:?}"
+        );
+        instance.execute("DELETE FROM mine WHERE monitor_id=16");
+        rehearse(&database, &plan(&here, &wanted), &here, &wanted).unwrap();
+    }
+}
+
 /// SQLite reads what is no number there as 0.
 #[test]
 fn a_sequence_that_is_no_number_is_passed_over() {

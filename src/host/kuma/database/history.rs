@@ -119,6 +119,22 @@ impl Dependent {
         execute(connection, &sql, std::slice::from_ref(id)).map(drop)
     }
 
+    /// Whether a row refers to `id` that [`detach`](Self::detach) could not clear, as its column may not be NULL.
+    pub(super) fn is_stuck(&self, connection: &Connection, id: &Value) -> Sql<bool> {
+        let not_null = r#"SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE AND "notnull""#;
+        let mut statement = connection.prepare_cached(not_null)?;
+        if self.on_delete != OnDelete::SetNull || !statement.exists([&self.table, &self.column])? {
+            return Ok(false);
+        }
+        let sql = format!("SELECT 1 FROM {} WHERE {} = ?", quoted(&self.table), quoted(&self.column));
+        connection.prepare_cached(&sql)?.exists([id])
+    }
+
+    /// Its column for people.
+    pub(super) fn name(&self) -> String {
+        format!("column {} of table {}", self.column, self.table)
+    }
+
     /// Empties the history under `id`, which another monitor takes over in the open transaction.
     pub(super) fn vacate(&self, connection: &Connection, id: &Value, history: History) -> Sql<()> {
         let (table, column) = (quoted(&self.table), quoted(&self.column));

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::file::harden;
+use super::history::dependents;
 use super::sql::Sql;
 use super::{Database, write};
 use crate::cycle::History;
@@ -15,11 +16,12 @@ use crate::plan::Plan;
 ///
 /// # Errors
 /// `Unwritable`, naming the row, if a rule of the database would be broken, and the index if the rule is not
-/// Uptime Kuma's; `SchemaUnknown` for a table that SQLite cannot have stored.
+/// Uptime Kuma's, or the table of this host whose rows could not let go of a removed row; `SchemaUnknown` for a table that
+/// SQLite cannot have stored.
 pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: &Configuration) -> Result<()> {
     let live = database.open()?;
     let try_without = |left_out: &[String]| try_on_copy(database, &live, left_out, (plan, here, wanted));
-    let Err(error) = try_without(&[]) else { return Ok(()) };
+    let Err(error) = try_without(&[]) else { return refuse_stuck(database, &live, plan) };
     if error.kind() != Kind::Unwritable {
         return Err(error);
     }
@@ -30,6 +32,28 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
     let hint = "drop the index on this host, or correct the named row on the main; then kuma-replicator run --retry";
     let what = format!("a unique index of this host, which is not Uptime Kuma's, refuses it: {}", foreign.join(", "));
     Err(Error::new(Kind::Unwritable, what).because(error).with_hint(hint))
+}
+
+/// Fails if a row of another table refers to a row that is removed, and can neither go with it nor refer to nothing. Such
+/// tables are not in the copy.
+fn refuse_stuck(database: &Database, live: &Connection, plan: &Plan) -> Result<()> {
+    let failed = |error| database.failed("read the references in", error);
+    let dependents = dependents(live).map_err(failed)?;
+    for table in &plan.tables {
+        let Some(identity) = table.spec.identity() else { continue };
+        for dependent in dependents.iter().filter(|dependent| dependent.parent == table.spec.name) {
+            for id in table.deletes.iter().map(|row| table.value(row, identity)) {
+                if dependent.is_stuck(live, id).map_err(failed)? {
+                    let what = format!("{} row {id} cannot be removed on this host", table.spec.name);
+                    let why =
+                        format!("{}, which is not Uptime Kuma's, refers to it and may not be NULL", dependent.name());
+                    let hint = "remove the rows that refer to it on this host; then kuma-replicator run --retry";
+                    return Err(Error::new(Kind::Unwritable, what).because(why).with_hint(hint));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The unique indexes of the replicated tables that Uptime Kuma did not make: it calls its own `slug`, or, as knex does,
