@@ -102,11 +102,9 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
         let rows = if rows == 0 { "history".to_owned() } else { text::count(rows, "row") };
         say(format!("{rows} of removed monitors left to remove"))?;
         session.host.check_interrupted()?;
-        let could = session.tidy_history(bring_back).await;
+        let tidied = session.tidy_history(bring_back).await;
         session.host.save(session.state)?;
-        if !could {
-            break;
-        }
+        tidied?;
     }
     Ok(())
 }

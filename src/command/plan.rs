@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::cycle::{
-    Activity, Application, Cause, Kuma as _, Options, Publication, Ready, Session, Surroundings as _, Way,
+    Activity, Application, Cause, Kuma as _, Options, Publication, Ready, Session, Surroundings as _, WHY_DEFERRED, Way,
 };
 use crate::error::Result;
 use crate::host::store::Store;
@@ -147,7 +147,7 @@ fn apply(
 
 fn deferred(session: &Session<'_, System>, snapshot: &Snapshot, until: Timestamp) -> String {
     let until = text::time(until, &session.host.zone());
-    format!("snapshot {} is deferred until {until}: Uptime Kuma was started recently", snapshot.id.short())
+    format!("snapshot {} is deferred until {until}: {WHY_DEFERRED}", snapshot.id.short())
 }
 
 /// Since when the edits on this replica are known.

@@ -19,7 +19,7 @@ use super::obtain::{Found, Obtained};
 use super::outside::Host;
 use super::ready::desired;
 use super::session::Conclusion;
-use super::way::Way;
+use super::way::{WHY_DEFERRED, Way};
 use super::{Application, Event, Export, Ready, Session, Verified, verify};
 
 /// The changes of a snapshot: those that are written now, and until when others wait.
@@ -165,7 +165,7 @@ impl<H: Host> Session<'_, H> {
             }
         }
         if let Some(until) = deferred {
-            let reason = "Uptime Kuma was started a moment ago; what it can take up now is in force".to_owned();
+            let reason = WHY_DEFERRED.to_owned();
             let customization = self.settings.replica.customization.digest();
             self.decide(&snapshot.id, reason, Decision::Deferred { until, customization });
             return Ok(self.deferred(&snapshot.id, until));

@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use crate::config::OnDrift;
 use crate::decide;
 use crate::error::{Exit, Result};
-use crate::localise;
 use crate::model::content::Content;
 use crate::model::digest::Digest;
-use crate::model::dump;
 use crate::model::snapshot::Snapshot;
 use crate::model::state::LocalRows;
 
@@ -71,8 +69,8 @@ impl<H: Host> Session<'_, H> {
         if self.settings.replica.apply_on_boot && at.is_none_or(|at| at < self.host.booted()) {
             return Ok(Found::Boot);
         }
-        let content = match self.host.export().await {
-            Ok(export) => self.content(export),
+        let content = match self.managed_content().await {
+            Ok(content) => content,
             // Uptime Kuma migrates, for example: the next cycle compares.
             Err(error) if error.kind().exit() == Exit::TryAgain => return Ok(Found::Unknown),
             Err(error) => return Err(error),
@@ -118,11 +116,5 @@ impl<H: Host> Session<'_, H> {
             None => self.host.export().await.ok(),
         };
         export.map_or(LocalRows::Unknown, |export| LocalRows::AsApplied { baseline: self.content(export) })
-    }
-
-    /// What identifies the replicated part of `export` on this replica.
-    pub(super) fn content(&self, export: Export) -> Content {
-        let managed = localise::managed(export.configuration, &self.settings.replica.customization);
-        Content { digest: Digest::of(&dump::body(&managed)), schema: export.schema.fingerprint() }
     }
 }

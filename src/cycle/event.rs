@@ -18,7 +18,7 @@ use crate::model::told::Told;
 use crate::plan::Size;
 use crate::text::{self, count};
 
-use super::Fields;
+use super::{Fields, WHY_DEFERRED};
 
 /// The priority of an event in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,14 +118,14 @@ events! { zone;
         journal [last_success_age];
         text format!("blocked: {reason}");
 
-    /// Replica: the snapshot is applied later, or the rest of it: Uptime Kuma was started a moment ago. `again` if the cycle
-    /// before deferred it, too.
+    /// Replica: the snapshot is applied later, or the rest of it: Uptime Kuma was started, or told of changes, a moment
+    /// ago. `again` if the cycle before deferred it, too.
     Deferred { snapshot: SnapshotId, until: Timestamp, again: bool }
         "deferred" "2689c3b911de4cdbbea60c109ec7091d"
         level unless_again(*again, Level::Notice);
         journal [snapshot];
         text format!(
-            "snapshot {} deferred until {}: Uptime Kuma was started recently; what it can take up now is in force",
+            "snapshot {} deferred until {}: {WHY_DEFERRED}",
             snapshot.short(),
             text::time(*until, zone)
         );

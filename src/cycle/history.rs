@@ -24,7 +24,7 @@ impl<H: Host> Session<'_, H> {
         // What an earlier apply has set aside and not given back.
         while self.state.replica.history.is_some_and(|pending| pending.bring_back) {
             self.host.check_interrupted()?;
-            if !self.tidy_history(true).await {
+            if self.tidy_history(true).await.is_err() {
                 let what = "the history that an unfinished apply has set aside could not go back";
                 return Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle tries again"));
             }
@@ -37,9 +37,12 @@ impl<H: Host> Session<'_, H> {
         Ok(())
     }
 
-    /// Works for a while on the history that no monitor has: removes it, or brings what was set aside back. Returns
-    /// whether it could; a failure is a warning, and the next cycle goes on.
-    pub async fn tidy_history(&mut self, bring_back: bool) -> bool {
+    /// Works for a while on the history that no monitor has: removes it, or brings what was set aside back. A failure
+    /// is reported as a warning, and the next cycle goes on.
+    ///
+    /// # Errors
+    /// Those of [`Kuma::tidy_history`](super::Kuma::tidy_history).
+    pub async fn tidy_history(&mut self, bring_back: bool) -> Result<()> {
         let result = self.host.tidy_history(bring_back).await;
         let before = self.state.replica.history.map_or(0, |pending| pending.rows);
         let (rows, done) = match &result {
@@ -51,13 +54,14 @@ impl<H: Host> Session<'_, H> {
             let text = format!("history of removed monitors stays until the next cycle: {}", error.chain());
             self.host.report(&Event::Warning { text });
         }
-        result.is_ok()
+        result.map(drop)
     }
 
     /// Goes on with what earlier cycles have left.
     pub(super) async fn continue_history(&mut self) {
         if let Some(PendingHistory { bring_back, .. }) = self.state.replica.history {
-            self.tidy_history(bring_back).await;
+            // The next cycle goes on.
+            let _ = self.tidy_history(bring_back).await;
         }
     }
 
@@ -75,7 +79,7 @@ impl<H: Host> Session<'_, H> {
             None => false,
         };
         if written || set_aside {
-            self.tidy_history(!written).await;
+            let _ = self.tidy_history(!written).await;
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl<H: Host> Session<'_, H> {
         match taken_up {
             Ok(restarted) => {
                 if change.plan.removes_monitors() || self.state.replica.history.is_some() {
-                    self.tidy_history(false).await;
+                    let _ = self.tidy_history(false).await;
                 }
                 Ok(Written { size, restarted })
             }

@@ -14,6 +14,7 @@
 //! | `tell` | what a running server has in memory: telling it, and seeing that it took it up |
 //! | `rollback`, `recover` | when an apply fails, and when one was interrupted |
 //! | `drift` | whether the snapshot in force is applied again |
+//! | `seen` | whether the database is as it was at the last full export |
 //! | `restore`, `role`, `alerts` | what an operator orders |
 //! | `inherit` | settings that a promoted host publishes without having them |
 //! | `event`, `fields` | the steps that a cycle reports, and their fields in the journal |
@@ -37,6 +38,7 @@ mod replace;
 mod restore;
 mod role;
 mod rollback;
+mod seen;
 mod session;
 mod tell;
 mod verify;
@@ -55,4 +57,4 @@ pub use restore::{Restoration, Source};
 pub use role::{Promotion, RoleChange};
 pub use session::{Conclusion, Options, Session};
 pub use verify::{Verified, in_force, verify};
-pub use way::{MAX_LIVE_ROWS, Way};
+pub use way::{MAX_LIVE_ROWS, WHY_DEFERRED, Way};

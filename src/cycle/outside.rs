@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Alerts, Role, Settings};
 use crate::error::Result;
 use crate::model::configuration::Configuration;
+use crate::model::content::Content;
 use crate::model::schema::Schema;
 use crate::model::server::Server;
 use crate::model::snapshot::{Listing, MainId, SnapshotId, Tags};
@@ -101,6 +102,12 @@ pub trait Kuma {
     /// A kind that ends with [`Exit::TryAgain`](crate::error::Exit::TryAgain) if the database cannot be read at the
     /// moment, as during a migration.
     async fn export(&mut self) -> Result<Export>;
+
+    /// What identifies the configuration that [`Kuma::export`] would export, at a part of its cost.
+    ///
+    /// # Errors
+    /// As for [`Kuma::export`].
+    async fn content(&mut self) -> Result<Content>;
 
     /// The time zone that Uptime Kuma runs in when it starts, where its own setting is `setting`. `None` if it cannot be
     /// known.

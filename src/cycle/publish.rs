@@ -2,7 +2,6 @@
 
 use crate::decide::{self, Publish};
 use crate::error::{Error, Kind, Result};
-use crate::localise;
 use crate::model::configuration::Configuration;
 use crate::model::content::Content;
 use crate::model::digest::Digest;
@@ -33,9 +32,18 @@ impl<H: Host> Session<'_, H> {
         // The configuration of this main may be in another repository than the one it speaks of.
         main.looked.take_if(|_| is_asked || main.repository != Some(address));
         let main = main.clone();
-        let canonical = self.settled(&main).await?;
+        let inherited = self.inherited()?;
+        let (now, booted, look_every) = (self.host.now(), self.host.booted(), self.settings.main.look_every);
+        let unchanged = |content| decide::unchanged(&main, content, now, booted, look_every);
+        let published = main.published.as_ref().map(|published| published.content);
+        if let Some(content) = published.filter(|content| unchanged(*content))
+            && self.seen_as_main(&inherited).await? == Some(content)
+        {
+            return Ok(Ready::Unchanged { digest: content.digest, found: None });
+        }
+        let canonical = self.settled(&main, &inherited).await?;
         let content = canonical.content();
-        if decide::unchanged(&main, content, self.host.now(), self.host.booted(), self.settings.main.look_every) {
+        if unchanged(content) {
             return Ok(Ready::Unchanged { digest: content.digest, found: None });
         }
         self.guard(&canonical.export, &main).await?;
@@ -78,12 +86,11 @@ impl<H: Host> Session<'_, H> {
     ///
     /// # Errors
     /// Those of an export; [`Kind::DatabaseBusy`] if it changes all the time.
-    async fn settled(&mut self, main: &MainState) -> Result<CanonicalExport> {
+    async fn settled(&mut self, main: &MainState, inherited: &Configuration) -> Result<CanonicalExport> {
         let settle = self.settings.main.settle;
-        let inherited = self.inherited()?;
         let mut last = None;
         for _ in 0..MAX_EXPORTS {
-            let canonical = self.export_as_main(&inherited).await?;
+            let canonical = self.export_as_main(inherited).await?;
             let content = canonical.content();
             let is_published = main.published.as_ref().is_some_and(|published| published.content == content);
             if is_published || settle.is_zero() || last == Some(content) {
@@ -94,17 +101,6 @@ impl<H: Host> Session<'_, H> {
         }
         let what = "the configuration changes all the time, so an edit may be half saved";
         Err(Error::new(Kind::DatabaseBusy, what).with_hint("the next cycle publishes once nobody edits"))
-    }
-
-    /// What this host publishes as a main, with the settings that it has `inherited`.
-    ///
-    /// # Errors
-    /// Those of an export.
-    pub(super) async fn export_as_main(&mut self, inherited: &Configuration) -> Result<CanonicalExport> {
-        let mut export = self.host.export().await?;
-        export.add_zone(async |setting| self.host.server_zone(setting).await).await?;
-        localise::add_inherited(&mut export.configuration, inherited);
-        Ok(CanonicalExport::of_main(export))
     }
 
     pub(super) async fn publish(&mut self, publication: Publication) -> Result<Conclusion> {

@@ -53,7 +53,7 @@ impl<H: Host> Session<'_, H> {
             return Err(self.not_up(&origin, &previous, &written, error).await);
         }
         if written.removes_monitors() || self.state.replica.history.is_some() {
-            self.tidy_history(false).await;
+            let _ = self.tidy_history(false).await;
         }
         Ok(Written { size, restarted: start })
     }

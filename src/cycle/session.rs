@@ -21,7 +21,7 @@ pub struct Options {
     pub confirm_shrink: bool,
     /// On a main, look into the repository although nothing changed.
     pub look: bool,
-    /// Apply although the snapshot is in backoff, or Uptime Kuma was restarted a moment ago.
+    /// Apply although the snapshot is in backoff, or Uptime Kuma was restarted or told of changes a moment ago.
     pub at_once: bool,
     /// Apply the newest snapshot as the main has it, without the customization of this replica, and even if it is in
     /// force.

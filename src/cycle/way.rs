@@ -1,7 +1,6 @@
 //! How a change comes into force: while Uptime Kuma runs, which is told what it has in memory, or with a restart.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,6 +23,9 @@ pub const MAX_LIVE_ROWS: usize = 10_000;
 
 /// The time between two log-ins. The server sends all its lists after each.
 const LOGIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why a snapshot is deferred.
+pub const WHY_DEFERRED: &str = "Uptime Kuma was started, or told of changes, a moment ago";
 
 /// How a change comes into force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +118,7 @@ impl<H: Host> Session<'_, H> {
         tags
     }
 
-    /// Until when Uptime Kuma is not restarted, if it was for an apply a moment ago: for the configured interval, and for
+    /// Until when a running Uptime Kuma is not restarted, if it was for an apply a moment ago: for the configured interval, and for
     /// as long as its monitors take to begin. Otherwise a main that is edited all the time keeps some from ever beating.
     ///
     /// # Errors
@@ -129,10 +131,10 @@ impl<H: Host> Session<'_, H> {
         if !self.waits() || decide::deferred_until(stopped, now, longest).is_none() {
             return Ok(None);
         }
-        let takes = match self.host.activity().await? {
-            Activity::Running => self.host.server().await?.takes,
-            Activity::Stopped => Duration::ZERO,
-        };
+        if self.host.activity().await? == Activity::Stopped {
+            return Ok(None);
+        }
+        let takes = self.host.server().await?.takes;
         Ok(decide::deferred_until(stopped, now, decide::between_restarts(interval, Some(takes))))
     }
 

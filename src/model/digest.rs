@@ -32,6 +32,22 @@ impl Digest {
     }
 }
 
+/// The digest of bytes that come in parts.
+#[derive(Debug, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Adds the next part.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all parts together.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// A text that is not a digest.
 #[derive(Debug)]
 pub struct NotADigest(String);

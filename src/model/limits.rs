@@ -1,5 +1,5 @@
 //! Limits of what is read: large enough for 50,000 monitors with their tags, and small enough that a hostile or broken
-//! repository or database cannot make this program use all memory. `docs/format.md` has the table.
+//! repository or database cannot make this program use all memory. `docs/limits.md` has the table.
 //!
 //! A limit is checked while data is read, before memory is allocated for it. The same limits hold for an export, so that
 //! nothing is published that a replica refuses.

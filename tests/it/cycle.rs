@@ -18,7 +18,7 @@ use kuma_replicator::model::state::{LocalRows, PendingHistory};
 use kuma_replicator::report::{Clock, StatusDocument};
 
 use crate::support::generations::generation;
-use crate::support::host::{End, FAULTS, Fault, World, at_every_call, main_id, settings};
+use crate::support::host::{self, End, FAULTS, Fault, World, at_every_call, main_id, settings};
 use crate::support::rows;
 
 fn replica() -> Settings {
@@ -137,9 +137,9 @@ fn a_publish_takes_its_steps_in_this_order() {
     // Unchanged: one more look, as another main may have published at the same moment; then none, and no publish.
     // With a look it also removes locks that were left behind, and reports them.
     world.left_locks = 1;
-    for look in [", look, check_in_use, remove_stale_locks, report warning", "", ""] {
+    for found in ["export, look, check_in_use, remove_stale_locks, report warning", "content", "content"] {
         assert!(matches!(world.cycle(&main_host()), End::Done(Conclusion::Unchanged)));
-        assert_eq!(world.calls, words(&format!("inherited, export{look}, report unchanged, save")));
+        assert_eq!(world.calls, words(&format!("inherited, {found}, report unchanged, save")));
     }
     // Changed: the next sequence.
     world.rows = generation(1);
@@ -680,6 +680,21 @@ fn an_unfinished_apply_comes_first() {
         assert!(matches!(world.cycle(&replica()), End::Done(Conclusion::UpToDate)));
         assert_eq!(world.stops, usize::from(ran));
     }
+}
+
+/// Nothing is restarted then, so nothing waits for the interval between restarts.
+#[test]
+fn while_uptime_kuma_is_stopped_everything_is_written_at_once() {
+    let patient = host::replica("restart = \"always\"");
+    let (mut world, _) = behind(true);
+    assert!(world.cycle(&patient).applied());
+    let newer = world.offer(&generation(2), &main_id('b'), 1, 2);
+    assert!(matches!(world.cycle(&patient), End::Done(Conclusion::Deferred(_))));
+    world.running = false;
+    world.clock += SignedDuration::from_secs(1);
+    world.offer(&generation(3), &main_id('b'), 1, 3);
+    assert!(world.cycle(&patient).applied());
+    assert!(!world.running && applied(&world) != Some(newer), "it stays stopped");
 }
 
 /// A stale lock blocks no publish, and neither does a repository from which it cannot be removed.

@@ -15,8 +15,8 @@ use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Decision, Fenced, Hold, Intent, KnownServer, LastCycle, LocalRows, MainState, PendingHistory,
-    Published, ReplicaState, State, Telling, VERSION, Verdict,
+    Applied, Attempt, Decision, Fenced, FollowedZone, Hold, Intent, KnownServer, LastCycle, LocalRows, MainState,
+    PendingHistory, Published, ReplicaState, Seen, State, Telling, VERSION, Verdict,
 };
 use kuma_replicator::model::told::Told;
 
@@ -76,6 +76,15 @@ fn golden() -> State {
             told: Some(at("2026-01-01T00:00:00Z")),
             server: Some(KnownServer { run: "boot 812 31337".to_owned(), tags: ["prod".to_owned()].into() }),
         },
+        seen: Some(Seen {
+            database: Content { digest: two, schema: one },
+            by: one,
+            zone: Some(FollowedZone {
+                setting: Some("Asia/Tokyo".to_owned()),
+                found: Some("Asia/Tokyo".parse().unwrap()),
+            }),
+            content: Content { digest: one, schema: two },
+        }),
         intent: Some(Intent {
             origin: Origin::Snapshot { id: snapshot('e') },
             start: true,

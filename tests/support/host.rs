@@ -15,10 +15,12 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{self, Alerts, Role, Settings};
 use kuma_replicator::cycle::{
-    Activity, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session, Store, Surroundings,
+    Activity, CanonicalExport, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session,
+    Store, Surroundings,
 };
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
 use kuma_replicator::model::manifest::Place;
@@ -623,6 +625,14 @@ impl Kuma for World {
             Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
         self.leave("export", None)?;
         Ok(export)
+    }
+
+    async fn content(&mut self) -> Result<Content> {
+        self.enter("content", Some(Kind::DatabaseBusy))?;
+        let export = Export { configuration: self.rows.clone(), schema: self.schema.clone(), ..Export::default() };
+        let content = CanonicalExport::new(export).content();
+        self.leave("content", None)?;
+        Ok(content)
     }
 
     async fn server_zone(&mut self, setting: Option<&str>) -> Result<Option<Zone>> {

@@ -12,6 +12,7 @@ use crate::host::kuma::{database, health, socket};
 use crate::host::store;
 use crate::host::system::{files, notify};
 use crate::model::configuration::Configuration;
+use crate::model::content::Content;
 use crate::model::server::{Family, Server};
 use crate::model::told::Told;
 use crate::model::zone::Zone;
@@ -38,11 +39,15 @@ impl Kuma for System {
             Ok(worker) => worker.export().await,
             Err(error) => Err(error),
         };
-        if matches!(&export, Err(error) if error.kind() == Kind::DatabaseMissing) {
-            // The one that it has open is more to the point.
-            self.instance.check_in_use().await?;
-        }
-        export
+        self.proved(export).await
+    }
+
+    async fn content(&mut self) -> Result<Content> {
+        let content = match self.instance.database().await {
+            Ok(worker) => worker.content().await,
+            Err(error) => Err(error),
+        };
+        self.proved(content).await
     }
 
     async fn server_zone(&mut self, setting: Option<&str>) -> Result<Option<Zone>> {
@@ -182,6 +187,14 @@ impl Kuma for System {
 }
 
 impl System {
+    /// What was `read` from the database, or a failure that says which one the server has open if this one is missing.
+    async fn proved<T>(&mut self, read: Result<T>) -> Result<T> {
+        if matches!(&read, Err(error) if error.kind() == Kind::DatabaseMissing) {
+            self.instance.check_in_use().await?;
+        }
+        read
+    }
+
     async fn family(&mut self) -> Option<Family> {
         Family::of(&self.instance.version().await?)
     }

@@ -16,4 +16,4 @@ pub use super::manifest::FORMAT;
 pub use body::parse as parse_body;
 pub use fault::Fault;
 pub use parse::{Dump, describes, parse};
-pub use render::{body, render};
+pub use render::{body, render, write_file, write_table};

@@ -7,7 +7,7 @@ use crate::error::Kind;
 use crate::model::outcome::Outcome;
 use crate::model::snapshot::MainId;
 
-use super::{Intent, MainState, ReplicaState};
+use super::{Intent, MainState, ReplicaState, Seen};
 
 /// The version of the state file that this program reads and writes.
 pub const VERSION: u32 = 1;
@@ -27,6 +27,9 @@ pub struct State {
     /// Written by the cycles of a replica; it stays when the host becomes the main.
     #[serde(default)]
     pub replica: ReplicaState,
+    /// What the last full export of the database came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
     /// Set while rows are being replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
@@ -76,6 +79,7 @@ impl Default for State {
             fleet: None,
             main: None,
             replica: ReplicaState::default(),
+            seen: None,
             intent: None,
             hold: None,
             last_cycle: None,

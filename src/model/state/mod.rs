@@ -4,8 +4,10 @@ mod file;
 mod intent;
 mod main;
 mod replica;
+mod seen;
 
 pub use file::{Hold, LastCycle, State, StateFault, VERSION};
 pub use intent::{Intent, Telling};
 pub use main::{Attempt, Fenced, MainState, Published};
 pub use replica::{Applied, Decision, KnownServer, LocalRows, PendingHistory, ReplicaState, Verdict};
+pub use seen::{FollowedZone, Seen};

@@ -9,16 +9,13 @@ use super::sql::{Sql, columns, quoted, quoted_list, table_names, value};
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, Class, Major, TableSpec};
-use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::configuration::{Configuration, Row, Table, upload_names};
+use crate::model::content::Content;
+use crate::model::digest::Hasher;
+use crate::model::dump;
 use crate::model::limits::{MAX_COLUMNS, Tally};
+use crate::model::schema::Schema;
 use crate::model::value::Value;
-
-/// The tables of a database that may hold anything.
-enum Tables {
-    Read(Vec<Table>),
-    /// They break a limit; the text names it.
-    TooLarge(String),
-}
 
 impl Database {
     /// Exports the configuration in one read transaction of the live database.
@@ -30,17 +27,56 @@ impl Database {
     /// `DatabaseMissing`, `DatabaseBusy`, `DatabaseCorrupt`, `NotPermitted`, `SchemaUnknown`, `ServiceBusy` during a
     /// migration, or `SnapshotDamaged` if the configuration breaks a limit.
     pub fn export(&self) -> Result<Export> {
+        self.reading(|connection| export(self, connection))
+    }
+
+    /// What identifies the configuration that [`Database::export`] exports. Only one table at a time is in memory.
+    ///
+    /// # Errors
+    /// As for [`Database::export`].
+    pub fn content(&self) -> Result<Content> {
+        self.reading(|connection| {
+            let (mut hasher, mut body, mut names) = (Hasher::default(), Vec::new(), Vec::new());
+            let schema = each_table(self, connection, |table| {
+                dump::write_table(&mut body, &table);
+                hasher.update(&body);
+                body.clear();
+                names.extend(upload_names([&table]));
+            })?;
+            names.sort_unstable();
+            names.dedup();
+            for file in self.uploads().read(&names, &mut Vec::new())? {
+                dump::write_file(&mut body, &file);
+                hasher.update(&body);
+                body.clear();
+            }
+            Ok(Content { digest: hasher.finish(), schema: schema.fingerprint() })
+        })
+    }
+
+    /// What `read` finds in one read transaction.
+    fn reading<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let connection = self.open()?;
         connection.execute_batch("PRAGMA query_only=ON; BEGIN").map_err(|error| self.failed("read", error))?;
-        let export = export(self, &connection)?;
+        let found = read(&connection)?;
         connection.execute_batch("ROLLBACK").map_err(|error| self.failed("read", error))?;
         connection.close().map_err(|(_, error)| self.failed("close", error))?;
-        Ok(export)
+        Ok(found)
     }
 }
 
 /// The configuration and the schema in the open transaction.
 pub(super) fn export(database: &Database, connection: &Connection) -> Result<Export> {
+    let mut tables = Vec::new();
+    let schema = each_table(database, connection, |table| tables.push(table))?;
+    let mut configuration = Configuration { tables, files: Vec::new(), zone: None };
+    let mut warnings = Vec::new();
+    configuration.files = database.uploads().read(&configuration.upload_names(), &mut warnings)?;
+    Ok(Export { configuration, schema, warnings })
+}
+
+/// Reads the replicated rows of each table, in the order of a dump and within its limits. Returns the schema.
+fn each_table(database: &Database, connection: &Connection, found: impl FnMut(Table)) -> Result<Schema> {
     let failed = |error| database.failed("read", error);
     let tables = table_names(connection).map_err(failed)?;
     if let Some(missing) = catalog::REQUIRED.iter().find(|name| !tables.contains(**name)) {
@@ -59,18 +95,14 @@ pub(super) fn export(database: &Database, connection: &Connection) -> Result<Exp
         return Err(Error::new(Kind::ServiceBusy, what));
     }
     let schema = schema(connection, &tables).map_err(failed)?;
-    let tables = match read_tables(connection).map_err(failed)? {
-        Tables::Read(tables) => tables,
-        Tables::TooLarge(reason) => {
+    match read_tables(connection, found).map_err(failed)? {
+        None => Ok(schema),
+        Some(limit) => {
             let what = format!("the configuration in {} is not exported", database.path().display());
             let hint = "see /usr/share/doc/kuma-replicator/limits.md";
-            return Err(Error::new(Kind::SnapshotDamaged, what).because(reason).with_hint(hint));
+            Err(Error::new(Kind::SnapshotDamaged, what).because(limit).with_hint(hint))
         }
-    };
-    let mut configuration = Configuration { tables, files: Vec::new(), zone: None };
-    let mut warnings = Vec::new();
-    configuration.files = database.uploads().read(&configuration.upload_names(), &mut warnings)?;
-    Ok(Export { configuration, schema, warnings })
+    }
 }
 
 /// The replicated rows of those tables of `like` that exist, with its columns and in canonical order.
@@ -87,17 +119,16 @@ pub(super) fn tables_like(connection: &Connection, like: &Configuration) -> Sql<
     Ok(tables)
 }
 
-/// Reads the replicated rows of all tables, within the limits of a dump.
-fn read_tables(connection: &Connection) -> Sql<Tables> {
+/// Reads the replicated rows of all tables, within the limits of a dump. Returns the limit that they break, if they do.
+fn read_tables(connection: &Connection, mut found: impl FnMut(Table)) -> Sql<Option<String>> {
     let mut tally = Tally::default();
-    let mut tables = Vec::new();
     for spec in catalog::TABLES {
         let columns = columns(connection, spec.name)?;
         if columns.is_empty() {
             continue;
         }
         if columns.len() > MAX_COLUMNS {
-            return Ok(Tables::TooLarge(format!("table {} has more than {MAX_COLUMNS} columns", spec.name)));
+            return Ok(Some(format!("table {} has more than {MAX_COLUMNS} columns", spec.name)));
         }
         let mut broken = None;
         let table = read_table(connection, spec, columns, &mut |row| {
@@ -105,11 +136,11 @@ fn read_tables(connection: &Connection) -> Sql<Tables> {
             broken.is_none()
         })?;
         if let Some(reason) = broken {
-            return Ok(Tables::TooLarge(format!("up to table {}, {reason}", spec.name)));
+            return Ok(Some(format!("up to table {}, {reason}", spec.name)));
         }
-        tables.push(table);
+        found(table);
     }
-    Ok(Tables::Read(tables))
+    Ok(None)
 }
 
 /// Reads the rows of a table until `accept` returns `false` for one.

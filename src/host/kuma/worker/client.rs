@@ -21,6 +21,7 @@ use crate::host::system::owner;
 use crate::host::system::users::Identity;
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
+use crate::model::content::Content;
 use crate::model::dump;
 use crate::model::schema::Schema;
 use crate::text;
@@ -150,6 +151,17 @@ impl Worker {
     pub async fn export(&mut self) -> Result<Export> {
         match self.ask(Request::Export, &[]).await? {
             (Reply::Export { schema, warnings }, body) => self.believe(*schema, warnings, &body),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// What identifies the configuration that [`Worker::export`] would export.
+    ///
+    /// # Errors
+    /// As for [`Worker::export`].
+    pub async fn content(&mut self) -> Result<Content> {
+        match self.ask(Request::Content, &[]).await? {
+            (Reply::Content(content), _) => Ok(content),
             _ => Err(self.unexpected()),
         }
     }

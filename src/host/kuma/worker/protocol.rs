@@ -14,6 +14,7 @@ use crate::cycle::History;
 use crate::error::{Error, Kind};
 use crate::host::kuma::database::Progress;
 use crate::host::kuma::socket::Tokens;
+use crate::model::content::Content;
 use crate::model::limits::MAX_DUMP;
 use crate::model::schema::Schema;
 
@@ -40,6 +41,8 @@ pub enum Request {
     },
     /// Answered by [`Reply::Export`].
     Export,
+    /// Answered by [`Reply::Content`].
+    Content,
     /// Answered by [`Reply::Done`] if nothing is damaged.
     CheckIntact,
     /// Answered by [`Reply::Done`] if the database, and files beside it, can be written.
@@ -147,6 +150,8 @@ pub enum Reply {
         /// What was left out and why, for people.
         warnings: Vec<String>,
     },
+    /// What identifies the configuration that would be exported.
+    Content(Content),
     /// A number of rows.
     Count(u64),
     /// A text, or none.

@@ -64,6 +64,7 @@ impl Open {
                 Reply::Done
             }
             Request::Export => return self.export(),
+            Request::Content => Reply::Content(self.database()?.content()?),
             Request::CheckIntact => done(self.database()?.check_intact())?,
             Request::CheckWritable { room, uploads } => done(self.database()?.check_writable(room, uploads))?,
             Request::CheckUsableBy { uid } => done(self.database()?.check_usable_by(uid))?,
