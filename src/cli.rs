@@ -175,7 +175,7 @@ pub enum Switch {
 /// How `check` looks, and tells.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Checking {
-    /// Fail if the checks cannot run as the service would; also with another configuration file than the usual one
+    /// Run the checks as the service would, also with --config, and fail if that is not possible
     #[arg(long)]
     pub as_service: bool,
     /// Print each result as a line of JSON, for another process of this program
