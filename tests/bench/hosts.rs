@@ -27,25 +27,19 @@ const ENVIRONMENT: [&str; 3] = [
 /// The two hosts, on.
 pub(crate) struct Hosts {
     main: Machine,
-    replica: Machine,
+    pub(crate) replica: Machine,
     // Dropped after the hosts that have it mounted.
     _repository: FolderRepository,
 }
 
-/// An apply: all of it, and in seconds how long the service took to stop and to start.
-pub(crate) struct Apply {
-    pub(crate) all: Run,
-    pub(crate) stop: f64,
-    pub(crate) start: f64,
-}
-
 impl Hosts {
-    /// Boots both, installs everything and creates both repositories.
-    pub(crate) fn new() -> Result<Self> {
+    /// Boots both, installs everything and creates both repositories. `config` is the end of both configuration files, and
+    /// `unit` a drop-in for Uptime Kuma.
+    pub(crate) fn new(config: &str, unit: Option<&str>) -> Result<Self> {
         let repository = FolderRepository::new()?;
         let (main, replica) = thread::scope(|scope| {
-            let main = scope.spawn(|| host("main", &repository));
-            let replica = scope.spawn(|| host("replica", &repository));
+            let main = scope.spawn(|| host("main", &repository, config, unit));
+            let replica = scope.spawn(|| host("replica", &repository, config, unit));
             (main.join(), replica.join())
         });
         let (Ok(main), Ok(replica)) = (main, replica) else { return Err("booting a host panicked".into()) };
@@ -58,12 +52,17 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// Brings the main to so many monitors.
-    pub(crate) fn fill(&self, monitors: usize) -> Result<()> {
-        let parameter = format!(".parameter set :count {monitors}");
+    /// Brings the main to so many monitors that are checked every `interval` seconds, and leaves its Uptime Kuma stopped.
+    pub(crate) fn fill(&self, monitors: usize, interval: u32) -> Result<()> {
+        let count = format!(".parameter set :count {monitors}");
+        let interval = format!(".parameter set :interval {interval}");
         let rows = format!(".read {FILES}/rows.sql");
         self.main.run(&["systemctl", "stop", "uptime-kuma"])?;
-        self.main.run(&["sqlite3", "-bail", "-cmd", &parameter, DATABASE, &rows])?;
+        self.main.run(&["sqlite3", "-bail", "-cmd", &count, "-cmd", &interval, DATABASE, &rows]).map(drop)
+    }
+
+    /// Starts the Uptime Kuma of the main.
+    pub(crate) fn start_main(&self) -> Result<()> {
         self.main.run(&["systemctl", "start", "uptime-kuma"])?;
         self.main.kuma().map(drop)
     }
@@ -85,25 +84,33 @@ impl Hosts {
         Ok(cycle(&self.replica, "replica", side, "up-to-date")?.0)
     }
 
-    /// A cycle of the replica that must apply.
-    pub(crate) fn apply(&self, side: Side) -> Result<Apply> {
-        let (all, unit) = cycle(&self.replica, "replica", side, "applied")?;
-        let (stop, start) = match side {
+    /// A cycle of the replica that must apply, and the name of its unit.
+    pub(crate) fn apply(&self, side: Side) -> Result<(Run, String)> {
+        cycle(&self.replica, "replica", side, "applied")
+    }
+
+    /// How many seconds the service took to stop and to start in the last apply, which ran as this unit.
+    pub(crate) fn stop_and_start(&self, side: Side, unit: &str) -> Result<(f64, f64)> {
+        match side {
             Side::Agent => {
                 let millis = |event: &str| -> Result<f64> {
-                    let entries = self.replica.journal(&["-u", &unit, &format!("KUMA_EVENT={event}")])?;
+                    let entries = self.events(unit, event)?;
                     let millis = entries.first().and_then(|entry| entry.get("KUMA_MILLISECONDS")?.as_str());
                     Ok(millis.ok_or_else(|| format!("no event {event}"))?.parse::<f64>()? / 1e3)
                 };
-                (millis("stopped")?, millis("healthy")?)
+                Ok((millis("stopped")?, millis("healthy")?))
             }
             Side::Scripts => {
                 let times = numbers(&self.replica.run(&["cat", "/var/lib/scripts/stop-and-start"])?)?;
                 let [stop, start] = times.as_slice() else { return Err(format!("no two times: {times:?}").into()) };
-                (stop / 1e6, start / 1e6)
+                Ok((stop / 1e6, start / 1e6))
             }
-        };
-        Ok(Apply { all, stop, start })
+        }
+    }
+
+    /// The journal entries of this event, from a cycle of the replica that ran as this unit.
+    pub(crate) fn events(&self, unit: &str, event: &str) -> Result<Vec<Value>> {
+        self.replica.journal(&["-u", unit, &format!("KUMA_EVENT={event}")])
     }
 
     /// Fails if the two hosts do not have the same configuration.
@@ -127,10 +134,10 @@ impl Hosts {
     }
 }
 
-fn host(role: &str, repository: &FolderRepository) -> Result<Machine> {
-    let machine = Machine::boot(role, &Options { binds: vec![repository.bind()], ..Options::default() })?;
+fn host(role: &str, repository: &FolderRepository, config: &str, unit: Option<&str>) -> Result<Machine> {
+    let machine = Machine::boot(role, &Options { binds: vec![repository.bind()], unit, ..Options::default() })?;
     machine.install_deb(&world::package()?)?;
-    world::configure(&machine, role, &format!("{}/agent", FolderRepository::PATH), "")?;
+    world::configure(&machine, role, &format!("{}/agent", FolderRepository::PATH), config)?;
     let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench"));
     let target = machine.root().join(FILES.trim_start_matches('/'));
     fs::create_dir_all(&target)?;
@@ -174,6 +181,7 @@ fn cycle(machine: &Machine, role: &str, side: Side, outcome: &str) -> Result<(Ru
     Ok((Run { wall: *wall, cpu: Some(user + system) }, unit))
 }
 
-fn numbers(text: &str) -> Result<Vec<f64>> {
+/// The numbers in a text.
+pub(crate) fn numbers(text: &str) -> Result<Vec<f64>> {
     text.split_whitespace().map(|word| Ok(word.parse()?)).collect()
 }

@@ -2,8 +2,9 @@
 //!
 //! Two hosts have a real systemd and Uptime Kuma, the real package, and the scripts of `scripts/`, which
 //! work like those that people replicate Uptime Kuma with today. For each number of monitors both sides run
-//! every operation in turn. What the figures mean is in `docs/performance.md`. Nothing here passes or
-//! fails by a time; it fails when it cannot run, or when a side did not do its work.
+//! every operation in turn; then the monitoring is watched while they apply. What the figures mean is in
+//! `docs/performance.md`. Nothing here passes or fails by a time; it fails when it cannot run, or when a side did
+//! not do its work.
 //!
 //! Numbers as arguments, or in `BENCH_SIZES`, are the numbers of monitors to take.
 
@@ -11,6 +12,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "modules of a bench have no outside")]
 
+mod disruption;
 mod figures;
 mod history;
 mod hosts;
@@ -40,6 +42,10 @@ const PUBLISH_ROUNDS: usize = 5;
 
 /// How many of those are applied. They take long: Uptime Kuma stops and starts twice in each.
 const APPLY_ROUNDS: usize = 3;
+
+/// The seconds between two checks of a monitor: seldom enough that thousands do not take the processors from what is
+/// measured.
+const INTERVAL: u32 = 300;
 
 /// How long hosts are left alone after Uptime Kuma started: it answers before it is done.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -82,7 +88,7 @@ fn sizes() -> std::result::Result<Vec<usize>, String> {
 
 fn bench(sizes: &[usize]) -> Result<()> {
     let begun = Instant::now();
-    let hosts = Hosts::new()?;
+    let hosts = Hosts::new("", None)?;
     println!("Two hosts on this machine, {}, {}; the repository is a folder.", machine(), hosts.restic()?);
     println!(
         "Medians of {UNCHANGED_ROUNDS} rounds (unchanged), {PUBLISH_ROUNDS} (publish) and {APPLY_ROUNDS} (apply), with least and most;"
@@ -92,7 +98,8 @@ fn bench(sizes: &[usize]) -> Result<()> {
     );
     figures::print_heading();
     for monitors in sizes {
-        hosts.fill(*monitors)?;
+        hosts.fill(*monitors, INTERVAL)?;
+        hosts.start_main()?;
         let operations = measure(&hosts).map_err(|error| format!("{monitors} monitors: {error}"))?;
         figures::print(*monitors, &operations);
     }
@@ -101,6 +108,7 @@ fn bench(sizes: &[usize]) -> Result<()> {
         let database = directory.path().join("kuma.db");
         hosts.copy_database(&database)?;
         drop(hosts);
+        disruption::print(*monitors)?;
         stages::print(&database, *monitors)?;
         history::print(&database)?;
     }
@@ -135,7 +143,8 @@ fn measure(hosts: &Hosts) -> Result<Vec<Operation>> {
             if round + APPLY_ROUNDS < PUBLISH_ROUNDS {
                 continue;
             }
-            let hosts::Apply { all, stop, start } = hosts.apply(side)?;
+            let (all, unit) = hosts.apply(side)?;
+            let (stop, start) = hosts.stop_and_start(side, &unit)?;
             let wall = |wall| Run { wall, cpu: None };
             apply[0].add(side, Run { wall: all.wall - stop - start, ..all });
             apply[1].add(side, wall(stop));

@@ -1,6 +1,6 @@
 -- Fills the database of a stopped Uptime Kuma up to :count monitors, as a person would have made them: HTTP
--- monitors with tags and notifications, on one status page. Runs again with a larger :count. They ask the
--- Uptime Kuma they belong to, so that all of them are up.
+-- monitors with tags and notifications, on one status page, which are checked every :interval seconds. Runs again with a
+-- larger :count. They ask the Uptime Kuma they belong to, so that all of them are up.
 PRAGMA foreign_keys = ON;
 BEGIN;
 
@@ -31,9 +31,9 @@ INSERT INTO monitor (
     id, name, active, user_id, interval, url, type, weight, keyword, maxretries, retry_interval, timeout, method,
     headers, body, http_body_encoding, accepted_statuscodes_json, expiry_notification, description
 )
-SELECT i, 'Service ' || i || ' of customer ' || (i % 97), 1, 1, 300,
+SELECT i, 'Service ' || i || ' of customer ' || (i % 97), 1, 1, :interval,
     'http://127.0.0.1:3001/api/entry-page?customer=' || (i % 97) || '&service=' || i,
-    iif(i % 5 = 0, 'keyword', 'http'), 2000, iif(i % 5 = 0, 'entryPage', NULL), i % 4, 60, 48.0, 'GET',
+    iif(i % 5 = 0, 'keyword', 'http'), 2000, iif(i % 5 = 0, 'entryPage', NULL), i % 4, min(60, :interval), 48.0, 'GET',
     iif(i % 3 = 0, json_object('X-Customer', i % 97, 'Authorization', 'Bearer ' || (i * 7919)), NULL),
     NULL, 'json', '["200-299"]', 1,
     iif(i % 2 = 0, 'Runs on node ' || (i % 41) || '. Call the team of customer ' || (i % 97) || ' first.', NULL)

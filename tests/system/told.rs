@@ -9,7 +9,9 @@ use crate::Test;
 use crate::chance::{Chance, Rounds};
 use crate::replication::EDITS;
 use crate::testbed::{Machine, Result, wait_for};
-use crate::world::{Pair, SOON, Setup, WHEN_NEEDED, cycle, digest, events, expect, invocation, logged_in, sql};
+use crate::world::{
+    Pair, SOON, Setup, WHEN_NEEDED, beat_since, cycle, digest, events, expect, invocation, logged_in, sql,
+};
 
 pub const TESTS: &[Test] = &[
     ("changed_monitors_are_taken_up_and_no_other_is_disturbed", many),
@@ -28,16 +30,6 @@ const POLLER: &str = "while :; do curl -s -o /dev/null -m 10 -w '%{http_code}\\n
 
 fn pair(test: impl FnOnce(&Pair) -> Result<()>) -> Result<()> {
     Pair::test(&Setup { replica_config: WHEN_NEEDED, ..Setup::default() }, test)
-}
-
-/// Waits until every active monitor of a host has the result of a check that began at `since` or later.
-fn beat_since(machine: &Machine, since: &str) -> Result<()> {
-    let waiting = format!(
-        "SELECT count(*) FROM monitor WHERE active = 1 AND type <> 'push' AND NOT EXISTS \
-         (SELECT 1 FROM heartbeat WHERE monitor_id = monitor.id AND time >= '{}')",
-        since.trim()
-    );
-    wait_for("all monitors beat", SOON, || Ok((sql(machine, &waiting)?.trim() == "0").then_some(())))
 }
 
 /// Waits until every active monitor beats once more.

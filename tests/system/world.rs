@@ -446,3 +446,14 @@ pub fn wait_for_event(machine: &Machine, event: &str) -> Result<()> {
 pub fn sql(machine: &Machine, statement: &str) -> Result<String> {
     machine.run(&["sqlite3", "-cmd", ".timeout 5000", "/var/lib/uptime-kuma/kuma.db", statement])
 }
+
+/// Waits until every active monitor of a host has the result of a check that began at `since` or later.
+pub fn beat_since(machine: &Machine, since: &str) -> Result<()> {
+    let waiting = format!(
+        "SELECT count(*) FROM monitor WHERE active = 1 AND type <> 'push' AND NOT EXISTS \
+         (SELECT 1 FROM heartbeat WHERE monitor_id = monitor.id AND time >= '{}')",
+        since.trim()
+    );
+    // After a start Uptime Kuma begins one or two a second.
+    wait_for("all monitors beat", 2 * SOON, || Ok((sql(machine, &waiting)?.trim() == "0").then_some(())))
+}
