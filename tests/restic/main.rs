@@ -69,6 +69,10 @@ const ON_EVERY: &[Test<OnAny>] = &[
     ),
     ("locks_that_this_host_left_are_removed_and_no_others", locks::locks_that_this_host_left_are_removed_and_no_others),
     (
+        "a_lock_that_vanishes_while_it_is_read_holds_no_publish_up",
+        locks::a_lock_that_vanishes_while_it_is_read_holds_no_publish_up,
+    ),
+    (
         "a_restic_killed_in_a_publish_leaves_no_partial_snapshot",
         misbehaving::a_restic_killed_in_a_publish_leaves_no_partial_snapshot,
     ),
