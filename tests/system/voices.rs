@@ -52,7 +52,7 @@ fn types() -> Vec<Value> {
 }
 
 /// Begins to listen on a host, with a certificate that ends in five days.
-fn listen(machine: &Machine) -> Result<()> {
+pub fn listen(machine: &Machine) -> Result<()> {
     let directory = machine.root().join(PLACE);
     std::fs::create_dir_all(&directory)?;
     std::fs::write(directory.join("listener.js"), include_str!("listener.js"))?;
@@ -67,7 +67,7 @@ fn listen(machine: &Machine) -> Result<()> {
 }
 
 /// The notifications that a host has sent: their types and texts, oldest first.
-fn heard(machine: &Machine) -> Result<Vec<(String, String)>> {
+pub fn heard(machine: &Machine) -> Result<Vec<(String, String)>> {
     let text = std::fs::read_to_string(machine.root().join(PLACE).join("heard"))?;
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
