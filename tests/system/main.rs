@@ -17,6 +17,7 @@ mod chance;
 mod customization;
 mod database;
 mod disk;
+mod edits;
 mod faults;
 mod guards;
 mod kill;

@@ -53,7 +53,7 @@ fn by_the_timers() -> Result<()> {
 }
 
 /// One round of edits through the main's API, by what it does.
-pub type Edit = (&'static str, fn(&mut Kuma) -> Result<()>);
+type Edit = (&'static str, fn(&mut Kuma) -> Result<()>);
 
 /// `name(args)` of the socket API.
 macro_rules! calls {
@@ -65,7 +65,7 @@ macro_rules! calls {
     };
 }
 
-pub const EDITS: &[Edit] = &[
+const EDITS: &[Edit] = &[
     ("add monitors, one in a group", |kuma| {
         let child = kuma.add_monitor("child", "http://127.0.0.1:3001/")?;
         let group = kuma.add_monitor_with(json!({ "name": "group", "type": "group" }))?;
