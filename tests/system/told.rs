@@ -1,14 +1,17 @@
 //! A running Uptime Kuma takes up changed monitors and maintenances without a restart, and nothing else is disturbed.
 
+use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::Test;
 use crate::chance::{Chance, Rounds};
 use crate::edits::Editor;
-use crate::testbed::{Kuma, Machine, Result, wait_for};
+use crate::target::Target;
+use crate::testbed::{Kuma, Machine, Result, signal, wait_for};
 use crate::voices::{heard, listen};
 use crate::world::{Pair, SOON, Setup, WHEN_NEEDED, beat_since, cycle, digest, events, expect, invocation, logged_in, sql};
 
@@ -344,6 +347,10 @@ fn replicate_edit(pair: &Pair, editor: &mut Editor<'_>, page: &mut Option<Kuma>)
     Ok(restarted)
 }
 
+/// What the agent is waited for before it is killed, and the event that it is then on its way to.
+const AIMS: [[&str; 2]; 4] = [["", "told"], ["planned", "written"], ["written", "told"], ["written", "told"]];
+
+#[allow(clippy::print_stderr)]
 fn killed() -> Result<()> {
     pair(|pair| {
         let mut chance = Chance::new()?;
@@ -357,37 +364,63 @@ fn killed() -> Result<()> {
         pair.replicate()?;
         begun(replica)?;
         let running = invocation(replica)?;
-        let mut longest = Duration::from_secs(4);
+        let mut target = Target::new(replica)?;
+        // The times of a telling that nobody disturbs.
+        kuma.call("changeMonitor", json!([monitor, { "name": "renamed" }]))?;
+        expect(main, 0, "published")?;
+        target.begin()?;
+        target.look()?;
+        let timing = target.events.clone();
+        let time = |event: &str| timing.iter().find(|(name, _)| name == event).map_or(Duration::ZERO, |(_, at)| *at);
         let rounds = Rounds::new(12)?;
+        let mut kills: BTreeMap<&str, usize> = BTreeMap::new();
         let mut round = 0;
         while rounds.go_on(round) {
+            let [from, to] = AIMS[round % AIMS.len()];
             round += 1;
+            let what = format!("seed {seed}, round {round}");
             kuma.call("changeMonitor", json!([monitor, { "url": address(round) }]))?;
             expect(main, 0, "published")?;
             let old = digest(replica)?;
+            let orders = orders(replica)?;
             replica.output(&["systemctl", "reset-failed", "kuma-replicator.service"])?;
-            replica.run(&["systemctl", "start", "--no-block", "kuma-replicator.service"])?;
-            let since = Instant::now();
-            thread::sleep(chance.within(longest));
-            replica.output(&["systemctl", "kill", "--signal=KILL", "--kill-who=main", "kuma-replicator.service"])?;
-            wait_for("the unit is at rest", SOON, || {
-                let state = replica.output(&["systemctl", "is-active", "kuma-replicator.service"])?.stdout;
-                Ok(["failed", "inactive"].contains(&String::from_utf8_lossy(&state).trim()).then_some(()))
-            })?;
+            target.begin()?;
+            if !from.is_empty() {
+                target.until(from)?;
+            }
+            let agent = target.agent()?;
+            thread::sleep(chance.within(time(to).saturating_sub(time(from))));
+            let hit = signal(agent, Signal::KILL);
+            let struck = target.look()?;
             let found = digest(replica)?;
-            assert!(found == old || found == digest(main)?, "seed {seed}, round {round}: neither old nor new");
+            let written = found == digest(main)?;
+            assert!(found == old || written, "{what}: neither old nor new");
+            let phase = match (hit && struck.ended.1 == "signal", written, target.has("told")) {
+                (false, ..) => "it had ended",
+                (_, false, _) => "before the commit",
+                (_, _, true) => "after it was told",
+                (_, true, false) if orders == self::orders(replica)? => "before an order arrived",
+                (_, true, false) => "after an order arrived",
+            };
+            *kills.entry(phase).or_default() += 1;
             let (code, outcome) = cycle(replica)?;
-            let ended = code == 0 && ["applied", "up to date"].contains(&outcome.as_str());
-            assert!(ended, "seed {seed}, round {round}: {code} {outcome}");
+            assert!(code == 0 && ["applied", "up to date"].contains(&outcome.as_str()), "{what}: {code} {outcome}");
             pair.assert_equal()?;
             let expected = (round + 1) % 2;
-            wait_for(&format!("seed {seed}, round {round}: the new address is in force"), SOON, || {
+            wait_for(&format!("{what}: the new address is in force"), SOON, || {
                 let sql = sql(replica, "SELECT status FROM heartbeat ORDER BY id DESC LIMIT 1")?;
                 Ok((sql.trim() == expected.to_string()).then_some(()))
             })?;
-            assert_eq!(running, invocation(replica)?, "seed {seed}, round {round}");
-            longest = longest.max(since.elapsed().min(Duration::from_secs(8)));
+            assert_eq!(running, invocation(replica)?, "{what}");
         }
+        eprintln!("seed {seed}: killed {kills:?}");
+        assert!(kills.contains_key("before an order arrived"), "seed {seed}: no telling was hit: {kills:?}");
         Ok(())
     })
+}
+
+/// How many orders to take up a monitor the server of a host has got.
+fn orders(machine: &Machine) -> Result<usize> {
+    let said = machine.run(&["journalctl", "--unit=uptime-kuma", "--output=cat", "--no-pager"])?;
+    Ok(said.lines().filter(|line| line.contains("Resume Monitor: ")).count())
 }
