@@ -13,7 +13,9 @@ use crate::edits::Editor;
 use crate::target::Target;
 use crate::testbed::{Kuma, Machine, Result, signal, wait_for};
 use crate::voices::{heard, listen};
-use crate::world::{Pair, SOON, Setup, WHEN_NEEDED, beat_since, cycle, digest, events, expect, invocation, logged_in, sql};
+use crate::world::{
+    Pair, SOON, Setup, WHEN_NEEDED, beat_since, cycle, digest, events, expect, invocation, logged_in, sql,
+};
 
 pub const TESTS: &[Test] = &[
     ("changed_monitors_are_taken_up_and_no_other_is_disturbed", many),
