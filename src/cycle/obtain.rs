@@ -42,7 +42,7 @@ impl<H: Host> Session<'_, H> {
     pub(super) async fn obtain(&mut self) -> Result<Obtained> {
         let mut lost: Option<(SnapshotId, Error)> = None;
         loop {
-            let (snapshot, cause) = match self.look().await? {
+            let (snapshot, cause) = match self.look(lost.is_none()).await? {
                 Looked::Apply(snapshot, cause) => (snapshot, cause),
                 Looked::Nothing(ready) => return Ok(Obtained::Nothing(ready)),
             };
@@ -73,8 +73,8 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// The newest snapshot, if it is to be applied now.
-    async fn look(&mut self) -> Result<Looked> {
-        let listing = self.listing().await?;
+    async fn look(&mut self, by_name: bool) -> Result<Looked> {
+        let listing = if by_name { self.listing_by_name().await? } else { self.listing().await? };
         self.report_stray(decide::stray(&listing));
         let (snapshot, cause) = match decide::newest(&listing, &self.state.replica)? {
             Newest::None => {

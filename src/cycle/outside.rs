@@ -38,6 +38,9 @@ pub trait Repository {
     /// Lists the snapshots of this program, without taking a lock.
     async fn look(&mut self) -> Result<Listing>;
 
+    /// The same, from what was kept of another look if the repository still has the same snapshots by their names.
+    async fn look_by_name(&mut self) -> Result<Listing>;
+
     /// Returns the dump in snapshot `id`, without taking a lock.
     ///
     /// # Errors

@@ -30,10 +30,12 @@ impl<H: Host> Session<'_, H> {
         let is_asked = self.options.look;
         let main = self.main_state()?;
         // The configuration of this main may be in another repository than the one it speaks of.
-        main.looked.take_if(|_| is_asked || main.repository != Some(address));
+        let is_asked = is_asked || main.repository != Some(address);
+        main.looked.take_if(|_| is_asked);
         let main = main.clone();
         let inherited = self.inherited()?;
         let (now, booted, look_every) = (self.host.now(), self.host.booted(), self.settings.main.look_every);
+        let by_name = !is_asked && !decide::is_overdue(&main, now, booted, look_every);
         let unchanged = |content| decide::unchanged(&main, content, now, booted, look_every);
         let published = main.published.as_ref().map(|published| published.content);
         if let Some(content) = published.filter(|content| unchanged(*content))
@@ -48,7 +50,7 @@ impl<H: Host> Session<'_, H> {
         }
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
-        let listing = self.listing().await?;
+        let listing = if by_name { self.listing_by_name().await? } else { self.listing().await? };
         self.fence(&listing)?;
         self.report_stray(decide::stray(&listing));
         let step = decide::publish(&listing, self.main_state()?, content)?;

@@ -127,6 +127,14 @@ impl<'a, H: Host> Session<'a, H> {
         decide::of_fleet(self.host.look().await?, self.state)
     }
 
+    /// The same by the names of the snapshots, if they are those of another look.
+    ///
+    /// # Errors
+    /// As for [`Session::listing`].
+    pub(super) async fn listing_by_name(&mut self) -> Result<Listing> {
+        decide::of_fleet(self.host.look_by_name().await?, self.state)
+    }
+
     async fn prepare_and_carry_out(&mut self) -> Result<Conclusion> {
         let ready = self.prepare().await?;
         self.carry_out(ready).await

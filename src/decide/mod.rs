@@ -13,5 +13,5 @@ pub use apply::{Newest, backoff, between_restarts, deferred_until, newest, rejec
 pub use fencing::{epoch, fenced_since, fleet, next_epoch, of_fleet, overruled, stray, succeeded};
 pub use guard::{first_contact, shrink, shrink_of};
 pub use operation::{alarm, last_success_age, on_hold};
-pub use publish::{Publish, publish, unchanged};
+pub use publish::{Publish, is_overdue, publish, unchanged};
 pub use versions::{schema_gate, still_blocked, unwritable};

@@ -18,14 +18,19 @@ use super::newest::single_newest;
 pub fn unchanged(main: &MainState, content: Content, now: Timestamp, booted: Timestamp, look_every: Duration) -> bool {
     let same = |published: &Published| published.content == content;
     let published = main.published.as_ref().is_some_and(same);
-    let due = main.looked.is_none_or(|looked| {
+    let due = main.looked.is_none() || is_overdue(main, now, booted, look_every);
+    published && !due && main.publishing.is_none()
+}
+
+/// Whether the last look of a main, if it remembers one, was too long ago, or before it was booted.
+pub fn is_overdue(main: &MainState, now: Timestamp, booted: Timestamp, look_every: Duration) -> bool {
+    main.looked.is_some_and(|looked| {
         // A clock that went back makes a look due: the remembered time proves nothing.
         let age = now.duration_since(looked);
         looked < booted
             || age.is_negative()
             || age >= SignedDuration::try_from(look_every).unwrap_or(SignedDuration::MAX)
-    });
-    published && !due && main.publishing.is_none()
+    })
 }
 
 /// What a main does after a look.

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod dump;
 pub mod ids;
 pub mod limits;
+pub mod looked;
 pub mod manifest;
 pub mod origin;
 pub mod outcome;

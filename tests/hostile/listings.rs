@@ -13,6 +13,7 @@ use kuma_replicator::host::system::interrupt::Interrupt;
 use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::limits::{MAX_HOST, MAX_SNAPSHOTS};
+use kuma_replicator::model::looked::Looked;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::snapshot::{PATH, SnapshotId, Tags};
 use kuma_replicator::model::state::{MainState, ReplicaState};
@@ -51,11 +52,11 @@ fn seen(sequence: u64) -> serde_json::Value {
 
 fn listings(budget: Budget) {
     let good = serde_json::to_vec(&(1..=4).map(seen).collect::<Vec<_>>()).unwrap();
-    assert_eq!(answers::listing(&good).unwrap().snapshots.len(), 4);
+    assert_eq!(answers::looked(&good).unwrap().listing.snapshots.len(), 4);
     budget.check(400, &mutated(good), |bytes| {
-        let (found, most) = peak(|| answers::listing(&bytes));
+        let (found, most) = peak(|| answers::looked(&bytes));
         prop_assert!(most < 8 * bytes.len() + (64 << 10), "{} bytes of memory for {}", most, bytes.len());
-        let Ok(listing) = found else { return Ok(()) };
+        let Ok(Looked { listing, .. }) = found else { return Ok(()) };
         for snapshot in &listing.snapshots {
             prop_assert!(snapshot.host.len() <= MAX_HOST);
             let again = Tags::from_strings(&snapshot.tags.to_strings()).unwrap();
@@ -96,7 +97,7 @@ fn long_listings(_: Budget) {
         ("deep", format!("[{{\"id\":{}", "[".repeat(1 << 20)), false),
     ];
     for (name, text, good) in cases {
-        let (found, most) = peak(|| answers::listing(text.as_bytes()));
+        let (found, most) = peak(|| answers::looked(text.as_bytes()));
         assert_eq!(found.is_ok(), good, "{name}");
         assert!(most < 6 * text.len(), "{name}: {most} bytes of memory for {}", text.len());
     }

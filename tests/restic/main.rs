@@ -10,6 +10,7 @@
 mod faulty;
 mod locks;
 mod misbehaving;
+mod names;
 mod parts;
 mod servers;
 #[path = "../testbed/mod.rs"]
@@ -77,6 +78,10 @@ const ON_EVERY: &[Test<OnAny>] = &[
         misbehaving::a_restic_killed_in_a_publish_leaves_no_partial_snapshot,
     ),
     ("an_oversized_snapshot_is_not_read_to_its_end", misbehaving::an_oversized_snapshot_is_not_read_to_its_end),
+    ("names_in_a_folder_are_those_that_restic_lists", names::names_in_a_folder_are_those_that_restic_lists),
+    ("names_at_a_rest_server_are_those_that_restic_lists", names::names_at_a_rest_server_are_those_that_restic_lists),
+    ("names_at_an_s3_server_are_those_that_restic_lists", names::names_at_an_s3_server_are_those_that_restic_lists),
+    ("an_unchanged_look_is_one_request", names::an_unchanged_look_is_one_request),
     ("certificates_are_checked_and_what_is_wrong_is_named", tls::certificates_are_checked_and_what_is_wrong_is_named),
 ];
 
@@ -92,6 +97,11 @@ const ON_ONE: &[Test<OnAny>] = &[
     ("what_restic_leaves_running_holds_nothing_up", misbehaving::what_restic_leaves_running_holds_nothing_up),
     ("an_unusable_answer_is_reported", misbehaving::an_unusable_answer_is_reported),
     ("endless_output_takes_bounded_memory", misbehaving::endless_output_takes_bounded_memory),
+    ("a_server_that_lies_is_left_to_restic", names::a_server_that_lies_is_left_to_restic),
+    (
+        "a_server_is_asked_for_names_only_with_a_trusted_certificate",
+        names::a_server_is_asked_for_names_only_with_a_trusted_certificate,
+    ),
     ("secrets_are_neither_passed_as_arguments_nor_shown", secrets_are_neither_passed_as_arguments_nor_shown),
 ];
 

@@ -13,7 +13,9 @@ use std::time::Duration;
 use kuma_replicator::config::Settings;
 use kuma_replicator::error::{Kind, Result};
 use kuma_replicator::host::restic::Restic;
+use kuma_replicator::host::store::Store;
 use kuma_replicator::host::system::interrupt::Interrupt;
+use kuma_replicator::host::{Directories, System};
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::{FORMAT, Place};
 use kuma_replicator::model::snapshot::{MainId, Tags};
@@ -283,6 +285,16 @@ impl Host {
     /// Its repository, as the agent sees it.
     pub(crate) fn restic(&self) -> Restic {
         open(&self.write(), &self.cache(), Interrupt::never()).expect("restic")
+    }
+
+    /// The agent of this host.
+    pub(crate) fn system(&self, interrupt: Interrupt) -> System {
+        let config = self.write();
+        let text = fs::read_to_string(&config).expect("the configuration");
+        let settings = Settings::parse(&text, &config).expect("settings");
+        let directories = Directories { state: self.directory.path().join("state"), cache: self.cache() };
+        let store = Store::lock(&directories.state).expect("the store");
+        System::new(settings, config, directories, store, interrupt)
     }
 
     /// The error of `result`, which must be of this kind and contain no secret.

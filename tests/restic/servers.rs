@@ -117,12 +117,25 @@ impl Answering {
     /// The same answer without content.
     pub(crate) fn with(status: &'static str) -> Self {
         Self::start(move |mut stream, _| {
-            let mut request = BufReader::new(stream.try_clone().expect("a stream"));
-            let mut line = String::new();
-            while request.read_line(&mut line).is_ok_and(|length| length > 2) {
-                line.clear();
-            }
+            read_head(&stream);
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        })
+    }
+
+    /// The same bytes.
+    pub(crate) fn text(answer: String) -> Self {
+        Self::start(move |mut stream, _| {
+            read_head(&stream);
+            let _ = stream.write_all(answer.as_bytes());
+        })
+    }
+
+    /// An answer that has no end.
+    pub(crate) fn endless() -> Self {
+        Self::start(|mut stream, _| {
+            read_head(&stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[");
+            while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
         })
     }
 
@@ -153,6 +166,14 @@ impl Answering {
 
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.0)
+    }
+}
+
+fn read_head(stream: &TcpStream) {
+    let mut request = BufReader::new(stream.try_clone().expect("a stream"));
+    let mut line = String::new();
+    while request.read_line(&mut line).is_ok_and(|length| length > 2) {
+        line.clear();
     }
 }
 

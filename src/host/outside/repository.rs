@@ -2,9 +2,11 @@
 
 use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
-use crate::host::restic::Published;
+use crate::host::restic::{Published, Restic};
 use crate::host::system::notify;
-use crate::model::snapshot::{Listing, SnapshotId, Tags};
+use crate::model::digest::Digest;
+use crate::model::looked::{KeptListing, Looked};
+use crate::model::snapshot::{Listing, Snapshot, SnapshotId, Tags};
 
 use super::System;
 use super::system::STEP_TIMEOUT;
@@ -19,6 +21,53 @@ impl System {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Looks with restic, and keeps what it found.
+    async fn look_with_restic(&mut self) -> Result<Listing> {
+        // What is damaged in restic's cache is read a second time.
+        notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
+        let order = self.order_that_goes_first();
+        let looked = or_give_way(self.restic()?.look_at_all(), order).await?;
+        Ok(self.keep(looked))
+    }
+
+    /// What a look would find, if the repository still has the same snapshots by their names.
+    async fn found_by_name(&mut self) -> Result<Option<Looked>> {
+        let kept = self.store.listing().filter(|kept| kept.is_usable(self.address(), self.now()));
+        let Some(kept) = kept else { return Ok(None) };
+        let order = self.order_that_goes_first();
+        let restic = self.restic()?;
+        let names = or_give_way(async { Ok(restic.names().await) }, order).await?;
+        Ok(names.and_then(|names| kept.found_with(names)))
+    }
+
+    /// Keeps what a look found. That it cannot be kept only costs another restic.
+    fn keep(&mut self, looked: Looked) -> Listing {
+        let has_names = self.restic().is_ok_and(Restic::has_names);
+        if let Some(kept) =
+            KeptListing::new(&looked, self.address(), self.now()).filter(|_| has_names && !self.is_preview)
+        {
+            let _ = self.store.keep_listing(&kept);
+        }
+        self.looked.insert(looked).listing.clone()
+    }
+
+    /// Keeps what a look would find after a publish, if the new snapshot is the only difference to the look before.
+    /// Otherwise the next look is one with restic.
+    async fn keep_published(&mut self, id: &SnapshotId, tags: &Tags) {
+        let Some(Looked { mut listing, names: before }) = self.looked.take() else { return };
+        let Ok(restic) = self.restic() else { return };
+        let Some(names) = restic.names().await else { return };
+        let Some(new) = names.one_more_than(&before).filter(|new| new.same(id)) else { return };
+        let (id, time, host) = (new.clone(), self.now(), self.name());
+        listing.snapshots.push(Snapshot { id, time, host, tags: tags.clone() });
+        self.keep(Looked { listing, names });
+    }
+
+    /// The digest of the address of the repository.
+    fn address(&self) -> Digest {
+        Digest::of(self.settings.repository.to_string().as_bytes())
     }
 }
 
@@ -36,10 +85,14 @@ async fn or_give_way<T>(reading: impl Future<Output = Result<T>>, order: impl Fu
 
 impl Repository for System {
     async fn look(&mut self) -> Result<Listing> {
-        // What is damaged in restic's cache is read a second time.
-        notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
-        let order = self.order_that_goes_first();
-        or_give_way(self.restic()?.look(), order).await
+        self.look_with_restic().await
+    }
+
+    async fn look_by_name(&mut self) -> Result<Listing> {
+        match self.found_by_name().await? {
+            Some(looked) => Ok(self.looked.insert(looked).listing.clone()),
+            None => self.look_with_restic().await,
+        }
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
@@ -56,6 +109,7 @@ impl Repository for System {
             let text = format!("published, but the lock stays in the repository, which refuses to remove it: {reason}");
             self.report(&Event::Warning { text });
         }
+        self.keep_published(&id, tags).await;
         Ok(id)
     }
 

@@ -13,6 +13,7 @@ use crate::host::store::Store;
 use crate::host::system::files;
 use crate::host::system::interrupt::Interrupt;
 use crate::model::limits::MAX_SETTINGS;
+use crate::model::looked::Looked;
 
 /// What the service manager is asked for at each step, beyond the time the step is known to take.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(120);
@@ -48,6 +49,8 @@ pub struct System {
     pub(super) interrupt: Interrupt,
     pub(super) instance: Instance,
     restic: Option<Restic>,
+    /// What the last look of this process found.
+    pub(super) looked: Option<Looked>,
     /// Whether it only shows what a cycle would do: then it reports no events.
     pub(super) is_preview: bool,
     /// Whether an order that needs no repository ends the wait for it.
@@ -65,8 +68,18 @@ impl System {
         interrupt: Interrupt,
     ) -> Self {
         let instance = Instance::new(settings.kuma.clone());
-        let (restic, is_preview, gives_way) = (None, false, false);
-        Self { settings, configuration, directories, store, interrupt, instance, restic, is_preview, gives_way }
+        Self {
+            settings,
+            configuration,
+            directories,
+            store,
+            interrupt,
+            instance,
+            restic: None,
+            looked: None,
+            is_preview: false,
+            gives_way: false,
+        }
     }
 
     /// The same host, where an order that needs no repository ends the wait for it.

@@ -10,14 +10,15 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use crate::model::limits::{MAX_HOST, MAX_SNAPSHOTS, MAX_TAGS};
+use crate::model::looked::{Looked, Names};
 use crate::model::snapshot::{Listing, PATH, Snapshot, SnapshotId, Tags};
 
 /// Reads the answer of `restic snapshots --json`.
 ///
 /// # Errors
 /// If it is not a listing, or has more than [`MAX_SNAPSHOTS`].
-pub fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
-    struct Answer(Listing);
+pub fn looked(output: &[u8]) -> Result<Looked, serde_json::Error> {
+    struct Answer(Looked);
 
     impl<'de> Deserialize<'de> for Answer {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -25,37 +26,38 @@ pub fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
         }
     }
 
-    serde_json::from_slice(output).map(|Answer(listing)| listing)
+    serde_json::from_slice(output).map(|Answer(looked)| looked)
 }
 
 /// Reads a list of snapshots, or `null`, which is an empty one.
 struct Snapshots;
 
 impl<'de> Visitor<'de> for Snapshots {
-    type Value = Listing;
+    type Value = Looked;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of snapshots")
     }
 
-    fn visit_none<E>(self) -> Result<Listing, E> {
-        Ok(Listing::default())
+    fn visit_none<E>(self) -> Result<Looked, E> {
+        Ok(Looked::default())
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Listing, D::Error> {
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Looked, D::Error> {
         deserializer.deserialize_seq(self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Listing, A::Error> {
-        let mut listing = Listing::default();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Looked, A::Error> {
+        let (mut listing, mut names) = (Listing::default(), Vec::new());
         while let Some(entry) = entries.next_element::<Entry>()? {
+            names.push(entry.id.clone());
             entry.add_to(&mut listing);
             if listing.snapshots.len() + listing.unreadable.len() > MAX_SNAPSHOTS {
                 let what = format!("it has more than {MAX_SNAPSHOTS} snapshots; remove some with restic forget");
                 return Err(serde::de::Error::custom(what));
             }
         }
-        Ok(listing)
+        Ok(Looked { listing, names: names.into_iter().collect::<Names>() })
     }
 }
 
@@ -154,7 +156,12 @@ pub fn published(output: &[u8]) -> Result<SnapshotId, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{listing, published};
+    use super::{looked, published};
+    use crate::model::snapshot::Listing;
+
+    fn listing(output: &[u8]) -> Result<Listing, serde_json::Error> {
+        looked(output).map(|looked| looked.listing)
+    }
 
     const TAGS: [&str; 8] = [
         "kuma-replicator",

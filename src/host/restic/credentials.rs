@@ -125,6 +125,11 @@ impl Credentials {
         self.variables.iter()
     }
 
+    /// The value of a variable, if it is text.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(OsStr::new(name)).and_then(|value| value.to_str())
+    }
+
     /// The texts that no message may contain.
     pub(super) fn secrets(&self) -> &Secrets {
         &self.secrets

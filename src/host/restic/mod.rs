@@ -10,6 +10,7 @@
 //! | `messages`, `failure` | what it writes on standard error, and what that means |
 //! | `answers` | what it answers in JSON |
 //! | `cache` | its cache |
+//! | `names` | which snapshots it has, without restic |
 
 pub mod answers;
 mod cache;
@@ -17,6 +18,7 @@ mod credentials;
 mod failure;
 mod locks;
 mod messages;
+mod names;
 mod process;
 mod repository;
 mod run;

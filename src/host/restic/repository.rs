@@ -1,6 +1,6 @@
 //! What can be done with the repository.
 //!
-//! Each method runs restic once, except [`Restic::init`], and returns its result. It retries and decides nothing.
+//! Each method runs restic once, except [`Restic::init`] and [`Restic::names`], and returns its result. It retries and decides nothing.
 //! Reading takes no lock, since a replica may have no right to write. The oldest supported restic is 0.14 of Debian 12;
 //! Debian 13 has 0.18.
 
@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::credentials::Credentials;
+use super::names::Source;
 use super::process::End;
 use super::run::Output;
 use super::{answers, failure, process};
@@ -19,7 +20,8 @@ use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::users::{self, User};
-use crate::model::snapshot::{Listing, MARK, PATH, SnapshotId, Tags};
+use crate::model::looked::{Looked, Names};
+use crate::model::snapshot::{Listing, PATH, SnapshotId, Tags};
 
 /// The repository as this host reaches it.
 pub struct Restic {
@@ -28,6 +30,7 @@ pub struct Restic {
     pub(super) repository: Location,
     pub(super) credentials: Credentials,
     pub(super) cache: PathBuf,
+    source: Option<Source>,
     /// The user that restic runs as, if that is not the user of this process.
     pub(super) user: Option<User>,
     pub(super) interrupt: Interrupt,
@@ -50,11 +53,15 @@ impl Restic {
             .create(cache)
             .and_then(|()| users::to_become(cache))
             .map_err(|error| Error::io(format!("create cache directory {}", cache.display()), error))?;
+        let credentials = Credentials::find(settings, repository, cache, user.as_ref())?;
+        // What restic reads as another user is not read as root.
+        let source = Source::find(repository, |name| credentials.variable(name)).filter(|_| user.is_none());
         Ok(Self {
             program: settings.program.clone(),
             timeout: settings.timeout,
             repository: repository.clone(),
-            credentials: Credentials::find(settings, repository, cache, user.as_ref())?,
+            credentials,
+            source,
             cache: cache.to_owned(),
             user,
             interrupt,
@@ -113,10 +120,32 @@ impl Restic {
     /// # Errors
     /// [`Kind::SnapshotDamaged`] if one of the snapshots in the repository cannot be read; any failure of restic.
     pub async fn look(&self) -> Result<Listing> {
+        self.look_at_all().await.map(|looked| looked.listing)
+    }
+
+    /// The same, with the names of all snapshots that restic read for it, those of other programs among them.
+    ///
+    /// # Errors
+    /// As for [`Restic::look`].
+    pub async fn look_at_all(&self) -> Result<Looked> {
         let what = format!("cannot look into repository {}", self.repository);
-        let arguments = ["snapshots", "--json", "--no-lock", "--tag", MARK];
-        let output = self.read(&what, arguments, Output::Listing).await?;
-        answers::listing(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
+        let output = self.read(&what, ["snapshots", "--json", "--no-lock"], Output::Listing).await?;
+        answers::looked(&output).map_err(|error| Error::new(Kind::ResticFailed, what).because(error))
+    }
+
+    /// The names of all snapshots in the repository, without restic: a request to a server, or the directory of a folder.
+    /// `None` if restic has to look: for another kind of repository, and if anything is not as expected.
+    pub async fn names(&self) -> Option<Names> {
+        let names = self.source.as_ref()?.names();
+        tokio::select! {
+            names = names => names,
+            () = self.interrupt.wait() => None,
+        }
+    }
+
+    /// Whether [`Restic::names`] knows the kind of repository.
+    pub fn has_names(&self) -> bool {
+        self.source.is_some()
     }
 
     /// Returns the dump in snapshot `id`, which is not verified yet.

@@ -14,11 +14,13 @@ use crate::error::{Error, Kind, Result};
 use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, open_own, read_own, replace_as};
 use crate::host::system::users;
 use crate::model::limits::{MAX_DUMP, MAX_STATE};
+use crate::model::looked::KeptListing;
 use crate::model::state::{Hold, State, StateFault};
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
 const APPLIED: &str = "applied.dump";
+const LISTING: &str = "listing.json";
 const INHERITED: &str = "inherited.settings";
 const LOCK: &str = "lock";
 
@@ -204,6 +206,19 @@ impl Store {
         read_inherited(&self.directory)
     }
 
+    /// Keeps what a look found.
+    ///
+    /// # Errors
+    /// As for [`Store::save`].
+    pub fn keep_listing(&self, listing: &KeptListing) -> Result<()> {
+        self.replace(LISTING, &listing.render())
+    }
+
+    /// What [`Store::keep_listing`] kept, if it can be used.
+    pub fn listing(&self) -> Option<KeptListing> {
+        self.read(LISTING, MAX_DUMP).ok().flatten().and_then(|bytes| KeptListing::parse(&bytes))
+    }
+
     fn read(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>> {
         read_if_exists(&self.directory.join(name), limit)
     }
@@ -253,8 +268,8 @@ fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
 }
 
 /// The files in the state directory that contain data, whether they exist or not.
-pub fn written(directory: &Path) -> [PathBuf; 5] {
-    [STATE, PREVIOUS, APPLIED, INHERITED, HOLD].map(|name| directory.join(name))
+pub fn written(directory: &Path) -> [PathBuf; 6] {
+    [STATE, PREVIOUS, APPLIED, INHERITED, LISTING, HOLD].map(|name| directory.join(name))
 }
 
 /// How many bytes the kept dumps in `directory` take.
