@@ -71,8 +71,8 @@ pub struct KeptListing {
     repository: Digest,
     /// The digest of the names of all its snapshots.
     names: Digest,
-    /// When it was looked at.
-    at: Timestamp,
+    /// When restic listed it.
+    pub at: Timestamp,
     snapshots: Vec<Entry>,
     unreadable: Vec<(SnapshotId, String)>,
 }

@@ -257,6 +257,35 @@ fn a_main_looks_into_another_repository_at_once() {
     assert_eq!(world.repository.len(), 1, "it was published there, too");
 }
 
+/// restic looks at what names do not show, once a day and after a boot, and when a person orders it.
+#[test]
+fn a_look_is_by_name_unless_it_is_due_or_ordered() {
+    let mut world = World::new(generation(0));
+    let looks = |world: &mut World, options: Options| {
+        let before = world.by_name;
+        assert!(matches!(world.cycle_with(&main_host(), &options), End::Done(_)));
+        (world.did("look"), world.by_name - before)
+    };
+    let asked = Options { look: true, ..Options::default() };
+    assert_eq!(looks(&mut world, Options::default()), (1, 0), "the first one");
+    assert_eq!(looks(&mut world, Options::default()), (1, 1), "what was published is confirmed");
+    assert_eq!(looks(&mut world, Options::default()), (0, 0));
+    assert_eq!(looks(&mut world, asked), (1, 0));
+    world.rows = generation(1);
+    assert_eq!(looks(&mut world, Options::default()), (1, 1), "it is edited");
+    assert_eq!(looks(&mut world, Options::default()), (1, 1));
+    let pass =
+        |world: &mut World, hours| world.clock = world.clock.checked_add(SignedDuration::from_hours(hours)).unwrap();
+    pass(&mut world, 25);
+    world.rows = generation(2);
+    assert_eq!(looks(&mut world, Options::default()), (1, 0), "it is edited, and a look is due");
+    assert_eq!(looks(&mut world, Options::default()), (1, 1));
+    pass(&mut world, 1);
+    world.booted = world.clock;
+    pass(&mut world, 1);
+    assert_eq!(looks(&mut world, Options::default()), (1, 0), "after a boot");
+}
+
 /// Its address by mistake, or its repository at the address of the own one: this main is not fenced for ever, and does not
 /// end the epoch of the other.
 #[test]
@@ -728,6 +757,7 @@ fn a_snapshot_that_is_pruned_while_it_is_fetched_costs_one_more_look() {
         assert!(matches!(&end, End::Done(Conclusion::Applied(done)) if *done == newer && newer != pruned), "{end:?}");
         assert_eq!(world.calls[..5], words("look, export, fetch, look, export"));
         assert_eq!((world.did("look"), world.did("fetch"), world.stops), (2, 2, 1));
+        assert_eq!(world.by_name, 1, "restic looks once more");
 
         // None is left that is newer than what is applied here.
         let gone = world.offer(&generation(1), &main_id('b'), 1, 4);

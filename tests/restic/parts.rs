@@ -30,6 +30,9 @@ use crate::testbed::make_quick;
 /// The password of every repository here.
 pub(crate) const PASSWORD: &str = "the-secret-password";
 
+/// The credentials for S3 servers, which take any.
+const AWS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "aws-secret-key")];
+
 /// What no message may contain.
 const SECRETS: [&str; 5] = [PASSWORD, "another-secret-password", "url-secret", "right-secret", "aws-secret-key"];
 
@@ -172,7 +175,7 @@ impl Program {
             program: "restic".to_owned(),
             path: self.path.clone(),
             timeout: PATIENCE,
-            lines: vec!["AWS_ACCESS_KEY_ID=AKIAEXAMPLE".to_owned(), "AWS_SECRET_ACCESS_KEY=aws-secret-key".to_owned()],
+            lines: AWS.map(|(name, value)| format!("{name}={value}")).to_vec(),
         }
     }
 
@@ -333,6 +336,7 @@ impl Host {
             .env("RESTIC_REPOSITORY", &self.url)
             .env("RESTIC_PASSWORD", &self.password)
             .env("RESTIC_CACHE_DIR", self.cache())
+            .envs(AWS)
             .envs(self.path.iter().map(|path| ("PATH", path)))
             .stdin(Stdio::null());
         command

@@ -166,6 +166,8 @@ pub(crate) struct World {
     pub(crate) repository: Vec<(Snapshot, Vec<u8>)>,
     /// Locks in the repository whose owners are gone.
     pub(crate) left_locks: usize,
+    /// How many looks asked for names first.
+    pub(crate) by_name: usize,
     /// How the next fetch fails, if the newest snapshot or its data are pruned before it.
     pub(crate) pruned: Option<Kind>,
     /// The state file.
@@ -236,6 +238,7 @@ impl World {
             poison: None,
             repository: Vec::new(),
             left_locks: 0,
+            by_name: 0,
             pruned: None,
             disk: None,
             previous: None,
@@ -579,6 +582,7 @@ impl Repository for World {
     }
 
     async fn look_by_name(&mut self) -> Result<Listing> {
+        self.by_name += 1;
         self.look().await
     }
 

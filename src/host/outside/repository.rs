@@ -1,5 +1,7 @@
 //! The repository, through restic.
 
+use jiff::Timestamp;
+
 use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
 use crate::host::restic::{Published, Restic};
@@ -29,40 +31,39 @@ impl System {
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         let order = self.order_that_goes_first();
         let looked = or_give_way(self.restic()?.look_at_all(), order).await?;
-        Ok(self.keep(looked))
+        Ok(self.keep(looked, self.now()))
     }
 
-    /// What a look would find, if the repository still has the same snapshots by their names.
-    async fn found_by_name(&mut self) -> Result<Option<Looked>> {
+    /// What a look would find, and when restic listed it, if the repository still has the same snapshots by their names.
+    async fn found_by_name(&mut self) -> Result<Option<(Looked, Timestamp)>> {
         let kept = self.store.listing().filter(|kept| kept.is_usable(self.address(), self.now()));
         let Some(kept) = kept else { return Ok(None) };
         let order = self.order_that_goes_first();
         let restic = self.restic()?;
         let names = or_give_way(async { Ok(restic.names().await) }, order).await?;
-        Ok(names.and_then(|names| kept.found_with(names)))
+        let at = kept.at;
+        Ok(names.and_then(|names| kept.found_with(names)).map(|looked| (looked, at)))
     }
 
-    /// Keeps what a look found. That it cannot be kept only costs another restic.
-    fn keep(&mut self, looked: Looked) -> Listing {
-        let has_names = self.restic().is_ok_and(Restic::has_names);
-        if let Some(kept) =
-            KeptListing::new(&looked, self.address(), self.now()).filter(|_| has_names && !self.is_preview)
-        {
+    /// Keeps what a look at this time found. That it cannot be kept only costs another restic.
+    fn keep(&mut self, looked: Looked, at: Timestamp) -> Listing {
+        let useful = !self.is_preview && self.restic().is_ok_and(Restic::has_names);
+        if let Some(kept) = KeptListing::new(&looked, self.address(), at).filter(|_| useful) {
             let _ = self.store.keep_listing(&kept);
         }
-        self.looked.insert(looked).listing.clone()
+        self.looked.insert((looked, at)).0.listing.clone()
     }
 
     /// Keeps what a look would find after a publish, if the new snapshot is the only difference to the look before.
     /// Otherwise the next look is one with restic.
     async fn keep_published(&mut self, id: &SnapshotId, tags: &Tags) {
-        let Some(Looked { mut listing, names: before }) = self.looked.take() else { return };
+        let Some((Looked { mut listing, names: before }, at)) = self.looked.take() else { return };
         let Ok(restic) = self.restic() else { return };
         let Some(names) = restic.names().await else { return };
         let Some(new) = names.one_more_than(&before).filter(|new| new.same(id)) else { return };
         let (id, time, host) = (new.clone(), self.now(), self.name());
         listing.snapshots.push(Snapshot { id, time, host, tags: tags.clone() });
-        self.keep(Looked { listing, names });
+        self.keep(Looked { listing, names }, at);
     }
 
     /// The digest of the address of the repository.
@@ -90,7 +91,7 @@ impl Repository for System {
 
     async fn look_by_name(&mut self) -> Result<Listing> {
         match self.found_by_name().await? {
-            Some(looked) => Ok(self.looked.insert(looked).listing.clone()),
+            Some(found) => Ok(self.looked.insert(found).0.listing.clone()),
             None => self.look_with_restic().await,
         }
     }

@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::config::{self, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::instance::Instance;
@@ -49,8 +51,8 @@ pub struct System {
     pub(super) interrupt: Interrupt,
     pub(super) instance: Instance,
     restic: Option<Restic>,
-    /// What the last look of this process found.
-    pub(super) looked: Option<Looked>,
+    /// What the last look of this process found, and when restic listed it.
+    pub(super) looked: Option<(Looked, Timestamp)>,
     /// Whether it only shows what a cycle would do: then it reports no events.
     pub(super) is_preview: bool,
     /// Whether an order that needs no repository ends the wait for it.
