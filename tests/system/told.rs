@@ -66,6 +66,10 @@ fn shown(kuma: &mut Kuma) -> Result<Value> {
             let fields = maintenance.as_object_mut().ok_or("no maintenance")?;
             fields.retain(|key, _| !["cron", "duration", "durationMinutes"].contains(&key.as_str()));
         }
+        // Until its next start, a server that paused one itself shows no time for it.
+        if maintenance["active"] == false {
+            maintenance["timeslotList"].take();
+        }
     }
     Ok(lists)
 }
@@ -387,10 +391,10 @@ fn killed() -> Result<()> {
             let orders = orders(replica)?;
             replica.output(&["systemctl", "reset-failed", "kuma-replicator.service"])?;
             target.begin()?;
+            let agent = target.agent()?;
             if !from.is_empty() {
                 target.until(from)?;
             }
-            let agent = target.agent()?;
             thread::sleep(chance.within(time(to).saturating_sub(time(from))));
             let hit = signal(agent, Signal::KILL);
             let struck = target.look()?;
@@ -416,7 +420,8 @@ fn killed() -> Result<()> {
             assert_eq!(running, invocation(replica)?, "{what}");
         }
         eprintln!("seed {seed}: killed {kills:?}");
-        assert!(kills.contains_key("before an order arrived"), "seed {seed}: no telling was hit: {kills:?}");
+        let hit = ["before an order arrived", "after an order arrived"].iter().any(|phase| kills.contains_key(phase));
+        assert!(hit, "seed {seed}: no telling was hit: {kills:?}");
         Ok(())
     })
 }
