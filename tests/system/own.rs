@@ -248,8 +248,9 @@ fn edits() -> Result<()> {
             assert!(!text.contains("s3cret") && !text.contains("127.0.0.1:9"), "{text}");
         };
         // Without any repository, what is kept here is enough to say so.
-        let (there, away) = (pair.repository.path().join("config"), pair.repository.path().join("away"));
-        std::fs::rename(&there, &away)?;
+        let repository = pair.repository.path();
+        let parts = ["config", "snapshots"].map(|part| (repository.join(part), repository.join(format!("no {part}"))));
+        parts.iter().try_for_each(|(there, away)| std::fs::rename(there, away))?;
         let status = typed(replica, 0, &["status"])?;
         assert!(status.contains("edited here   "), "{status}");
         shows_edits(&status);
@@ -261,10 +262,10 @@ fn edits() -> Result<()> {
         assert!(!document.contains("s3cret"));
         // What the next cycle would do is another question, which the repository has to answer.
         assert!(typed(replica, 78, &["plan"])?.contains("cannot look into repository"));
-        std::fs::rename(&away, &there)?;
+        parts.iter().try_for_each(|(there, away)| std::fs::rename(away, there))?;
 
         // With a repository that lists its snapshots and has lost what is in them, they can be undone, too.
-        let (there, away) = (pair.repository.path().join("data"), pair.repository.path().join("away"));
+        let (there, away) = (repository.join("data"), repository.join("no data"));
         std::fs::rename(&there, &away)?;
         shows_edits(&typed(replica, 0, &["plan"])?);
         expect(replica, 0, "up to date")?;

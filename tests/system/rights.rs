@@ -316,7 +316,10 @@ fn modes_do_not_depend_on_a_umask(pair: &Pair) -> Result<()> {
     pair.main_kuma()?.add_monitor("more", URL)?;
     pair.replicate()?;
     assert_eq!(open_to_others(replica, "")?, "");
-    assert_eq!(replica.run(&["ls", "/var/lib/kuma-replicator"])?, "applied.dump\nlock\nprevious.dump\nstate.json\n");
+    assert_eq!(
+        replica.run(&["ls", "/var/lib/kuma-replicator"])?,
+        "applied.dump\nlisting.json\nlock\nprevious.dump\nstate.json\n"
+    );
     replica.sh("rm -r /var/lib/kuma-replicator/lock /var/cache/kuma-replicator; umask 0000; \
          kuma-replicator export /root/typed.dump; kuma-replicator snapshots; kuma-replicator restore previous; \
          kuma-replicator hold; kuma-replicator release; kuma-replicator run")?;

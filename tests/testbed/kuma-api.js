@@ -14,7 +14,7 @@
 const { io } = require("socket.io-client");
 const readline = require("node:readline");
 
-const ANSWER_MS = 20_000;
+const ANSWER_MS = 120_000;
 const PUSHED = [
     "monitorList", "notificationList", "statusPageList", "maintenanceList", "proxyList",
     "dockerHostList", "apiKeyList",
