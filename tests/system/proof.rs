@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use crate::Test;
-use crate::testbed::Result;
-use crate::world::{Pair, Setup, expect, fails, invocation, logged_in, says, sql, state, typed};
+use crate::testbed::{Result, wait_for};
+use crate::world::{Pair, SOON, Setup, expect, fails, invocation, logged_in, says, sql, state, typed};
 
 pub const TESTS: &[Test] = &[
     ("a_database_that_the_server_does_not_have_open_is_left_alone", in_use),
@@ -142,6 +142,23 @@ fn history() -> Result<()> {
             ),
         )?;
         assert!(typed(replica, 0, &["check"])?.contains("1 row of monitors that do not exist"));
+
+        // An upgrade must not meet what could not be removed: hold is in force, and fails.
+        replica.sh(
+            "sed -i 's/^  \"replica\": {$/&\\n\"history\": { \"rows\": 1, \"bring_back\": false },/' /var/lib/kuma-replicator/state.json",
+        )?;
+        let writer = "(echo 'BEGIN IMMEDIATE;'; sleep 500) | sqlite3 /var/lib/uptime-kuma/kuma.db";
+        replica.run(&["systemd-run", "--unit=writer", "sh", "-c", writer])?;
+        wait_for("the database is locked", SOON, || {
+            let free = replica.output(&["sqlite3", "/var/lib/uptime-kuma/kuma.db", "BEGIN IMMEDIATE"])?;
+            Ok((!free.status.success()).then_some(()))
+        })?;
+        assert!(typed(replica, 75, &["hold"])?.contains("1 row of removed monitors left to remove"));
+        let kept = state(replica)?;
+        assert!(!kept["hold"].is_null() && !kept["replica"]["history"].is_null(), "{kept}");
+        replica.run(&["systemctl", "stop", "writer"])?;
+        typed(replica, 0, &["hold"])?;
+        assert_eq!(count(monitor)?.trim(), "0");
         Ok(())
     })
 }
