@@ -74,9 +74,12 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
         Ready::Deferred { snapshot, until } => document(deferred(session, &snapshot, until)).snapshot(&snapshot),
         Ready::Apply(application) => {
             let document = apply(session, application, document);
+            if !document.restarts() {
+                return Ok(document);
+            }
             // A server of which nothing is known is restarted all the same.
-            let takes = session.host.server().await.ok().filter(|server| !server.run.is_empty());
-            document.begin_within(takes.map(|server| server.takes))
+            let server = session.host.server().await.ok();
+            document.begin_within(server.and_then(|server| server.known_to_take()))
         }
     })
 }

@@ -1,7 +1,5 @@
 //! `status`: what this host remembers, and how its rows differ from the snapshot in force. Makes no network requests.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -30,7 +28,7 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
         Activity::Stopped => "stopped",
     });
     let takes = match (settings.role, service) {
-        (Role::Replica, Some("running")) => takes(&mut instance).await,
+        (Role::Replica, Some("running")) => instance.server().await.ok().and_then(|server| server.known_to_take()),
         _ => None,
     };
     let not_started = not_started(&mut instance).await;
@@ -62,12 +60,6 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     }
     print(&document, json)?;
     alarm
-}
-
-/// How long the monitors take to begin after a restart, if that is known.
-async fn takes(instance: &mut Instance) -> Option<Duration> {
-    let server = instance.server().await.ok()?;
-    (!server.run.is_empty()).then_some(server.takes)
 }
 
 /// Why systemd could not even start the last cycle, if it could not. That it is unknown is not worth failing for.

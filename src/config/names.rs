@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::model::digest::Digest;
+
 /// What the service has for itself (`PrivateTmp=`).
 const PRIVATE: [&str; 2] = ["/tmp", "/var/tmp"];
 
@@ -14,6 +16,11 @@ impl Location {
     /// The repository with its credentials, for restic only.
     pub fn secret(&self) -> &str {
         &self.0
+    }
+
+    /// The digest of its address without credentials, by which a host knows that it speaks of the same repository.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_string().as_bytes())
     }
 
     /// The folder that it is, if it is one: as restic does, it takes what has no kind before a colon for one.

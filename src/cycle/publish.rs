@@ -26,7 +26,7 @@ impl<H: Host> Session<'_, H> {
         if let Some(fenced) = self.state.main.as_ref().and_then(|main| main.fenced.as_ref()) {
             return Err(decide::fenced_since(fenced, &self.host.zone()));
         }
-        let address = Digest::of(self.settings.repository.to_string().as_bytes());
+        let address = self.settings.repository.digest();
         let is_asked = self.options.look;
         let main = self.main_state()?;
         // The configuration of this main may be in another repository than the one it speaks of.

@@ -28,7 +28,7 @@ impl<H: Host> Session<'_, H> {
     /// Those of an export.
     pub(super) async fn export_as_main(&mut self, inherited: &Configuration) -> Result<CanonicalExport> {
         let mut export = self.host.export().await?;
-        let database = content(&export);
+        let database = Content::of(&export.configuration, &export.schema);
         export.add_zone(async |setting| self.host.server_zone(setting).await).await?;
         let zone = (zone::followers(&export.configuration) > 0).then(|| FollowedZone {
             setting: export.configuration.setting(zone::SETTING),
@@ -50,7 +50,7 @@ impl<H: Host> Session<'_, H> {
             return Ok(content);
         }
         let export = self.host.export().await?;
-        let database = content(&export);
+        let database = Content::of(&export.configuration, &export.schema);
         let content = self.content(export);
         self.state.seen = Some(Seen { database, by, zone: None, content });
         Ok(content)
@@ -59,7 +59,7 @@ impl<H: Host> Session<'_, H> {
     /// What identifies the part of `export` that this replica takes over.
     pub(super) fn content(&self, export: Export) -> Content {
         let managed = localise::managed(export.configuration, &self.settings.replica.customization);
-        Content { digest: Digest::of(&dump::body(&managed)), schema: export.schema.fingerprint() }
+        Content::of(&managed, &export.schema)
     }
 
     /// What came of the last full export, if nothing of what it was derived from has changed.
@@ -92,9 +92,4 @@ fn by(role: &str, what: &[u8]) -> Digest {
         hasher.update(part);
     }
     hasher.finish()
-}
-
-/// What identifies all of `export`.
-fn content(export: &Export) -> Content {
-    Content { digest: Digest::of(&dump::body(&export.configuration)), schema: export.schema.fingerprint() }
 }

@@ -118,8 +118,8 @@ impl<H: Host> Session<'_, H> {
         tags
     }
 
-    /// Until when a running Uptime Kuma is not restarted, if it was for an apply a moment ago: for the configured interval, and for
-    /// as long as its monitors take to begin. Otherwise a main that is edited all the time keeps some from ever beating.
+    /// Until when a running Uptime Kuma is not restarted, if it was for an apply a moment ago: for the configured interval,
+    /// and for as long as its monitors take to begin. Otherwise a main that is edited all the time keeps some from ever beating.
     ///
     /// # Errors
     /// Those of the service and of the database.

@@ -50,11 +50,9 @@ impl Table {
 
     /// Brings the rows into canonical order.
     pub fn sort(&mut self) {
-        let mut rows = std::mem::take(&mut self.rows);
-        let compare = self.compare();
         // Stable: what is equal stays in the order in which it was written.
-        rows.sort_by(|a, b| compare(a, b));
-        self.rows = rows;
+        let compare = self.compare();
+        self.rows.sort_by(compare);
     }
 
     /// The canonical order of rows: entities by id, settings by key, links by the row that they belong to if their order

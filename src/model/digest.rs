@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -46,6 +47,14 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
+}
+
+/// The HMAC-SHA256 of `text` with a key of any length (RFC 2104).
+pub fn authentication(key: &[u8], text: &[u8]) -> [u8; 32] {
+    // Any length of key is accepted.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    hmac::Mac::update(&mut mac, text);
+    mac.finalize().into_bytes().into()
 }
 
 /// A text that is not a digest.

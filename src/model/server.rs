@@ -59,6 +59,11 @@ impl Server {
         Self { run, version, beginning: Duration::ZERO, takes: Duration::ZERO, last_monitor: i64::MAX, users }
     }
 
+    /// How long it takes to begin all its monitors after a start, if anything is known of it.
+    pub fn known_to_take(&self) -> Option<Duration> {
+        (!self.run.is_empty()).then_some(self.takes)
+    }
+
     /// The family of its version, if it is known.
     pub fn family(&self) -> Option<Family> {
         Family::of(self.version.as_deref()?)

@@ -15,7 +15,7 @@ pub struct Told {
     /// Maintenances.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub maintenances: BTreeSet<i64>,
-    /// Whether status pages changed. Their cache is emptied whatever the server is told: they show monitors as well.
+    /// Whether status pages changed. Every telling empties their cache: they show monitors as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pages: bool,
 }

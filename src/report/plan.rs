@@ -88,11 +88,15 @@ impl PlanDocument {
         self
     }
 
-    /// Adds how long its monitors take to begin after the restart, if there is one.
+    /// Whether Uptime Kuma is restarted.
+    pub fn restarts(&self) -> bool {
+        self.restart
+    }
+
+    /// Adds how long its monitors take to begin after the restart, if that is known.
     #[must_use]
-    pub fn begin_within(mut self, takes: Option<Duration>) -> Self {
-        self.begin_within = takes.filter(|_| self.restart).map(|takes| takes.as_secs());
-        self
+    pub fn begin_within(self, takes: Option<Duration>) -> Self {
+        Self { begin_within: takes.map(|takes| takes.as_secs()), ..self }
     }
 
     /// Adds what a running Uptime Kuma is told.

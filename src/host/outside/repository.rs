@@ -6,7 +6,6 @@ use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
 use crate::host::restic::{Published, Restic};
 use crate::host::system::notify;
-use crate::model::digest::Digest;
 use crate::model::looked::{KeptListing, Looked};
 use crate::model::snapshot::{Listing, Snapshot, SnapshotId, Tags};
 
@@ -36,7 +35,7 @@ impl System {
 
     /// What a look would find, and when restic listed it, if the repository still has the same snapshots by their names.
     async fn found_by_name(&mut self) -> Result<Option<(Looked, Timestamp)>> {
-        let kept = self.store.listing().filter(|kept| kept.is_usable(self.address(), self.now()));
+        let kept = self.store.listing().filter(|kept| kept.is_usable(self.settings.repository.digest(), self.now()));
         let Some(kept) = kept else { return Ok(None) };
         let order = self.order_that_goes_first();
         let restic = self.restic()?;
@@ -48,7 +47,7 @@ impl System {
     /// Keeps what a look at this time found. That it cannot be kept only costs another restic.
     fn keep(&mut self, looked: Looked, at: Timestamp) -> Listing {
         let useful = !self.is_preview && self.restic().is_ok_and(Restic::has_names);
-        if let Some(kept) = KeptListing::new(&looked, self.address(), at).filter(|_| useful) {
+        if let Some(kept) = KeptListing::new(&looked, self.settings.repository.digest(), at).filter(|_| useful) {
             let _ = self.store.keep_listing(&kept);
         }
         self.looked.insert((looked, at)).0.listing.clone()
@@ -64,11 +63,6 @@ impl System {
         let (id, time, host) = (new.clone(), self.now(), self.name());
         listing.snapshots.push(Snapshot { id, time, host, tags: tags.clone() });
         self.keep(Looked { listing, names }, at);
-    }
-
-    /// The digest of the address of the repository.
-    fn address(&self) -> Digest {
-        Digest::of(self.settings.repository.to_string().as_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be done with the repository.
 //!
-//! Each method runs restic once, except [`Restic::init`] and [`Restic::names`], and returns its result. It retries and decides nothing.
-//! Reading takes no lock, since a replica may have no right to write. The oldest supported restic is 0.14 of Debian 12;
+//! Each method runs restic once, except [`Restic::init`] and [`Restic::names`], and returns its result. It retries and
+//! decides nothing. Reading takes no lock, since a replica may have no right to write. The oldest supported restic is 0.14 of Debian 12;
 //! Debian 13 has 0.18.
 
 use std::fmt;

@@ -119,13 +119,15 @@ impl Dependent {
         execute(connection, &sql, std::slice::from_ref(id)).map(drop)
     }
 
-    /// Whether a row refers to `id` that [`detach`](Self::detach) could not clear, as its column may not be NULL.
-    pub(super) fn is_stuck(&self, connection: &Connection, id: &Value) -> Sql<bool> {
+    /// Whether [`detach`](Self::detach) could not clear the column, as it may not be NULL.
+    pub(super) fn cannot_be_cleared(&self, connection: &Connection) -> Sql<bool> {
         let not_null = r#"SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE AND "notnull""#;
-        let mut statement = connection.prepare_cached(not_null)?;
-        if self.on_delete != OnDelete::SetNull || !statement.exists([&self.table, &self.column])? {
-            return Ok(false);
-        }
+        Ok(self.on_delete == OnDelete::SetNull
+            && connection.prepare_cached(not_null)?.exists([&self.table, &self.column])?)
+    }
+
+    /// Whether a row refers to `id`.
+    pub(super) fn refers_to(&self, connection: &Connection, id: &Value) -> Sql<bool> {
         let sql = format!("SELECT 1 FROM {} WHERE {} = ?", quoted(&self.table), quoted(&self.column));
         connection.prepare_cached(&sql)?.exists([id])
     }

@@ -1,6 +1,8 @@
 //! Reading rows. Columns are discovered and addressed by name: their order differs between fresh and upgraded databases
 //! of the same Uptime Kuma version.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use super::Database;
@@ -36,15 +38,14 @@ impl Database {
     /// As for [`Database::export`].
     pub fn content(&self) -> Result<Content> {
         self.reading(|connection| {
-            let (mut hasher, mut body, mut names) = (Hasher::default(), Vec::new(), Vec::new());
+            let (mut hasher, mut body, mut names) = (Hasher::default(), Vec::new(), BTreeSet::new());
             let schema = each_table(self, connection, |table| {
                 dump::write_table(&mut body, &table);
                 hasher.update(&body);
                 body.clear();
                 names.extend(upload_names([&table]));
             })?;
-            names.sort_unstable();
-            names.dedup();
+            let names: Vec<String> = names.into_iter().collect();
             for file in self.uploads().read(&names, &mut Vec::new())? {
                 dump::write_file(&mut body, &file);
                 hasher.update(&body);

@@ -38,18 +38,18 @@ pub fn rehearse(database: &Database, plan: &Plan, here: &Configuration, wanted: 
 /// tables are not in the copy.
 fn refuse_stuck(database: &Database, live: &Connection, plan: &Plan) -> Result<()> {
     let failed = |error| database.failed("read the references in", error);
-    let dependents = dependents(live).map_err(failed)?;
-    for table in &plan.tables {
+    for dependent in dependents(live).map_err(failed)? {
+        let Some(table) = plan.table(&dependent.parent) else { continue };
         let Some(identity) = table.spec.identity() else { continue };
-        for dependent in dependents.iter().filter(|dependent| dependent.parent == table.spec.name) {
-            for id in table.deletes.iter().map(|row| table.value(row, identity)) {
-                if dependent.is_stuck(live, id).map_err(failed)? {
-                    let what = format!("{} row {id} cannot be removed on this host", table.spec.name);
-                    let why =
-                        format!("{}, which is not Uptime Kuma's, refers to it and may not be NULL", dependent.name());
-                    let hint = "remove the rows that refer to it on this host; then kuma-replicator run --retry";
-                    return Err(Error::new(Kind::Unwritable, what).because(why).with_hint(hint));
-                }
+        if table.deletes.is_empty() || !dependent.cannot_be_cleared(live).map_err(failed)? {
+            continue;
+        }
+        for id in table.deletes.iter().map(|row| table.value(row, identity)) {
+            if dependent.refers_to(live, id).map_err(failed)? {
+                let what = format!("{} row {id} cannot be removed on this host", table.spec.name);
+                let why = format!("{}, which is not Uptime Kuma's, refers to it and may not be NULL", dependent.name());
+                let hint = "remove the rows that refer to it on this host; then kuma-replicator run --retry";
+                return Err(Error::new(Kind::Unwritable, what).because(why).with_hint(hint));
             }
         }
     }

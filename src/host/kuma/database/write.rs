@@ -100,8 +100,8 @@ fn delete(connection: &Connection, table: &TablePlan, dependents: &[Dependent]) 
     Ok(())
 }
 
-/// Removes links, which have no identity: for each row to remove, the first row of the same content. One pass finds them all;
-/// a search for each would read the table thousands of times.
+/// Removes links, which have no identity: for each row to remove, the first row of the same content. One pass finds them
+/// all; a search for each would read the table thousands of times.
 fn delete_links(connection: &Connection, table: &TablePlan) -> Result<()> {
     if table.deletes.is_empty() {
         return Ok(());

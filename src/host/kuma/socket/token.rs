@@ -6,13 +6,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use sha3::Shake256;
 use sha3::digest::{ExtendableOutput as _, Update as _, XofReader as _};
 
 use crate::host::kuma::database::Credentials;
+use crate::model::digest::authentication;
 
 /// How long a token is valid, in seconds.
 const LIFETIME: i64 = 60;
@@ -75,10 +74,8 @@ fn token(secret: &str, username: &str, password_hash: &str, now: i64) -> Token {
     // Texts and numbers: it cannot fail.
     let claims = serde_json::to_vec(&claims).unwrap_or_default();
     let text = format!("{}.{}", BASE64.encode(HEADER), BASE64.encode(claims));
-    // Any length of key is accepted.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return Token(String::new()) };
-    hmac::Mac::update(&mut mac, text.as_bytes());
-    Token(format!("{text}.{}", BASE64.encode(mac.finalize().into_bytes())))
+    let signature = authentication(secret.as_bytes(), text.as_bytes());
+    Token(format!("{text}.{}", BASE64.encode(signature)))
 }
 
 /// The digest of a password that ends sessions when the password changes.

@@ -1,12 +1,10 @@
 //! The signature of a GET request to S3, version 4
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>). Pure.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use sha2::Sha256;
 
 use super::super::secrets::percent_encoded;
-use crate::model::digest::Digest;
+use crate::model::digest::{Digest, authentication};
 
 /// What a request is signed with.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,19 +51,13 @@ pub(super) fn headers(key: &Key, request: &Request<'_>, now: Timestamp) -> Vec<(
 
     let secret = format!("AWS4{}", key.secret).into_bytes();
     let parts = [day, &key.region, "s3", "aws4_request"];
-    let signing = parts.into_iter().fold(secret, |key, part| authenticate(&key, part));
-    let signature: String = authenticate(&signing, &signed).iter().map(|byte| format!("{byte:02x}")).collect();
+    let signing = parts.into_iter().fold(secret, |key, part| authentication(&key, part.as_bytes()).to_vec());
+    let signature: String =
+        authentication(&signing, signed.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let Key { id, .. } = key;
     let authorization = format!("AWS4-HMAC-SHA256 Credential={id}/{scope},SignedHeaders={names},Signature={signature}");
     headers.push(("authorization", authorization));
     headers
-}
-
-fn authenticate(key: &[u8], text: &str) -> Vec<u8> {
-    // Any length of key is accepted.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
 }
 
 #[cfg(test)]
