@@ -10,10 +10,9 @@ use crate::error::{Error, Kind};
 use crate::host::kuma::health;
 use crate::host::kuma::instance::Instance;
 use crate::host::kuma::worker::Worker;
-use crate::host::restic::Restic;
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::permissions;
-use crate::host::{Directories, repository, store};
+use crate::host::{Directories, store};
 use crate::localise::{self, Desired};
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
@@ -23,6 +22,7 @@ use crate::model::zone;
 use crate::text;
 
 use super::findings::Findings;
+use super::repository_checks;
 use super::settings::settings;
 
 /// All checks, with the rights and in the environment of this process.
@@ -41,46 +41,7 @@ pub(super) async fn everything(cli: &Cli, findings: &mut Findings, interrupt: &I
         inherited(findings, &directories);
     }
     instance(findings, &settings, &directories).await;
-    let restic = findings.add("password", repository(&settings, &directories, interrupt), |_| "found".to_owned());
-    if let Some(restic) = restic
-        && findings.add("restic", restic.version().await, String::clone).is_some()
-    {
-        look(findings, &settings, &directories, &restic).await;
-        if let Some(line) = restic.unsaved_token() {
-            let hint = "copy rclone.conf to /var/lib/kuma-replicator, and write RCLONE_CONFIG=/var/lib/kuma-replicator/rclone.conf \
-                into the environment file";
-            findings.warn("token", format!("rclone cannot keep the token that it renewed: {line}"), hint);
-        }
-    }
-}
-
-/// The repository: what is in it, and whether this host may publish there.
-async fn look(findings: &mut Findings, settings: &Settings, directories: &Directories, restic: &Restic) {
-    let limit = settings.restic.timeout.as_secs();
-    findings.begin(format!("looking into repository {}, for at most {limit} s", settings.repository));
-    let state = store::read_state(&directories.state).ok().flatten().unwrap_or_default();
-    let listing = restic.look().await.and_then(|listing| decide::of_fleet(listing, &state));
-    let listing = findings.add("repository", listing, |listing| {
-        format!("{} of kuma-replicator", text::count(listing.snapshots.len() as u64, "snapshot"))
-    });
-    let Some(listing) = listing else { return };
-    for (id, reason) in listing.unreadable {
-        findings.warn("snapshot", format!("{} has unreadable tags: {reason}", id.short()), "restic forget it");
-    }
-    findings.begin(format!("writing a lock into repository {}, for at most {limit} s", settings.repository));
-    match restic.check_publishable().await {
-        Ok(None) => findings.ok("writable", "this host may publish into the repository"),
-        Ok(Some(reason)) => {
-            let message = format!("this host may publish into the repository, and not remove its locks: {reason}");
-            findings.warn("writable", message, "let it delete in locks/, or remove old locks with restic unlock");
-        }
-        Err(error) if settings.role == Role::Replica => {
-            let message = format!("this replica could not become the main: {}", error.chain());
-            let hint = format!("nothing, as long as it stays a replica; otherwise: {}", error.hint());
-            findings.warn("writable", message, hint);
-        }
-        Err(error) => drop(findings.add::<()>("writable", Err(error), |()| String::new())),
-    }
+    repository_checks::everything(findings, &settings, &directories, interrupt).await;
 }
 
 /// The files that contain secrets, and those that decide what this program does.

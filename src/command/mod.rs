@@ -9,6 +9,7 @@ mod order;
 mod plan;
 mod recover;
 mod repository;
+mod repository_checks;
 mod run;
 mod settings;
 mod status;

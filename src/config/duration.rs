@@ -13,17 +13,41 @@ pub(super) struct WrittenDuration(pub(super) SignedDuration);
 
 impl<'de> Deserialize<'de> for WrittenDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => text,
-            other => {
-                return Err(D::Error::invalid_type(Unexpected::Other(other.type_str()), &"a duration such as \"5m\""));
-            }
-        };
-        text.parse().map(Self).map_err(|_| {
-            let text = short(&text);
-            D::Error::custom(format!("\"{text}\" is not a duration: write a duration such as \"5m\", in hours (h), minutes (m) and seconds (s)"))
-        })
+        parse(&text(deserializer, "a duration such as \"5m\"")?).map(Self)
     }
+}
+
+/// A duration, or `"auto"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WrittenInterval {
+    Auto,
+    Every(WrittenDuration),
+}
+
+impl<'de> Deserialize<'de> for WrittenInterval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match text(deserializer, "\"auto\" or a duration such as \"5m\"")?.as_str() {
+            "auto" => Ok(Self::Auto),
+            text => parse(text).map(WrittenDuration).map(Self::Every),
+        }
+    }
+}
+
+/// A string. `expected` says what anything else should have been.
+fn text<'de, D: Deserializer<'de>>(deserializer: D, expected: &str) -> Result<String, D::Error> {
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => Ok(text),
+        other => Err(D::Error::invalid_type(Unexpected::Other(other.type_str()), &expected)),
+    }
+}
+
+fn parse<E: Error>(text: &str) -> Result<SignedDuration, E> {
+    text.parse().map_err(|_| {
+        let text = short(text);
+        E::custom(format!(
+            "\"{text}\" is not a duration: write a duration such as \"5m\", in hours (h), minutes (m) and seconds (s)"
+        ))
+    })
 }
 
 /// The value of `key`, or its default.

@@ -20,6 +20,6 @@ pub use edit::with;
 pub use local_entities::LocalEntities;
 pub use names::{Location, UnitName, without_credentials};
 pub use overrides::Override;
-pub use replica::{OnDrift, Replica, Restart, SchemaPolicy};
+pub use replica::{LookEvery, OnDrift, Replica, Restart, SchemaPolicy};
 pub use scalar::Scalar;
 pub use settings::{DEFAULT_PATH, Kuma, Main, Restic, Role, Settings};

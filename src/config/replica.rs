@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::customization::{Alerts, Customization, Exclude, MaintenanceTimezone, PAUSED_TYPES, Strategy};
-use super::duration::{WrittenDuration, duration_or_none};
+use super::duration::{WrittenDuration, WrittenInterval, duration, duration_or_none};
 use super::local_entities::LocalEntities;
 use super::overrides::Override;
 
@@ -42,6 +42,16 @@ pub enum SchemaPolicy {
     Superset,
 }
 
+/// How often a replica looks into the repository when the timer starts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LookEvery {
+    /// As often as suits what a look costs.
+    #[default]
+    Auto,
+    /// Not before this time has passed since the last look.
+    Every(Duration),
+}
+
 /// Settings of a replica.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replica {
@@ -49,6 +59,8 @@ pub struct Replica {
     pub customization: Customization,
     /// Whether the newest snapshot is applied again after each boot, as if its rows had been edited.
     pub apply_on_boot: bool,
+    /// How often it looks into the repository.
+    pub look_every: LookEvery,
     /// When an apply restarts Uptime Kuma.
     pub restart: Restart,
     /// How long an apply waits after Uptime Kuma was last stopped for one; zero does not wait.
@@ -65,6 +77,7 @@ pub struct Replica {
 pub(super) struct WrittenReplica {
     strategy: Option<Strategy>,
     apply_on_boot: Option<bool>,
+    look_every: Option<WrittenInterval>,
     paused_types: Option<Vec<String>>,
     label: Option<String>,
     clean_status_pages: Option<bool>,
@@ -113,6 +126,12 @@ impl WrittenReplica {
         Ok(Replica {
             customization,
             apply_on_boot: self.apply_on_boot.unwrap_or_default(),
+            look_every: match self.look_every {
+                None | Some(WrittenInterval::Auto) => LookEvery::Auto,
+                Some(WrittenInterval::Every(every)) => {
+                    LookEvery::Every(duration("replica.look-every", Some(every), Duration::ZERO)?)
+                }
+            },
             restart: self.restart.unwrap_or_default(),
             min_restart_interval: duration_or_none(
                 "replica.min-restart-interval",

@@ -2,6 +2,7 @@
 
 use crate::decide::{self, Newest};
 use crate::error::{Error, Kind, Result};
+use crate::model::looked::LastLook;
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Decision, Verdict};
 
@@ -74,7 +75,9 @@ impl<H: Host> Session<'_, H> {
 
     /// The newest snapshot, if it is to be applied now.
     async fn look(&mut self, by_name: bool) -> Result<Looked> {
+        let at = self.host.now();
         let listing = if by_name { self.listing_by_name().await? } else { self.listing().await? };
+        self.state.replica.looked = Some(LastLook { at, cost: self.host.cost_of_look() });
         self.report_stray(decide::stray(&listing));
         let (snapshot, cause) = match decide::newest(&listing, &self.state.replica)? {
             Newest::None => {

@@ -17,6 +17,7 @@ use crate::config::{Alerts, Role, Settings};
 use crate::error::Result;
 use crate::model::configuration::Configuration;
 use crate::model::content::Content;
+use crate::model::looked::LookCost;
 use crate::model::schema::Schema;
 use crate::model::server::Server;
 use crate::model::snapshot::{Listing, MainId, SnapshotId, Tags};
@@ -40,6 +41,9 @@ pub trait Repository {
 
     /// The same, from what was kept of another look if the repository still has the same snapshots by their names.
     async fn look_by_name(&mut self) -> Result<Listing>;
+
+    /// What the next look costs, as far as the last one has shown.
+    fn cost_of_look(&mut self) -> LookCost;
 
     /// Returns the dump in snapshot `id`, without taking a lock.
     ///
@@ -255,6 +259,9 @@ pub trait Surroundings {
 
     /// When this host was booted; long ago if that is unknown.
     fn booted(&self) -> Timestamp;
+
+    /// Whether a timer started this process, as timers did on other hosts at about the same time.
+    async fn is_started_by_timer(&self) -> bool;
 
     /// The name of this host, for people.
     fn name(&self) -> String;

@@ -13,7 +13,7 @@ use crate::model::state::Hold;
 use crate::plan::Size;
 
 use super::change::{Change, Clearance};
-use super::{CanonicalExport, Export};
+use super::{CanonicalExport, Export, Way};
 
 /// What a cycle would do now.
 #[derive(Debug)]
@@ -131,6 +131,11 @@ impl Application {
         } else {
             Outcome::Applied
         }
+    }
+
+    /// Whether an Uptime Kuma that runs is restarted for it.
+    pub fn restarts(&self) -> bool {
+        self.changes.iter().any(|(_, change)| matches!(change.way, Way::Restart(_)))
     }
 
     /// How many rows and files it writes.

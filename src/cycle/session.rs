@@ -11,7 +11,7 @@ use crate::model::outcome::Outcome;
 use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
 use crate::model::state::{Hold, LastCycle, State};
 
-use super::outside::Host;
+use super::outside::{Activity, Host};
 use super::{Event, Ready};
 
 /// What an operator may order for one cycle.
@@ -137,7 +137,21 @@ impl<'a, H: Host> Session<'a, H> {
 
     async fn prepare_and_carry_out(&mut self) -> Result<Conclusion> {
         let ready = self.prepare().await?;
+        let ready = if self.waits_its_turn(&ready).await? {
+            drop(ready);
+            self.host.pause(decide::turn(&self.host.main_id()?)).await?;
+            // What was found before may be out of date.
+            self.prepare().await?
+        } else {
+            ready
+        };
         self.carry_out(ready).await
+    }
+
+    /// Whether other replicas would restart their Uptime Kuma at this moment, too.
+    async fn waits_its_turn(&mut self, ready: &Ready) -> Result<bool> {
+        let restarts = matches!(ready, Ready::Apply(application) if application.restarts());
+        Ok(restarts && self.host.is_started_by_timer().await && self.host.activity().await? == Activity::Running)
     }
 
     /// Finds out what a cycle would do now. Changes nothing outside. The state remembers what was found, and is not

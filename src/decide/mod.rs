@@ -7,6 +7,7 @@ mod guard;
 mod newest;
 mod operation;
 mod publish;
+mod schedule;
 mod versions;
 
 pub use apply::{Newest, backoff, between_restarts, deferred_until, newest, rejected, still_deferred};
@@ -14,4 +15,5 @@ pub use fencing::{epoch, fenced_since, fleet, next_epoch, of_fleet, overruled, s
 pub use guard::{first_contact, shrink, shrink_of};
 pub use operation::{alarm, last_success_age, on_hold};
 pub use publish::{Publish, is_overdue, publish, unchanged};
+pub use schedule::{AFTER_FAILURE, between_looks, is_due, turn};
 pub use versions::{schema_gate, still_blocked, unwritable};

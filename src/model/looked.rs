@@ -53,6 +53,28 @@ impl FromIterator<SnapshotId> for Names {
     }
 }
 
+/// What a look costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LookCost {
+    /// Nothing worth mentioning: a directory is read, or the administrator's own server is asked.
+    Little,
+    /// A request to a server that may charge for it.
+    Request,
+    /// A restic.
+    Restic,
+}
+
+/// A look that a replica remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastLook {
+    /// When it began.
+    pub at: Timestamp,
+    /// What the next one costs, as far as that is known.
+    pub cost: LookCost,
+}
+
 /// What a look found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Looked {

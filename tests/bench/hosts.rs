@@ -26,7 +26,7 @@ const ENVIRONMENT: [&str; 3] = [
 
 /// The two hosts, on.
 pub(crate) struct Hosts {
-    main: Machine,
+    pub(crate) main: Machine,
     pub(crate) replica: Machine,
     // Dropped after the hosts that have it mounted.
     _repository: FolderRepository,

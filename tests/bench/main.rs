@@ -17,6 +17,7 @@ mod figures;
 mod history;
 mod hosts;
 mod stages;
+mod starts;
 #[path = "../testbed/mod.rs"]
 mod testbed;
 #[allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a module of the tests")]
@@ -103,6 +104,7 @@ fn bench(sizes: &[usize]) -> Result<()> {
         let operations = measure(&hosts).map_err(|error| format!("{monitors} monitors: {error}"))?;
         figures::print(*monitors, &operations);
     }
+    starts::print(&hosts)?;
     if let Some(monitors) = sizes.last() {
         let directory = tempfile::tempdir()?;
         let database = directory.path().join("kuma.db");

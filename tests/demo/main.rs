@@ -23,7 +23,7 @@ const CONFIGURATIONS: [&str; 2] = [
 ];
 
 /// A minute is long for a show. An empty assignment of one kind of timer removes those of all kinds.
-const OFTEN: &str = "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitInactiveSec=5s\nRandomizedDelaySec=0\n";
+const OFTEN: &str = "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitActiveSec=5s\n";
 
 fn main() -> Result<()> {
     testbed::available()?;

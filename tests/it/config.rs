@@ -124,6 +124,15 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[main]\nlook-every = \"0s\"", &["main.look-every"]),
         // A day is not always as long for a clock.
         ("{base}[main]\nlook-every = \"2d\"", &["line 4, column 14: main.look-every: ", "hours (h)"]),
+        (
+            "{base}[replica]\nlook-every = \"often\"",
+            &["line 4, column 14: replica.look-every: ", "\"often\" is not a duration"],
+        ),
+        (
+            "{base}[replica]\nlook-every = 20",
+            &["line 4, column 14: replica.look-every must be \"auto\" or a duration such as \"5m\""],
+        ),
+        ("{base}[replica]\nlook-every = \"0s\"", &["replica.look-every must be at least one second"]),
         ("{base}[replica]\nstrategy = \"newest\"", &["line 4, column 12: replica.strategy: ", "newest", "snapshot"]),
         ("{base}[replica]\nlabel = \"  \"", &["replica.label", "1 to 40 characters"]),
         (

@@ -30,6 +30,7 @@ mod precedence;
 mod preview;
 mod reliability;
 mod roles;
+mod schedule;
 mod seen;
 mod settings;
 mod standby;

@@ -10,6 +10,7 @@ use kuma_replicator::host::store::{Store, read_state};
 use kuma_replicator::host::system::files;
 use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::looked::{LastLook, LookCost};
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::outcome::Outcome;
@@ -64,6 +65,7 @@ fn golden() -> State {
                     since: at("2026-01-02T00:00:00Z"),
                 },
             }),
+            looked: Some(LastLook { at: at("2026-01-02T03:04:05Z"), cost: LookCost::Request }),
             verdict: Some(Verdict {
                 snapshot: snapshot('c'),
                 at: at("2026-01-01T00:00:00Z"),

@@ -23,6 +23,7 @@ use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
+use kuma_replicator::model::looked::LookCost;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::server::Server;
@@ -168,6 +169,8 @@ pub(crate) struct World {
     pub(crate) left_locks: usize,
     /// How many looks asked for names first.
     pub(crate) by_name: usize,
+    /// Whether a timer started this process.
+    pub(crate) by_timer: bool,
     /// How the next fetch fails, if the newest snapshot or its data are pruned before it.
     pub(crate) pruned: Option<Kind>,
     /// The state file.
@@ -239,6 +242,7 @@ impl World {
             repository: Vec::new(),
             left_locks: 0,
             by_name: 0,
+            by_timer: false,
             pruned: None,
             disk: None,
             previous: None,
@@ -584,6 +588,10 @@ impl Repository for World {
     async fn look_by_name(&mut self) -> Result<Listing> {
         self.by_name += 1;
         self.look().await
+    }
+
+    fn cost_of_look(&mut self) -> LookCost {
+        LookCost::Little
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
@@ -936,6 +944,10 @@ impl Surroundings for World {
 
     fn name(&self) -> String {
         "alpha".to_owned()
+    }
+
+    async fn is_started_by_timer(&self) -> bool {
+        self.by_timer
     }
 
     fn main_id(&self) -> Result<MainId> {

@@ -1,18 +1,24 @@
 //! What is around the agent: bus and journal that are gone, a damaged state, wrong clocks, and the timer.
 
+use std::time::Duration;
+
+use kuma_replicator::decide::turn;
+use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::snapshot::MainId;
 use serde_json::{Value, json};
 
 use crate::Test;
 use crate::testbed::{Machine, Result, wait_for};
 use crate::world::{
-    Pair, SLOW_STOP, SOON, Setup, cycle, digest, digest_in, drop_in, end_wait, events, expect, fails, footing,
-    invocation, logged_in, restic, says, set_state, sql, state,
+    Pair, SLOW_STOP, SOON, Setup, customize, cycle, digest, digest_in, drop_in, end_wait, events, expect, fails,
+    footing, invocation, logged_in, restic, says, set_state, sql, state,
 };
 
 pub const TESTS: &[Test] = &[
     ("a_bus_or_a_journal_that_goes_away_costs_neither_data_nor_the_service", no_bus_no_journal),
     ("a_lost_state_restarts_nothing_and_a_damaged_one_is_kept", damaged_state),
     ("clocks_that_are_years_off_change_no_order_and_let_nobody_wait", wrong_clocks),
+    ("a_run_of_the_timer_does_what_is_due_and_takes_its_turn_to_restart", timer_runs),
 ];
 
 /// Does something on the replica while Uptime Kuma is being stopped for an apply, and returns when the agent has ended.
@@ -194,45 +200,103 @@ fn wrong_clocks() -> Result<()> {
             pair.replicate()?;
             pair.assert_equal()?;
         }
-        distances(pair)
+        Ok(())
     })
 }
 
-/// Replicas that find the same snapshot do not restart together: the delay of the timer is fixed on each host, and
-/// another on each.
-fn distances(pair: &Pair) -> Result<()> {
-    let mut delays = Vec::new();
-    for machine in [&pair.main, &pair.replica] {
-        let get = |unit: &str, interface: &str, property: &str| -> Result<u64> {
-            let path = format!("/org/freedesktop/systemd1/unit/kuma_2dreplicator_2e{unit}");
-            let interface = format!("org.freedesktop.systemd1.{interface}");
-            let said =
-                machine.run(&["busctl", "get-property", "org.freedesktop.systemd1", &path, &interface, property])?;
-            Ok(said.trim().trim_start_matches("t ").parse()?)
-        };
-        let mut own = Vec::new();
-        machine.run(&["systemctl", "start", "kuma-replicator.timer"])?;
-        for round in 0..2 {
-            // The first is the timer's own, as it is long since the boot.
-            if round > 0 {
-                cycle(machine)?;
-            }
-            let delay = wait_for("the timer is set", SOON, || {
-                let rests = says(machine, &["systemctl", "is-active", "kuma-replicator"])? == "inactive";
-                if !rests || get("timer", "Timer", "LastTriggerUSecMonotonic")? == 0 {
-                    return Ok(None);
-                }
-                let next = get("timer", "Timer", "NextElapseUSecMonotonic")?;
-                let ended = get("service", "Unit", "InactiveEnterTimestampMonotonic")?;
-                Ok((next != u64::MAX && ended > 0).then(|| next.checked_sub(ended + 60_000_000)).flatten())
-            })?;
-            own.push(delay);
-        }
-        machine.run(&["systemctl", "stop", "kuma-replicator.timer"])?;
-        assert_eq!(own[0], own[1], "the delay of {} is not fixed", machine.name());
-        assert!(own[0] < 30_000_000, "{own:?}");
-        delays.push(own[0]);
-    }
-    assert_ne!(delays[0], delays[1], "both hosts have the same delay");
+/// Has a timer of its own start the service once, and waits until it has ended.
+fn by_timer(machine: &Machine) -> Result<()> {
+    const SERVICE: &str = "kuma-replicator.service";
+    let property = |unit: &str, name: &str| says(machine, &["systemctl", "show", "-P", name, unit]);
+    machine.output(&["systemctl", "reset-failed", SERVICE])?;
+    let timer = format!("[Timer]\nOnActiveSec=0\nAccuracySec=1ms\nUnit={SERVICE}\n");
+    std::fs::write(machine.root().join("root/once.timer"), timer)?;
+    machine.sh("cp /root/once.timer /run/systemd/system; systemctl daemon-reload")?;
+    let before = property("once.timer", "LastTriggerUSecMonotonic")?;
+    machine.run(&["systemctl", "restart", "once.timer"])?;
+    // Of a run that ended well, systemd remembers nothing. Its job is there from the trigger to the end.
+    wait_for("the timer has run the service", SOON, || {
+        let triggered = property("once.timer", "LastTriggerUSecMonotonic")? != before;
+        Ok((triggered && ["", "0"].contains(&property(SERVICE, "Job")?.as_str())).then_some(()))
+    })
+}
+
+/// How long this host waits for its turn.
+fn turn_of(machine: &Machine) -> Result<Duration> {
+    let id = says(machine, &["cat", "/etc/machine-id"])?;
+    let digest = Digest::of(format!("kuma-replicator main {id}").as_bytes()).hex();
+    Ok(turn(&digest[..32].parse::<MainId>().map_err(|_| "not an id")?))
+}
+
+fn timer_runs() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let replica = &pair.replica;
+        let looked = || Ok::<_, Box<dyn std::error::Error + Send + Sync>>(state(replica)?["replica"]["looked"].clone());
+        pair.offer("old")?;
+        expect(replica, 0, "applied")?;
+        assert_eq!(looked()?["cost"], "little");
+        // A folder costs nothing: each run looks.
+        let before = looked()?;
+        by_timer(replica)?;
+        assert_ne!(looked()?, before);
+
+        // With a time between two looks only a person comes sooner, or a boot.
+        customize(replica, "look-every = \"10h\"\n")?;
+        sql(&pair.main, "UPDATE monitor SET name = 'new'")?;
+        expect(&pair.main, 0, "published")?;
+        let (before, remembered) = (looked()?, state(replica)?);
+        by_timer(replica)?;
+        assert_eq!((looked()?, state(replica)?), (before.clone(), remembered));
+        expect(replica, 0, "applied")?;
+        assert_ne!(looked()?, before);
+        let before = looked()?;
+        by_timer(replica)?;
+        assert_eq!(looked()?, before);
+        replica.reboot()?;
+        replica.kuma()?;
+        by_timer(replica)?;
+        assert_ne!(looked()?, before);
+
+        // A failure is told once a minute.
+        let failures =
+            || Ok::<_, Box<dyn std::error::Error + Send + Sync>>(replica.journal(&["KUMA_EVENT=failed"])?.len());
+        replica.sh("mv /etc/kuma-replicator/restic-password /root")?;
+        fails(replica, 78, "password-missing", "")?;
+        let before = failures()?;
+        replica.sh("touch /var/lib/kuma-replicator/failed")?;
+        by_timer(replica)?;
+        assert_eq!(
+            (failures()?, says(replica, &["systemctl", "is-active", "kuma-replicator"])?),
+            (before, "inactive".to_owned())
+        );
+        replica.sh("touch -d '2 minutes ago' /var/lib/kuma-replicator/failed")?;
+        customize(replica, "")?;
+        by_timer(replica)?;
+        assert_eq!(
+            (failures()?, says(replica, &["systemctl", "is-active", "kuma-replicator"])?),
+            (before + 1, "failed".to_owned())
+        );
+        replica.sh("mv /root/restic-password /etc/kuma-replicator")?;
+        takes_its_turn(pair)
+    })
+}
+
+/// Replicas that find the same snapshot do not restart together.
+fn takes_its_turn(pair: &Pair) -> Result<()> {
+    let (main, replica) = (&pair.main, &pair.replica);
+    // Here each change restarts, and no restart waits for the one before.
+    expect(replica, 0, "up to date")?;
+    sql(main, "UPDATE monitor SET name = 'third'")?;
+    expect(main, 0, "published")?;
+    by_timer(replica)?;
+    pair.assert_equal()?;
+    let time = |event: &str, which: fn(&[Value]) -> Option<&Value>| -> Result<u64> {
+        let entries = replica.journal(&["-b", &format!("KUMA_EVENT={event}")])?;
+        Ok(which(&entries).and_then(|entry| entry["__MONOTONIC_TIMESTAMP"].as_str()).ok_or("no time")?.parse()?)
+    };
+    let waited = time("stopping", |entries| entries.last())? - time("fetched", |entries| entries.iter().rev().nth(1))?;
+    let turn = turn_of(replica)?;
+    assert!(u128::from(waited) >= turn.as_micros(), "it stopped after {waited} µs, and its turn comes after {turn:?}");
+    assert_ne!(turn, turn_of(main)?);
     Ok(())
 }

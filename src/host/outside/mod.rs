@@ -9,4 +9,5 @@ mod surroundings;
 mod system;
 
 pub use as_service::{AsService, SERVICE};
+pub use surroundings::{booted, is_started_by_timer};
 pub use system::{Directories, System, host_name, repository};

@@ -6,7 +6,7 @@ use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
 use crate::host::restic::{Published, Restic};
 use crate::host::system::notify;
-use crate::model::looked::{KeptListing, Looked};
+use crate::model::looked::{KeptListing, LookCost, Looked};
 use crate::model::snapshot::{Listing, Snapshot, SnapshotId, Tags};
 
 use super::System;
@@ -40,13 +40,14 @@ impl System {
         let order = self.order_that_goes_first();
         let restic = self.restic()?;
         let names = or_give_way(async { Ok(restic.names().await) }, order).await?;
+        self.lacks_names = names.is_none();
         let at = kept.at;
         Ok(names.and_then(|names| kept.found_with(names)).map(|looked| (looked, at)))
     }
 
     /// Keeps what a look at this time found. That it cannot be kept only costs another restic.
     fn keep(&mut self, looked: Looked, at: Timestamp) -> Listing {
-        let useful = !self.is_preview && self.restic().is_ok_and(Restic::has_names);
+        let useful = !self.is_preview && self.restic().is_ok_and(|restic| restic.cost_of_names().is_some());
         if let Some(kept) = KeptListing::new(&looked, self.settings.repository.digest(), at).filter(|_| useful) {
             let _ = self.store.keep_listing(&kept);
         }
@@ -88,6 +89,11 @@ impl Repository for System {
             Some(found) => Ok(self.looked.insert(found).0.listing.clone()),
             None => self.look_with_restic().await,
         }
+    }
+
+    fn cost_of_look(&mut self) -> LookCost {
+        let cost = self.restic().ok().and_then(Restic::cost_of_names);
+        cost.filter(|_| !self.lacks_names).unwrap_or(LookCost::Restic)
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::cycle::{Event, Surroundings};
 use crate::error::{Error, Kind, Result};
+use crate::host::kuma::systemd::Systemd;
 use crate::host::system::notify;
 use crate::logging;
 use crate::model::digest::Digest;
@@ -14,6 +15,23 @@ use crate::model::snapshot::MainId;
 
 use super::system::STEP_TIMEOUT;
 use super::{System, host_name};
+
+/// When this host was booted.
+pub fn booted() -> Timestamp {
+    // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another. It
+    // is modified when a unit is masked until the next boot (systemctl mask --runtime), for example.
+    let directory = std::fs::metadata("/run/systemd/system");
+    let made = directory.and_then(|directory| directory.created().or_else(|_| directory.modified()));
+    made.ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether a timer started the unit of this process. A person did, if that cannot be found out.
+pub async fn is_started_by_timer() -> bool {
+    match Systemd::connect().await {
+        Ok(systemd) => systemd.is_started_by_timer().await.unwrap_or(false),
+        Err(_) => false,
+    }
+}
 
 impl Surroundings for System {
     fn now(&self) -> Timestamp {
@@ -25,11 +43,11 @@ impl Surroundings for System {
     }
 
     fn booted(&self) -> Timestamp {
-        // sd_booted(3): systemd makes it at each boot, also in a container, where the kernel's own boot is another. It
-        // is modified when a unit is masked until the next boot (systemctl mask --runtime), for example.
-        let directory = std::fs::metadata("/run/systemd/system");
-        let made = directory.and_then(|directory| directory.created().or_else(|_| directory.modified()));
-        made.ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MIN)
+        booted()
+    }
+
+    async fn is_started_by_timer(&self) -> bool {
+        is_started_by_timer().await
     }
 
     fn name(&self) -> String {

@@ -53,6 +53,8 @@ pub struct System {
     restic: Option<Restic>,
     /// What the last look of this process found, and when restic listed it.
     pub(super) looked: Option<(Looked, Timestamp)>,
+    /// Whether the names of the snapshots could not be had when they were asked for last.
+    pub(super) lacks_names: bool,
     /// Whether it only shows what a cycle would do: then it reports no events.
     pub(super) is_preview: bool,
     /// Whether an order that needs no repository ends the wait for it.
@@ -79,6 +81,7 @@ impl System {
             instance,
             restic: None,
             looked: None,
+            lacks_names: false,
             is_preview: false,
             gives_way: false,
         }

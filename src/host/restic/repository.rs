@@ -20,7 +20,7 @@ use crate::config::{self, Location};
 use crate::error::{Error, Kind, Result};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::users::{self, User};
-use crate::model::looked::{Looked, Names};
+use crate::model::looked::{LookCost, Looked, Names};
 use crate::model::snapshot::{Listing, PATH, SnapshotId, Tags};
 
 /// The repository as this host reaches it.
@@ -143,9 +143,9 @@ impl Restic {
         }
     }
 
-    /// Whether [`Restic::names`] knows the kind of repository.
-    pub fn has_names(&self) -> bool {
-        self.source.is_some()
+    /// What [`Restic::names`] costs. `None` if it does not know the kind of repository.
+    pub fn cost_of_names(&self) -> Option<LookCost> {
+        self.source.as_ref().map(Source::cost)
     }
 
     /// Returns the dump in snapshot `id`, which is not verified yet.

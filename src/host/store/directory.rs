@@ -231,7 +231,7 @@ fn waits_still(file: &File) -> bool {
 }
 
 /// Opens a file to lock, which is made if it is missing.
-fn open_lock(directory: &Path, name: &str) -> Result<File> {
+pub(super) fn open_lock(directory: &Path, name: &str) -> Result<File> {
     let path = directory.join(name);
     // Root must not give away a file that existed before.
     let open = |new| open_own(&path, OpenOptions::new().write(true).create_new(new).mode(PRIVATE));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::content::Content;
 use crate::model::digest::Digest;
+use crate::model::looked::LastLook;
 use crate::model::manifest::Place;
 use crate::model::snapshot::SnapshotId;
 
@@ -17,6 +18,9 @@ pub struct ReplicaState {
     /// The snapshot applied last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
+    /// The last look into the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<LastLook>,
     /// Why the newest snapshot is not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,

@@ -19,6 +19,7 @@ const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const TIMER: &str = "org.freedesktop.systemd1.Timer";
 const JOB: &str = "org.freedesktop.systemd1.Job";
 
 /// The hint if systemd refuses access, which it never does to root.
@@ -147,6 +148,18 @@ impl Systemd {
 
     pub(super) async fn service_at(&self, path: &OwnedObjectPath) -> Result<Properties> {
         self.properties_of(path, SERVICE).await
+    }
+
+    /// The properties of a timer; none of a unit that is no timer.
+    pub(super) async fn timer_at(&self, path: &OwnedObjectPath) -> Result<Properties> {
+        self.properties_of(path, TIMER).await
+    }
+
+    /// The properties of the unit that this process belongs to.
+    pub(super) async fn own_unit(&self) -> Result<Properties> {
+        let failed = |error| failure(Kind::BusUnavailable, "find the unit of this process", error);
+        let path: OwnedObjectPath = self.call("GetUnitByPID", &(std::process::id(),)).await.map_err(failed)?;
+        self.properties_of(&path, UNIT).await
     }
 
     /// The type of the job that is queued or running for `unit`, if any.

@@ -6,6 +6,7 @@ mod dependents;
 mod job;
 mod service;
 mod stops;
+mod trigger;
 
 pub use agent::UnitFiles;
 pub use bus::{BOOTED, Systemd};

@@ -9,7 +9,7 @@ use super::folder::Folder;
 use super::rest::Rest;
 use super::s3::S3;
 use crate::config::Location;
-use crate::model::looked::Names;
+use crate::model::looked::{LookCost, Names};
 
 /// How long a listing may take. restic looks then.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +40,14 @@ impl Source {
             Rest::find(address, variable).map(Kind::Rest).map(Self)
         } else {
             None
+        }
+    }
+
+    /// What it costs to ask it.
+    pub(in crate::host::restic) fn cost(&self) -> LookCost {
+        match self.0 {
+            Kind::Folder(_) | Kind::Rest(_) => LookCost::Little,
+            Kind::S3(_) => LookCost::Request,
         }
     }
 
