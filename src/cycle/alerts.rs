@@ -94,7 +94,7 @@ impl<H: Host> Session<'_, H> {
         let part = if edited { Part::Whole } else { Part::Alerts };
         let desired = Desired::Customized { main, customization, part };
         let configuration = desired.on(&here.configuration)?.configuration;
-        let baseline: Content = self.content(Export { configuration, schema, warnings: Vec::new() });
+        let baseline: Content = self.content(Export { configuration, schema, ..Export::default() });
         if let Some(applied) = &mut self.state.replica.applied {
             applied.rows = match applied.rows {
                 LocalRows::Restored { digest } => LocalRows::Restored { digest },

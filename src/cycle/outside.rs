@@ -74,6 +74,8 @@ pub struct Export {
     pub schema: Schema,
     /// What was left out and why, for people: a referenced file that is missing or too large.
     pub warnings: Vec<String>,
+    /// What [`Kuma::content`] gives until something of this changes; none for rows that were not read from the live database.
+    pub source: Option<Content>,
 }
 
 /// Whether Uptime Kuma runs, as its service manager sees it.
@@ -110,7 +112,7 @@ pub trait Kuma {
     /// moment, as during a migration.
     async fn export(&mut self) -> Result<Export>;
 
-    /// What identifies the configuration that [`Kuma::export`] would export, at a part of its cost.
+    /// What identifies all that [`Kuma::export`] would read, at a part of its cost.
     ///
     /// # Errors
     /// As for [`Kuma::export`].

@@ -28,7 +28,7 @@ impl<H: Host> Session<'_, H> {
     /// Those of an export.
     pub(super) async fn export_as_main(&mut self, inherited: &Configuration) -> Result<CanonicalExport> {
         let mut export = self.host.export().await?;
-        let database = Content::of(&export.configuration, &export.schema);
+        let source = export.source;
         export.add_zone(async |setting| self.host.server_zone(setting).await).await?;
         let zone = (zone::followers(&export.configuration) > 0).then(|| FollowedZone {
             setting: export.configuration.setting(zone::SETTING),
@@ -36,7 +36,8 @@ impl<H: Host> Session<'_, H> {
         });
         localise::add_inherited(&mut export.configuration, inherited);
         let canonical = CanonicalExport::of_main(export);
-        self.state.seen = Some(Seen { database, by: by_main(inherited), zone, content: canonical.content() });
+        let content = canonical.content();
+        self.state.seen = source.map(|database| Seen { database, by: by_main(inherited), zone, content });
         Ok(canonical)
     }
 
@@ -50,9 +51,9 @@ impl<H: Host> Session<'_, H> {
             return Ok(content);
         }
         let export = self.host.export().await?;
-        let database = Content::of(&export.configuration, &export.schema);
+        let source = export.source;
         let content = self.content(export);
-        self.state.seen = Some(Seen { database, by, zone: None, content });
+        self.state.seen = source.map(|database| Seen { database, by, zone: None, content });
         Ok(content)
     }
 

@@ -110,7 +110,7 @@ fn strange_values(budget: Budget) {
                 table.sort();
             }
         }
-        let export = Export { configuration, schema: rich().0.schema.clone(), warnings: Vec::new() };
+        let export = Export { configuration, schema: rich().0.schema.clone(), ..Export::default() };
         harmless(&CanonicalExport::new(export).dump("main", jiff::Timestamp::UNIX_EPOCH, None).unwrap())
     });
 }

@@ -27,7 +27,8 @@ fn replies(budget: Budget) {
     let instance = Instance::rich(Version::Two, Order::Fresh);
     let export = Database::new(instance.path()).export().unwrap();
     let body = dump::body(&export.configuration);
-    let reply = Reply::Export { schema: Box::new(export.schema), warnings: vec!["one".to_owned()] };
+    let reply =
+        Reply::Export { schema: Box::new(export.schema), warnings: vec!["one".to_owned()], source: export.source };
     budget.check(200, &mutated(frame(&reply, &body)), |bytes| {
         let (read, most) = peak(|| read_frame::<Reply>(&mut &bytes[..]).map(|frame| frame.map(|(_, body)| body)));
         prop_assert!(most < 16 * bytes.len() + (64 << 10), "{} bytes of memory for {}", most, bytes.len());

@@ -15,8 +15,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{self, Alerts, Role, Settings};
 use kuma_replicator::cycle::{
-    Activity, CanonicalExport, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session,
-    Store, Surroundings,
+    Activity, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session, Store, Surroundings,
 };
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::Configuration;
@@ -637,16 +636,15 @@ impl Kuma for World {
 
     async fn export(&mut self) -> Result<Export> {
         self.enter("export", Some(Kind::DatabaseBusy))?;
-        let export =
-            Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
+        let (configuration, schema) = (self.rows.clone(), self.schema.clone());
+        let source = Some(Content::of(&configuration, &schema));
         self.leave("export", None)?;
-        Ok(export)
+        Ok(Export { configuration, schema, warnings: self.warnings.clone(), source })
     }
 
     async fn content(&mut self) -> Result<Content> {
         self.enter("content", Some(Kind::DatabaseBusy))?;
-        let export = Export { configuration: self.rows.clone(), schema: self.schema.clone(), ..Export::default() };
-        let content = CanonicalExport::new(export).content();
+        let content = Content::of(&self.rows, &self.schema);
         self.leave("content", None)?;
         Ok(content)
     }
@@ -733,8 +731,8 @@ impl Kuma for World {
         }
         self.leave("claim", None)?;
         self.tape.0.borrow_mut().claimed = true;
-        let export =
-            Export { configuration: self.rows.clone(), schema: self.schema.clone(), warnings: self.warnings.clone() };
+        let (configuration, schema) = (self.rows.clone(), self.schema.clone());
+        let export = Export { configuration, schema, warnings: self.warnings.clone(), source: None };
         Ok(ClaimedRows { tape: Rc::clone(&self.tape.0), export, history: self.history.clone() })
     }
 

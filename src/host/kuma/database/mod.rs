@@ -6,6 +6,7 @@
 //! | `file` | opening the database |
 //! | `schema` | columns, migrations, unknown tables |
 //! | `read` | reading rows |
+//! | `export` | the whole configuration in the live database, and what identifies it |
 //! | `history` | rows outside the configuration that refer to it |
 //! | `write` | writing a plan in an open transaction |
 //! | `checks` | whether the database is intact and can be written |
@@ -15,6 +16,7 @@
 
 mod checks;
 mod claim;
+mod export;
 mod file;
 mod history;
 mod holders;

@@ -1,8 +1,6 @@
 //! Reading rows. Columns are discovered and addressed by name: their order differs between fresh and upgraded databases
 //! of the same Uptime Kuma version.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 
 use super::Database;
@@ -11,73 +9,28 @@ use super::sql::{Sql, columns, quoted, quoted_list, table_names, value};
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, Class, Major, TableSpec};
-use crate::model::configuration::{Configuration, Row, Table, upload_names};
-use crate::model::content::Content;
-use crate::model::digest::Hasher;
-use crate::model::dump;
+use crate::model::configuration::{Configuration, Row, Table};
 use crate::model::limits::{MAX_COLUMNS, Tally};
 use crate::model::schema::Schema;
 use crate::model::value::Value;
 
-impl Database {
-    /// Exports the configuration in one read transaction of the live database.
-    ///
-    /// The connection is read-write with `query_only`: a read-only connection leaves files behind beside a stopped WAL
-    /// database, and a read-write one removes them (<https://www.sqlite.org/wal.html#readonly>).
-    ///
-    /// # Errors
-    /// `DatabaseMissing`, `DatabaseBusy`, `DatabaseCorrupt`, `NotPermitted`, `SchemaUnknown`, `ServiceBusy` during a
-    /// migration, or `SnapshotDamaged` if the configuration breaks a limit.
-    pub fn export(&self) -> Result<Export> {
-        self.reading(|connection| export(self, connection))
-    }
-
-    /// What identifies the configuration that [`Database::export`] exports. Only one table at a time is in memory.
-    ///
-    /// # Errors
-    /// As for [`Database::export`].
-    pub fn content(&self) -> Result<Content> {
-        self.reading(|connection| {
-            let (mut hasher, mut body, mut names) = (Hasher::default(), Vec::new(), BTreeSet::new());
-            let schema = each_table(self, connection, |table| {
-                dump::write_table(&mut body, &table);
-                hasher.update(&body);
-                body.clear();
-                names.extend(upload_names([&table]));
-            })?;
-            let names: Vec<String> = names.into_iter().collect();
-            for file in self.uploads().read(&names, &mut Vec::new())? {
-                dump::write_file(&mut body, &file);
-                hasher.update(&body);
-                body.clear();
-            }
-            Ok(Content { digest: hasher.finish(), schema: schema.fingerprint() })
-        })
-    }
-
-    /// What `read` finds in one read transaction.
-    fn reading<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let connection = self.open()?;
-        connection.execute_batch("PRAGMA query_only=ON; BEGIN").map_err(|error| self.failed("read", error))?;
-        let found = read(&connection)?;
-        connection.execute_batch("ROLLBACK").map_err(|error| self.failed("read", error))?;
-        connection.close().map_err(|(_, error)| self.failed("close", error))?;
-        Ok(found)
-    }
-}
-
 /// The configuration and the schema in the open transaction.
 pub(super) fn export(database: &Database, connection: &Connection) -> Result<Export> {
+    let schema = readable(database, connection)?;
     let mut tables = Vec::new();
-    let schema = each_table(database, connection, |table| tables.push(table))?;
+    if let Some(limit) = read_tables(connection, &mut tables).map_err(|error| database.failed("read", error))? {
+        let what = format!("the configuration in {} is not exported", database.path().display());
+        let hint = "see /usr/share/doc/kuma-replicator/limits.md";
+        return Err(Error::new(Kind::SnapshotDamaged, what).because(limit).with_hint(hint));
+    }
     let mut configuration = Configuration { tables, files: Vec::new(), zone: None };
     let mut warnings = Vec::new();
     configuration.files = database.uploads().read(&configuration.upload_names(), &mut warnings)?;
-    Ok(Export { configuration, schema, warnings })
+    Ok(Export { configuration, schema, warnings, source: None })
 }
 
-/// Reads the replicated rows of each table, in the order of a dump and within its limits. Returns the schema.
-fn each_table(database: &Database, connection: &Connection, found: impl FnMut(Table)) -> Result<Schema> {
+/// The schema in the open transaction, if this is a database that can be exported now.
+pub(super) fn readable(database: &Database, connection: &Connection) -> Result<Schema> {
     let failed = |error| database.failed("read", error);
     let tables = table_names(connection).map_err(failed)?;
     if let Some(missing) = catalog::REQUIRED.iter().find(|name| !tables.contains(**name)) {
@@ -95,15 +48,7 @@ fn each_table(database: &Database, connection: &Connection, found: impl FnMut(Ta
         let what = format!("the configuration in {} is not exported: {reason}", database.path().display());
         return Err(Error::new(Kind::ServiceBusy, what));
     }
-    let schema = schema(connection, &tables).map_err(failed)?;
-    match read_tables(connection, found).map_err(failed)? {
-        None => Ok(schema),
-        Some(limit) => {
-            let what = format!("the configuration in {} is not exported", database.path().display());
-            let hint = "see /usr/share/doc/kuma-replicator/limits.md";
-            Err(Error::new(Kind::SnapshotDamaged, what).because(limit).with_hint(hint))
-        }
-    }
+    schema(connection, &tables).map_err(failed)
 }
 
 /// The replicated rows of those tables of `like` that exist, with its columns and in canonical order.
@@ -121,7 +66,7 @@ pub(super) fn tables_like(connection: &Connection, like: &Configuration) -> Sql<
 }
 
 /// Reads the replicated rows of all tables, within the limits of a dump. Returns the limit that they break, if they do.
-fn read_tables(connection: &Connection, mut found: impl FnMut(Table)) -> Sql<Option<String>> {
+fn read_tables(connection: &Connection, found: &mut Vec<Table>) -> Sql<Option<String>> {
     let mut tally = Tally::default();
     for spec in catalog::TABLES {
         let columns = columns(connection, spec.name)?;
@@ -139,7 +84,7 @@ fn read_tables(connection: &Connection, mut found: impl FnMut(Table)) -> Sql<Opt
         if let Some(reason) = broken {
             return Ok(Some(format!("up to table {}, {reason}", spec.name)));
         }
-        found(table);
+        found.push(table);
     }
     Ok(None)
 }
@@ -152,15 +97,7 @@ fn read_table(
     accept: &mut dyn FnMut(&Row) -> bool,
 ) -> Sql<Table> {
     let mut table = Table::new(spec, columns.into_iter().filter(|column| spec.travels(column)).collect());
-    let mut sql = format!("SELECT {} FROM {}", quoted_list(&table.columns), quoted(spec.name));
-    if spec.class == Class::Setting {
-        let keys: Vec<String> = catalog::SETTINGS.iter().map(|setting| format!("'{}'", setting.key)).collect();
-        sql.push_str(&format!(" WHERE {} COLLATE BINARY IN ({})", quoted(catalog::KEY), keys.join(",")));
-    }
-    if spec.ordered_within.is_some() {
-        sql.push_str(" ORDER BY rowid");
-    }
-    let mut statement = connection.prepare(&sql)?;
+    let mut statement = connection.prepare(&selection(spec, &table.columns))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         // Allocated once: collecting results would grow a row of a hundred values six times.
@@ -180,6 +117,19 @@ fn read_table(
     table.leave_out_unconfirmed();
     table.sort();
     Ok(table)
+}
+
+/// The SQL that selects these columns of the replicated rows of a table.
+pub(super) fn selection(spec: &TableSpec, columns: &[String]) -> String {
+    let mut sql = format!("SELECT {} FROM {}", quoted_list(columns), quoted(spec.name));
+    if spec.class == Class::Setting {
+        let keys: Vec<String> = catalog::SETTINGS.iter().map(|setting| format!("'{}'", setting.key)).collect();
+        sql.push_str(&format!(" WHERE {} COLLATE BINARY IN ({})", quoted(catalog::KEY), keys.join(",")));
+    }
+    if spec.ordered_within.is_some() {
+        sql.push_str(" ORDER BY rowid");
+    }
+    sql
 }
 
 /// The rowid of each row of `table`, in their order, and its values in `columns`.

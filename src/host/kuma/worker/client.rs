@@ -150,7 +150,9 @@ impl Worker {
     /// As for [`Database::export`](crate::host::kuma::database::Database::export); [`Kind::WorkerFailed`].
     pub async fn export(&mut self) -> Result<Export> {
         match self.ask(Request::Export, &[]).await? {
-            (Reply::Export { schema, warnings }, body) => self.believe(*schema, warnings, &body),
+            (Reply::Export { schema, warnings, source }, body) => {
+                Ok(Export { source, ..self.believe(*schema, warnings, &body)? })
+            }
             _ => Err(self.unexpected()),
         }
     }
@@ -426,7 +428,7 @@ impl Worker {
             return Err(self.failed("a database does not know a time zone"));
         }
         let warnings = warnings.into_iter().map(text::limit).collect();
-        Ok(Export { configuration, schema, warnings })
+        Ok(Export { configuration, schema, warnings, source: None })
     }
 }
 

@@ -149,8 +149,10 @@ pub enum Reply {
         schema: Box<Schema>,
         /// What was left out and why, for people.
         warnings: Vec<String>,
+        /// What `Content` is answered with until something of it changes; none for a claimed database.
+        source: Option<Content>,
     },
-    /// What identifies the configuration that would be exported.
+    /// What identifies all that would be exported.
     Content(Content),
     /// A number of rows.
     Count(u64),

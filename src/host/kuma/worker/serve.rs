@@ -107,10 +107,11 @@ impl Open {
             None => self.database()?.export()?,
         };
         let body = dump::body(&export.configuration);
+        let Export { configuration, schema, warnings, source } = export;
         if let Some((_, here)) = &mut self.claim {
-            *here = Some(export.configuration);
+            *here = Some(configuration);
         }
-        Ok((Reply::Export { schema: Box::new(export.schema), warnings: export.warnings }, body))
+        Ok((Reply::Export { schema: Box::new(schema), warnings, source }, body))
     }
 
     /// The run of the server that has the database open, and how far it is. This process may not see when it was
@@ -132,7 +133,7 @@ impl Open {
     fn write_live(&self, body: &[u8], here: u64, schema: Schema) -> Result<Vec<String>> {
         let (here, wanted) = configurations(body, here)?;
         let changes = plan(&here, &wanted);
-        let here = Export { configuration: here, schema, warnings: Vec::new() };
+        let here = Export { configuration: here, schema, ..Export::default() };
         self.database()?.write_live(&changes, &here, &wanted)
     }
 
