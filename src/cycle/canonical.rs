@@ -72,7 +72,7 @@ impl CanonicalExport {
     ///
     /// # Errors
     /// [`Kind::SnapshotDamaged`] if it would be larger than any reader accepts.
-    pub fn dump(&self, host: &str, now: Timestamp, place: Option<Place>) -> Result<Vec<u8>> {
+    pub fn dump(self, host: &str, now: Timestamp, place: Option<Place>) -> Result<Vec<u8>> {
         let manifest = Manifest {
             format: FORMAT,
             agent: env!("CARGO_PKG_VERSION").to_owned(),
@@ -81,11 +81,11 @@ impl CanonicalExport {
             place,
             digest: self.digest,
             fingerprint: self.export.schema.fingerprint(),
-            schema: self.export.schema.clone(),
+            schema: self.export.schema,
             counts: self.export.configuration.counts(),
             files: self.export.configuration.files.len() as u64,
         };
-        let bytes = dump::render(&manifest, &self.body);
+        let bytes = dump::render(&manifest, self.body);
         if bytes.len() > dump::MAX_DUMP {
             let what = format!("the dump would have {} bytes; the limit is {}", bytes.len(), dump::MAX_DUMP);
             let hint = "remove large texts from monitors on this host";

@@ -57,12 +57,14 @@ impl<H: Host> Session<'_, H> {
                 return Ok(Obtained::Nothing(Ready::Blocked { reason, snapshot }));
             }
             self.host.check_interrupted()?;
-            if let Some(dump) = self.kept_of(&snapshot) {
+            if let Some(mut dump) = self.kept_of(&snapshot) {
+                dump.0.configuration.share(&here.configuration);
                 return Ok(Obtained::Snapshot(Found { snapshot, cause, here, dump, fetched: None }));
             }
             match self.host.fetch(&snapshot.id).await {
                 Ok(bytes) => {
-                    let dump = self.verify_fetched(&bytes, &snapshot)?;
+                    let mut dump = self.verify_fetched(&bytes, &snapshot)?;
+                    dump.0.configuration.share(&here.configuration);
                     return Ok(Obtained::Snapshot(Found { snapshot, cause, here, dump, fetched: Some(bytes) }));
                 }
                 Err(error) if lost.is_none() && matches!(error.kind(), Kind::SnapshotGone | Kind::SnapshotDamaged) => {

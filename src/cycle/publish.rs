@@ -115,14 +115,14 @@ impl<H: Host> Session<'_, H> {
         // Saved before the publish: a snapshot of this sequence that is found later is this host's own.
         self.main_state()?.publishing = Some(Attempt { sequence, digest });
         self.host.save(self.state)?;
+        let counts = canonical.export.configuration.counts();
         let dump = canonical.dump(&self.host.name(), self.host.now(), Some(place.clone()))?;
         let own = self.main_state()?.id.clone();
         let fleet = self.state.fleet.clone().unwrap_or(own);
         let tags = Tags { format: FORMAT, place, fleet, digest, schema };
         let snapshot = self.host.publish(&dump, &tags).await?;
 
-        let (counts, at) = (canonical.export.configuration.counts(), self.host.now());
-        let rows = counts.values().sum();
+        let (rows, at) = (counts.values().sum(), self.host.now());
         self.remember_published(Published { snapshot: snapshot.clone(), sequence, content, counts, at })?;
         // Another main may have published at the same moment: the next cycle looks once more.
         self.main_state()?.looked = None;

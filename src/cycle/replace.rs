@@ -132,10 +132,12 @@ impl<H: Host> Session<'_, H> {
         if matches!(origin, Origin::Alerts { .. }) {
             return Ok((previous.configuration, None));
         }
+        let configuration = previous.configuration.clone();
         let previous = CanonicalExport::new(previous);
+        let digest = previous.digest;
         let dump = previous.dump(&self.host.name(), self.host.now(), None)?;
         self.host.keep_previous(&dump)?;
-        Ok((previous.export.configuration, Some(previous.digest)))
+        Ok((configuration, Some(digest)))
     }
 
     /// The units that are started with Uptime Kuma, by the intent.

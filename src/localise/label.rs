@@ -12,7 +12,7 @@ use super::Note;
 /// Renames each monitor `web` to `web (fra1)`, except those on status pages if these are to stay `clean`. The names must
 /// be the main's. A name that is not text stays as it is.
 pub(super) fn add(wanted: &mut Configuration, label: &str, clean: bool, notes: &mut Vec<Note>) {
-    let count = rename(wanted, clean, |name| name.extend_from_slice(format!(" ({label})").as_bytes()));
+    let count = rename(wanted, clean, |name| Some([name, format!(" ({label})").as_bytes()].concat()));
     notes.push(Note::monitors(format!("label {label}"), count));
 }
 
@@ -20,25 +20,25 @@ pub(super) fn add(wanted: &mut Configuration, label: &str, clean: bool, notes: &
 pub(super) fn keep(wanted: &mut Configuration, label: &str, clean: bool) {
     let label = format!(" ({label})");
     rename(wanted, clean, |name| {
-        if !name.ends_with(label.as_bytes()) {
-            name.extend_from_slice(label.as_bytes());
-        }
+        let lacks_it = !name.ends_with(label.as_bytes());
+        lacks_it.then(|| [name, label.as_bytes()].concat())
     });
 }
 
 /// Changes the names of all monitors but those that stay `clean`. Returns how many there are.
-fn rename(wanted: &mut Configuration, clean: bool, change: impl Fn(&mut Vec<u8>)) -> usize {
+fn rename(wanted: &mut Configuration, clean: bool, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> usize {
     let spared = if clean { on_pages(wanted) } else { BTreeSet::new() };
     let Some(monitors) = wanted.table_mut(catalog::MONITOR) else { return 0 };
     let (Some(id), Some(name)) = (monitors.position(catalog::ID), monitors.position(catalog::NAME)) else { return 0 };
     let mut count = 0;
     for row in &mut monitors.rows {
         let clean = row.get(id).is_some_and(|id| spared.contains(id));
-        if let Some(Value::Text(name)) = row.get_mut(name)
-            && !clean
+        let Some(Value::Text(old)) = row.get(name).filter(|_| !clean) else { continue };
+        count += 1;
+        if let Some(new) = change(old)
+            && let Some(name) = row.get_mut(name)
         {
-            change(name);
-            count += 1;
+            *name = Value::Text(new.into());
         }
     }
     count

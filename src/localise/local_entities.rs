@@ -93,9 +93,9 @@ fn users(table: &mut Table, own: &Table) -> Result<Vec<Moved>> {
 
 /// Makes a row that belongs to a moved user belong to the new id.
 fn follow(moved: &[Moved], columns: &[String], row: &mut Row) {
-    let at = columns.iter().position(|column| column == catalog::USER_ID).and_then(|at| row.get_mut(at));
-    if let Some(owner) = at
-        && let Some((_, new)) = moved.iter().find(|(old, _)| old == owner)
+    let Some(at) = columns.iter().position(|column| column == catalog::USER_ID) else { return };
+    if let Some((_, new)) = moved.iter().find(|(old, _)| row.get(at) == Some(old))
+        && let Some(owner) = row.get_mut(at)
     {
         *owner = new.clone();
     }

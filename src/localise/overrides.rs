@@ -62,8 +62,11 @@ fn set_one(table: &mut Table, one: &Override) -> usize {
     for row in table.rows.iter_mut().filter(|row| matches(row)) {
         count += 1;
         for (at, value) in &values {
-            if let Some(old) = row.get_mut(*at) {
-                *old = stored(value, old);
+            let Some(new) = row.get(*at).map(|old| stored(value, old)) else { continue };
+            if row.get(*at) != Some(&new)
+                && let Some(old) = row.get_mut(*at)
+            {
+                *old = new;
             }
         }
     }

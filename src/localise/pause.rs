@@ -16,8 +16,8 @@ pub(super) fn by_type(wanted: &mut Configuration, types: &[String], notes: &mut 
     let mut count = 0;
     for row in &mut monitors.rows {
         if row.get(kind).is_some_and(paused)
+            && row.get(active).is_some_and(|active| *active != Value::Integer(0))
             && let Some(active) = row.get_mut(active)
-            && *active != Value::Integer(0)
         {
             *active = Value::Integer(0);
             count += 1;

@@ -28,9 +28,11 @@ pub(super) fn keep_own(wanted: &mut Configuration, here: &Configuration, alone: 
             let values: HashMap<Key<&Value>, &Value> =
                 own.rows.iter().filter_map(|row| Some((own_identity.key(row), row.get(own_at)?))).collect();
             for row in &mut table.rows {
-                let value = values.get(&identity.key(row)).copied().unwrap_or(&Value::Null).clone();
-                if let Some(old) = row.get_mut(at) {
-                    *old = value;
+                let value = values.get(&identity.key(row)).copied().unwrap_or(&Value::Null);
+                if row.get(at) != Some(value)
+                    && let Some(old) = row.get_mut(at)
+                {
+                    *old = value.clone();
                 }
             }
         }

@@ -7,8 +7,7 @@ use super::catalog::{self, Class, Major, TableSpec};
 use super::value::Value;
 use super::zone::Zone;
 
-/// Values of one row, in the order of [`Table::columns`].
-pub type Row = Vec<Value>;
+pub use super::row::Row;
 
 /// The replicated part of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +51,12 @@ impl Table {
     pub fn sort(&mut self) {
         // Stable: what is equal stays in the order in which it was written.
         let compare = self.compare();
-        self.rows.sort_by(compare);
+        self.rows.sort_by(|a, b| compare(a, b));
     }
 
     /// The canonical order of rows: entities by id, settings by key, links by the row that they belong to if their order
     /// [matters](TableSpec::ordered_within), else by content.
-    pub fn compare(&self) -> impl Fn(&Row, &Row) -> Ordering + use<> {
+    pub fn compare(&self) -> impl Fn(&[Value], &[Value]) -> Ordering + use<> {
         let at = self.identity().or_else(|| self.position(self.spec.ordered_within?));
         move |a, b| at.map_or_else(|| a.cmp(b), |at| a.get(at).cmp(&b.get(at)))
     }
@@ -205,7 +204,7 @@ mod tests {
         {
             let columns = [catalog::KEY, "value"].map(str::to_owned);
             let mut table = Table::new(catalog::find(catalog::SETTING).expect("in the catalog"), columns.to_vec());
-            table.rows.push(vec![Value::text("serverTimezone"), Value::text(written)]);
+            table.rows.push(vec![Value::text("serverTimezone"), Value::text(written)].into());
             let configuration = Configuration { tables: vec![table], ..Configuration::default() };
             assert_eq!(configuration.setting("serverTimezone").as_deref(), Some(expected), "{written}");
             assert_eq!(configuration.setting("entryPage"), None);

@@ -71,7 +71,7 @@ mod tests {
     fn monitors(parents: &[(Value, Value)]) -> Configuration {
         let spec = catalog::find("monitor").expect("in the catalog");
         let mut table = Table::new(spec, vec!["id".to_owned(), "parent".to_owned()]);
-        table.rows = parents.iter().map(|(id, parent)| vec![id.clone(), parent.clone()]).collect();
+        table.rows = parents.iter().map(|(id, parent)| [id.clone(), parent.clone()].into_iter().collect()).collect();
         Configuration { tables: vec![table], files: Vec::new(), zone: None }
     }
 
@@ -117,7 +117,7 @@ mod tests {
             Value::Integer(i64::MIN),
             Value::Real(1.0),
             Value::text("1"),
-            Value::Blob(vec![1]),
+            Value::Blob([1].into()),
             Value::Null,
         ];
         for id in bad {

@@ -20,15 +20,15 @@ pub enum Value {
     /// A 64-bit float; SQLite has no NaN.
     Real(f64),
     /// The bytes of a text. They should be UTF-8, which SQLite does not enforce.
-    Text(Vec<u8>),
+    Text(Box<[u8]>),
     /// A blob.
-    Blob(Vec<u8>),
+    Blob(Box<[u8]>),
 }
 
 impl Value {
     /// A text value.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into().into_bytes())
+    pub fn text(text: impl AsRef<str>) -> Self {
+        Self::Text(text.as_ref().as_bytes().into())
     }
 
     /// How many bytes SQLite needs for it at most, without the header of its row.
@@ -85,7 +85,7 @@ impl Value {
 
     /// Reads a value that has no form in plain JSON.
     pub(super) fn from_wrapped(key: &str, text: &str) -> Result<Self, String> {
-        let bytes = || BASE64.decode(text).map_err(|error| format!("bad base64: {error}"));
+        let bytes = || BASE64.decode(text).map(Vec::into_boxed_slice).map_err(|error| format!("bad base64: {error}"));
         match (key, text) {
             ("$blob", _) => Ok(Self::Blob(bytes()?)),
             ("$text", _) => Ok(Self::Text(bytes()?)),

@@ -76,7 +76,7 @@ pub fn in_server_zone(table: &Table) -> Vec<usize> {
         follows && text(STRATEGY) != "manual"
     };
     let rows = table.rows.iter().enumerate();
-    rows.filter(|(_, row)| follows(row.as_slice())).map(|(at, _)| at).collect()
+    rows.filter(|(_, row)| follows(row)).map(|(at, _)| at).collect()
 }
 
 /// How many maintenances of `configuration` run in the time zone of their server.
@@ -96,7 +96,7 @@ mod tests {
         // Sorted: cron, strategy, timezone.
         let value = |text: &str| if text == "NULL" { Value::Null } else { Value::text(text) };
         table.rows =
-            rows.iter().map(|[strategy, cron, zone]| vec![value(cron), value(strategy), value(zone)]).collect();
+            rows.iter().map(|[strategy, cron, zone]| vec![value(cron), value(strategy), value(zone)].into()).collect();
         table
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Plan;
 use crate::model::catalog;
-use crate::model::configuration::Configuration;
+use crate::model::configuration::{Configuration, Row};
 use crate::model::server::{Family, Server};
 use crate::model::told::Told;
 use crate::model::value::Value;
@@ -88,9 +88,8 @@ fn of_rows(wanted: &Configuration, told: &Told, server: &Server) -> Vec<String> 
 /// starts with another one has no metrics (`server/prometheus.js` from 2.1 on).
 fn of_tags(wanted: &Configuration, told: &Told, known: Option<&BTreeSet<String>>) -> Option<String> {
     let (tags, links) = (wanted.table(catalog::TAG)?, wanted.table(catalog::MONITOR_TAG)?);
-    let is_told = |row: &Vec<Value>| {
-        links.value(row, catalog::MONITOR_ID).as_integer().is_some_and(|id| told.monitors.contains(&id))
-    };
+    let is_told =
+        |row: &Row| links.value(row, catalog::MONITOR_ID).as_integer().is_some_and(|id| told.monitors.contains(&id));
     let used: BTreeSet<&Value> =
         links.rows.iter().filter(|row| is_told(row)).map(|row| links.value(row, catalog::TAG_ID)).collect();
     let mut names = tags.rows.iter().filter(|row| used.contains(tags.value(row, catalog::ID)));

@@ -11,7 +11,6 @@ use kuma_replicator::error::Kind;
 use kuma_replicator::host::kuma::database::{self, Database};
 use kuma_replicator::localise::Desired;
 use kuma_replicator::model::catalog::{self, MONITOR_HISTORY, safe_upload_name};
-use kuma_replicator::model::configuration::Row;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump::{self, Fault};
 use kuma_replicator::model::manifest::Manifest;
@@ -42,9 +41,10 @@ fn fixture(name: &str) -> Instance {
 fn rich() -> &'static (Export, Vec<u8>) {
     static RICH: OnceLock<(Export, Vec<u8>)> = OnceLock::new();
     RICH.get_or_init(|| {
-        let prepared = CanonicalExport::new(Database::new(fixture("kuma-2.5.3").path()).export().unwrap());
-        let bytes = prepared.dump("main", "2026-11-25T00:00:00Z".parse().unwrap(), None).unwrap();
-        (prepared.export, bytes)
+        let export = Database::new(fixture("kuma-2.5.3").path()).export().unwrap();
+        let bytes =
+            CanonicalExport::new(export.clone()).dump("main", "2026-11-25T00:00:00Z".parse().unwrap(), None).unwrap();
+        (export, bytes)
     })
 }
 
@@ -70,7 +70,7 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
     manifest.digest = Digest::of(&body);
     (manifest.counts, manifest.files) = (counts, files);
     manifest.fingerprint = manifest.schema.fingerprint();
-    dump::render(&manifest, &body)
+    dump::render(&manifest, body)
 }
 
 fn means_what_it_says(budget: Budget) {
@@ -84,7 +84,7 @@ fn means_what_it_says(budget: Budget) {
             Ok(dump) => {
                 let body = dump::body(&dump.configuration);
                 prop_assert_eq!(dump.manifest.digest, Digest::of(&body));
-                prop_assert!(dump::render(&dump.manifest, &body) == bytes, "not its own form");
+                prop_assert!(dump::render(&dump.manifest, body) == bytes, "not its own form");
                 prop_assert_eq!(&dump.manifest.counts, &dump.configuration.counts());
                 prop_assert!(dump.configuration.files.iter().all(|file| safe_upload_name(&file.name)));
             }
@@ -115,11 +115,13 @@ fn strange_values(budget: Budget) {
     });
 }
 
+type Rows = Vec<Vec<Value>>;
+
 /// Everything outside the configuration, by table, and the names of all files with their content.
-fn beside(instance: &Instance) -> (BTreeMap<String, Vec<Row>>, BTreeMap<String, Vec<u8>>) {
+fn beside(instance: &Instance) -> (BTreeMap<String, Rows>, BTreeMap<String, Vec<u8>>) {
     let tables = instance.tables().into_iter().filter(|table| catalog::find(table).is_none());
     let tables = tables.filter(|table| table != "sqlite_sequence").map(|table| (table.clone(), instance.rows(&table)));
-    let mut tables: BTreeMap<String, Vec<Row>> = tables.collect();
+    let mut tables: BTreeMap<String, Rows> = tables.collect();
     let travels = |value: &Value| value.as_text().is_some_and(|key| catalog::setting(key).is_some());
     let mut settings = instance.rows(catalog::SETTING);
     settings.retain(|row| !row.iter().any(travels));

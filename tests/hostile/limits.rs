@@ -40,7 +40,7 @@ fn with(table: &str, columns: &[String], count: usize, body: &[u8]) -> Vec<u8> {
     let columns = serde_json::to_string(columns).unwrap();
     let body = [format!("{{\"table\":\"{table}\",\"columns\":{columns}}}\n").as_bytes(), body].concat();
     manifest.digest = Digest::of(&body);
-    dump::render(&manifest, &body)
+    dump::render(&manifest, body)
 }
 
 fn columns(count: usize) -> Vec<String> {

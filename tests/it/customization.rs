@@ -8,7 +8,7 @@ use kuma_replicator::config::{Role, SchemaPolicy, Settings};
 use kuma_replicator::cycle::{Cause, Conclusion, Options, Promotion, Ready, Session};
 use kuma_replicator::decide;
 use kuma_replicator::localise::Desired;
-use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::configuration::{Configuration, Row};
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::plan;
 
@@ -33,7 +33,7 @@ fn monitors(types: &[&str]) -> Configuration {
 
 fn active(configuration: &Configuration) -> BTreeSet<i64> {
     let table = configuration.table("monitor").unwrap();
-    let id = |row: &Vec<Value>| match (table.value(row, "id"), table.value(row, "active")) {
+    let id = |row: &Row| match (table.value(row, "id"), table.value(row, "active")) {
         (Value::Integer(id), Value::Integer(1)) => Some(*id),
         _ => None,
     };

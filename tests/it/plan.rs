@@ -2,7 +2,7 @@
 //! and an entity that changes keeps its identity, so that its history stays.
 
 use kuma_replicator::model::catalog;
-use kuma_replicator::model::configuration::{Configuration, Table, UploadedFile};
+use kuma_replicator::model::configuration::{Configuration, Row, Table, UploadedFile};
 use kuma_replicator::model::value::Value;
 use kuma_replicator::plan::{Plan, plan};
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ proptest! {
                 }
                 // As few removals and additions as a bag of contents allows.
                 for row in change.deletes.iter().chain(&change.inserts) {
-                    let count = |rows: &[Vec<Value>]| rows.iter().filter(|other| *other == row).count();
+                    let count = |rows: &[Row]| rows.iter().filter(|other| *other == row).count();
                     prop_assert_eq!(count(&change.deletes), count(&old.rows).saturating_sub(count(&new.rows)));
                     prop_assert_eq!(count(&change.inserts), count(&new.rows).saturating_sub(count(&old.rows)));
                 }

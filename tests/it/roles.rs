@@ -497,7 +497,7 @@ fn with_settings(rows: &[(&str, &str)]) -> Configuration {
 fn set(world: &mut World, key: &str, value: &str) {
     let table = world.rows.table_mut("setting").unwrap();
     table.rows.retain(|row| row[0] != t(key));
-    table.rows.push(vec![t(key), t("general"), t(value)]);
+    table.rows.push(vec![t(key), t("general"), t(value)].into());
     table.sort();
 }
 

@@ -87,7 +87,7 @@ fn what_a_server_writes_by_itself_is_no_edit() {
         // A value that a person chose replaces what the server wrote.
         let mut wanted = none.clone();
         let settings = wanted.table_mut("setting").unwrap();
-        settings.rows.push(vec![t("keepDataPeriodDays"), t("general"), t(other)]);
+        settings.rows.push(vec![t("keepDataPeriodDays"), t("general"), t(other)].into());
         settings.sort();
         let changes = plan(&none, &wanted);
         let claim = Database::new(instance.path()).claim(Duration::ZERO).unwrap();
@@ -102,7 +102,7 @@ fn what_a_server_writes_by_itself_is_no_edit() {
         // In a dump it is none, either.
         let customization = replica(&["keepDataPeriodDays"]).replica.customization;
         let mut main = none.clone();
-        main.table_mut("setting").unwrap().rows.push(vec![t("keepDataPeriodDays"), t("general"), t(default)]);
+        main.table_mut("setting").unwrap().rows.push(vec![t("keepDataPeriodDays"), t("general"), t(default)].into());
         let wanted = Desired::customized(&main, &customization).on(&none).unwrap().configuration;
         assert_eq!(wanted.table("setting"), none.table("setting"), "{version:?}");
     }

@@ -164,7 +164,7 @@ fn insert_merge_writes_notifications_and_the_rest_by_themselves() {
     // A monitor that comes with its notification has both in the end, and one that goes leaves nothing behind.
     let mut other = fleet(1);
     rows_mut(&mut other, "monitor").remove(0);
-    *rows_mut(&mut other, "monitor_notification") = vec![vec![i(2), i(1)], vec![i(2), i(2)]];
+    *rows_mut(&mut other, "monitor_notification") = vec![vec![i(2), i(1)].into(), vec![i(2), i(2)].into()];
     world.offer(&other, &main_id('b'), 1, 2);
     assert!(world.cycle(&settings).applied());
     assert_eq!(world.rows, other);

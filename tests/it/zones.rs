@@ -81,7 +81,7 @@ fn a_maintenance_in_the_zone_of_the_server_keeps_the_moment_of_the_main() {
     assert_eq!(zones(&host.rows), IN_BERLIN.replace("Europe/Berlin", "America/Lima"));
 
     // The setting of the main outranks the zone of its host.
-    rows_mut(&mut main.rows, "setting").push(vec![t("serverTimezone"), t("general"), t("\"Europe/Berlin\"")]);
+    rows_mut(&mut main.rows, "setting").push(vec![t("serverTimezone"), t("general"), t("\"Europe/Berlin\"")].into());
     main.cycle(&settings(Role::Main));
     host.share(&main);
     assert!(host.cycle(&replica).applied());

@@ -74,8 +74,8 @@ pub(crate) fn present() -> impl Strategy<Value = Value> {
         select(REALS).prop_map(Value::Real),
         select(TEXTS).prop_map(Value::text),
         any::<String>().prop_map(Value::text),
-        vec(any::<u8>(), 0..12).prop_map(Value::Text),
-        vec(any::<u8>(), 0..12).prop_map(Value::Blob),
+        vec(any::<u8>(), 0..12).prop_map(|bytes| Value::Text(bytes.into())),
+        vec(any::<u8>(), 0..12).prop_map(|bytes| Value::Blob(bytes.into())),
     ]
 }
 
@@ -118,7 +118,7 @@ fn rows(table: Table, value: BoxedStrategy<Value>, ids: BoxedStrategy<i64>) -> B
     let width = table.columns.len();
     let id = table.identity();
     let settings = table.spec.class == Class::Setting;
-    let content = vec(value, width);
+    let content = vec(value, width).prop_map(Row::from);
     let fill = move |rows: Vec<Row>| {
         let mut table = table.clone();
         table.rows = rows;

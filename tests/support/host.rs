@@ -18,7 +18,7 @@ use kuma_replicator::cycle::{
     Activity, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session, Store, Surroundings,
 };
 use kuma_replicator::error::{Error, Kind, Result};
-use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::configuration::{Configuration, Row};
 use kuma_replicator::model::content::Content;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
@@ -435,7 +435,7 @@ impl World {
     ) -> SnapshotId {
         let place = Place { main: main.clone(), epoch, sequence };
         let manifest = rows::manifest(configuration, Some(place.clone()));
-        let bytes = dump::render(&manifest, &dump::body(configuration));
+        let bytes = dump::render(&manifest, dump::body(configuration));
         let fleet = self.repository.last().map_or_else(|| main.clone(), |(before, _)| before.tags.fleet.clone());
         let tags =
             Tags { format: manifest.format, place, fleet, digest: manifest.digest, schema: manifest.fingerprint };
@@ -782,7 +782,7 @@ impl Kuma for World {
         for (name, ids) in [("monitor", &told.monitors), ("maintenance", &told.maintenances)] {
             let (Some(rows), Some(memory)) = (self.rows.table(name), self.memory.table_mut(name)) else { continue };
             let at = rows.position("id").unwrap();
-            let is_told = |row: &Vec<Value>| row[at].as_integer().is_some_and(|id| ids.contains(&id));
+            let is_told = |row: &Row| row[at].as_integer().is_some_and(|id| ids.contains(&id));
             memory.rows.retain(|row| !is_told(row));
             memory.rows.extend(rows.rows.iter().filter(|row| is_told(row)).cloned());
             memory.sort();

@@ -503,8 +503,8 @@ fn owned(value: rusqlite::types::ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(bytes) => Value::Text(bytes.to_owned()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_owned()),
+        ValueRef::Text(bytes) => Value::Text(bytes.into()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
     }
 }
 
@@ -658,7 +658,7 @@ pub(crate) fn fill(connection: &Connection, version: Version) {
         &[("keyword", t("\u{0}")), ("body", raw(b"\xff\xfe\x00 no UTF-8"))],
     );
     monitor(connection, 16, t("DNS"), &[("type", t("dns")), ("dns_last_result", t("Records: 192.0.2.1"))]);
-    monitor(connection, 17, raw(b"\xc3\x28"), &[("description", Value::Blob(b"\x00\xffblob".to_vec()))]);
+    monitor(connection, 17, raw(b"\xc3\x28"), &[("description", Value::Blob((*b"\x00\xffblob").into()))]);
     monitor(connection, 40, t(&"x".repeat(150)), &[("body", t(&"long\r\n".repeat(5000)))]);
     monitor(
         connection,

@@ -19,7 +19,7 @@ pub(crate) fn t(text: &str) -> Value {
 
 /// Text of any bytes.
 pub(crate) fn raw(bytes: &[u8]) -> Value {
-    Value::Text(bytes.to_vec())
+    Value::Text(bytes.into())
 }
 
 /// An integer.
@@ -90,7 +90,7 @@ pub(crate) fn digest_but_settings(configuration: &Configuration) -> Digest {
 
 /// The whole dump of `configuration`.
 pub(crate) fn dump_of(configuration: &Configuration) -> Vec<u8> {
-    dump::render(&manifest(configuration, None), &dump::body(configuration))
+    dump::render(&manifest(configuration, None), dump::body(configuration))
 }
 
 /// Carries out `plan` on `here` in the plainest way: entities by id, settings by key, links as a bag of contents. A change

@@ -288,8 +288,7 @@ impl Instance {
     /// # Errors
     /// As for [`Instance::database`] and [`Worker::claim`].
     pub async fn claim(&mut self, within: Duration) -> Result<Claimed> {
-        let path = self.database().await?.database().to_owned();
-        Worker::for_database(&path).await?.claim(within).await
+        self.database().await?.another().await?.claim(within).await
     }
 }
 

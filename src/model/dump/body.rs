@@ -9,9 +9,11 @@ use super::lines::{FileLine, TableLine, ZoneLine, keys, line, row_line};
 use super::parse::split_line;
 use super::row::row;
 use crate::model::catalog::{self, Class};
-use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
+use crate::model::configuration::{Configuration, Table, UploadedFile};
 use crate::model::digest::Digest;
+use crate::model::known::Known;
 use crate::model::limits::{MAX_COLUMNS, MAX_FILE, MAX_MANIFEST, Tally};
+use crate::model::value::Value;
 use crate::text::short;
 
 /// The longest line of an uploaded file, in bytes: its content in base64, and room for the other fields.
@@ -21,12 +23,12 @@ const MAX_FILE_LINE: usize = MAX_FILE / 3 * 4 + 1024;
 const MAX_ZONE_LINE: usize = 1024;
 
 /// The lines read so far.
-#[derive(Default)]
-struct Reader {
+struct Reader<'a> {
     configuration: Configuration,
     tally: Tally,
-    /// The keys of the rows of the last table, rendered.
-    keys: Vec<Vec<u8>>,
+    known: &'a Configuration,
+    /// Of the last table: the keys of its rows, rendered, and those of its rows that are in memory already.
+    last: Option<(Vec<Vec<u8>>, Known<'a>)>,
     /// The canonical form of the current line.
     canonical: Vec<u8>,
 }
@@ -36,7 +38,16 @@ struct Reader {
 /// # Errors
 /// [`Fault::Damaged`].
 pub fn parse(bytes: &[u8]) -> Result<Configuration, Fault> {
-    let mut reader = Reader::default();
+    parse_beside(bytes, &Configuration::default())
+}
+
+/// The same, with the rows of a `known` configuration in place of equal ones.
+///
+/// # Errors
+/// [`Fault::Damaged`].
+pub fn parse_beside(bytes: &[u8], known: &Configuration) -> Result<Configuration, Fault> {
+    let (configuration, tally) = (Configuration::default(), Tally::default());
+    let mut reader = Reader { configuration, tally, known, last: None, canonical: Vec::new() };
     let mut rest = bytes;
     // The first line is the manifest, so the body starts at line 2.
     for number in 2.. {
@@ -51,7 +62,7 @@ pub fn parse(bytes: &[u8]) -> Result<Configuration, Fault> {
     Ok(reader.configuration)
 }
 
-impl Reader {
+impl Reader<'_> {
     fn line(&mut self, text: &[u8]) -> Result<(), String> {
         self.canonical.clear();
         // No row begins like this, as its keys are sorted and none of its values is an array.
@@ -64,7 +75,7 @@ impl Reader {
             }
             line(&mut self.canonical, &written);
             let table = table(written)?;
-            self.keys = keys(&table);
+            self.last = Some((keys(&table), Known::of(self.known, &table)));
             self.configuration.tables.push(table);
         } else if self.configuration == Configuration::default()
             && text.len() <= MAX_ZONE_LINE
@@ -84,15 +95,15 @@ impl Reader {
             if !self.configuration.files.is_empty() {
                 return Err("a row after the files".to_owned());
             }
-            let Some(table) = self.configuration.tables.last_mut() else {
+            let (Some(table), Some((keys, known))) = (self.configuration.tables.last_mut(), &mut self.last) else {
                 return Err("a row before any table".to_owned());
             };
             self.tally.row(table.columns.len())?;
             let row = row(&table.columns, text)?;
             row.iter().try_for_each(|value| self.tally.value(value))?;
             check_key(table, &row)?;
-            row_line(&mut self.canonical, &self.keys, &row);
-            table.rows.push(row);
+            row_line(&mut self.canonical, keys, &row);
+            table.rows.push(known.row(&row).unwrap_or_else(|| row.into()));
         }
         match self.canonical.strip_suffix(b"\n") {
             Some(canonical) if canonical == text => Ok(()),
@@ -128,7 +139,7 @@ fn file(line: FileLine) -> Result<UploadedFile, String> {
 }
 
 /// Refuses a setting that is not replicated.
-fn check_key(table: &Table, row: &Row) -> Result<(), String> {
+fn check_key(table: &Table, row: &[Value]) -> Result<(), String> {
     if table.spec.class != Class::Setting {
         return Ok(());
     }

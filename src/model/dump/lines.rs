@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::configuration::{Row, Table};
+use crate::model::configuration::Table;
 use crate::model::digest::Digest;
 use crate::model::value::Value;
 use crate::model::zone::Zone;
@@ -47,7 +47,7 @@ pub(super) fn rendered(value: Value) -> Vec<u8> {
     out
 }
 
-pub(super) fn row_line(out: &mut Vec<u8>, keys: &[Vec<u8>], row: &Row) {
+pub(super) fn row_line(out: &mut Vec<u8>, keys: &[Vec<u8>], row: &[Value]) {
     let mut separator = b'{';
     for (key, value) in keys.iter().zip(row) {
         if !matches!(value, Value::Null) {

@@ -13,7 +13,7 @@ mod row;
 
 pub use super::limits::{MAX_DUMP, MAX_FILE};
 pub use super::manifest::FORMAT;
-pub use body::parse as parse_body;
+pub use body::{parse as parse_body, parse_beside as parse_body_beside};
 pub use fault::Fault;
 pub use parse::{Dump, describes, parse};
 pub use render::{body, render, write_file, write_table};

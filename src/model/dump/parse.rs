@@ -44,7 +44,7 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
         return Err(damaged(format!("its content has digest {digest}, its manifest says {}", manifest.digest)));
     }
     let frame = [first, b"\n", last, b"\n"].concat();
-    if render(&manifest, b"") != frame {
+    if render(&manifest, Vec::new()) != frame {
         return Err(damaged("its first or last line is not in canonical form"));
     }
     let configuration = body::parse(body_bytes)?;

@@ -39,11 +39,12 @@ pub fn write_file(out: &mut Vec<u8>, file: &UploadedFile) {
     line(out, &FileLine { file: file.name.clone(), size: file.content.len() as u64, sha256, content });
 }
 
-/// The whole dump: `manifest`, `body` and the closing line. The manifest's digest must be that of `body`.
-pub fn render(manifest: &Manifest, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len() + 16384);
-    line(&mut out, manifest);
-    out.extend_from_slice(body);
-    line(&mut out, &EndLine { end: true, digest: manifest.digest });
-    out
+/// The whole dump: `manifest`, `body` and the closing line. The manifest's digest must be that of `body`, which is moved
+/// and not copied.
+pub fn render(manifest: &Manifest, mut body: Vec<u8>) -> Vec<u8> {
+    let mut first = Vec::new();
+    line(&mut first, manifest);
+    line(&mut body, &EndLine { end: true, digest: manifest.digest });
+    body.splice(..0, first);
+    body
 }

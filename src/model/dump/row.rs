@@ -2,12 +2,11 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
-use crate::model::configuration::Row;
 use crate::model::value::Value;
 use crate::text::short;
 
 /// Reads a row with these columns.
-pub(super) fn row(columns: &[String], text: &[u8]) -> Result<Row, String> {
+pub(super) fn row(columns: &[String], text: &[u8]) -> Result<Vec<Value>, String> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let row = Columns(columns).deserialize(&mut json);
     row.and_then(|row| json.end().map(|()| row)).map_err(|error| error.to_string())
@@ -17,21 +16,21 @@ pub(super) fn row(columns: &[String], text: &[u8]) -> Result<Row, String> {
 struct Columns<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for Columns<'_> {
-    type Value = Row;
+    type Value = Vec<Value>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Row, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Value>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Columns<'_> {
-    type Value = Row;
+    type Value = Vec<Value>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a row")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Value>, A::Error> {
         let mut row = Vec::with_capacity(self.0.len());
         while let Some(skipped) = map.next_key_seed(Key(self.0.get(row.len()..).unwrap_or_default()))? {
             row.resize(row.len() + skipped, Value::Null);

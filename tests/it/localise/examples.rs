@@ -323,7 +323,7 @@ fn what_cannot_be_customized_is_refused_with_a_reason() {
     }
     // A user of this host and one of the main have the same name.
     let mut main = side("main");
-    main.table_mut("user").unwrap().rows.push(vec![i(2), t("here")]);
+    main.table_mut("user").unwrap().rows.push(vec![i(2), t("here")].into());
     let keep = parse("[replica.local-entities]\nuser = \"keep\"").unwrap();
     let error = Desired::customized(&main, &keep).on(&side("here")).expect_err("two of that name");
     assert_eq!(error.kind(), Kind::Config);

@@ -45,7 +45,7 @@ fn changed(configuration: &Configuration) -> Configuration {
     let ids: Vec<Value> = monitors.rows.iter().map(|row| monitors.value(row, "id").clone()).collect();
     let links = wanted.table_mut("monitor_notification").unwrap();
     assert_eq!(links.columns, ["monitor_id", "notification_id"]);
-    links.rows.extend(ids.into_iter().map(|id| vec![id, i(4711)]));
+    links.rows.extend(ids.into_iter().map(|id| vec![id, i(4711)].into()));
     links.sort();
     wanted
 }
@@ -114,7 +114,7 @@ fn a_live_write_leaves_no_dangling_reference() {
     let (instance, _kuma) = open();
     let here = library_export(&instance);
     let mut wanted = changed(&here.configuration);
-    wanted.table_mut("monitor_notification").unwrap().rows.push(vec![i(999_999), i(4711)]);
+    wanted.table_mut("monitor_notification").unwrap().rows.push(vec![i(999_999), i(4711)].into());
     let error = write(&instance, &here, &wanted).unwrap_err();
     assert_eq!(error.kind(), Kind::Unwritable, "{}", error.chain());
     assert!(library_export(&instance).configuration == here.configuration);

@@ -40,7 +40,7 @@ pub(crate) fn dump(instance: &Instance) -> Dump {
 }
 
 pub(crate) fn exported_again(dump: &Dump) -> Vec<u8> {
-    dump::render(&dump.manifest, &dump::body(&dump.configuration))
+    dump::render(&dump.manifest, dump::body(&dump.configuration))
 }
 
 /// By the library, because many tests need many digests; `arrives_whole` proves that the program agrees.

@@ -10,6 +10,7 @@ use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
 use crate::model::catalog::{self, Class, Major, TableSpec};
 use crate::model::configuration::{Configuration, Row, Table};
+use crate::model::known::Known;
 use crate::model::limits::{MAX_COLUMNS, Tally};
 use crate::model::schema::Schema;
 use crate::model::value::Value;
@@ -57,7 +58,7 @@ pub(super) fn tables_like(connection: &Connection, like: &Configuration) -> Sql<
     for Table { spec, columns: wanted, .. } in &like.tables {
         let columns = columns(connection, spec.name)?;
         if !columns.is_empty() {
-            let table = read_table(connection, spec, columns, &mut |_| true)?;
+            let table = read_table(connection, spec, columns, like, &mut |_| true)?;
             // Columns that the main does not have are not compared.
             tables.push(if table.columns == *wanted { table } else { table.limited_to(wanted) });
         }
@@ -77,7 +78,7 @@ fn read_tables(connection: &Connection, found: &mut Vec<Table>) -> Sql<Option<St
             return Ok(Some(format!("table {} has more than {MAX_COLUMNS} columns", spec.name)));
         }
         let mut broken = None;
-        let table = read_table(connection, spec, columns, &mut |row| {
+        let table = read_table(connection, spec, columns, &Configuration::default(), &mut |row| {
             broken = tally.row(row.len()).and_then(|()| row.iter().try_for_each(|value| tally.value(value))).err();
             broken.is_none()
         })?;
@@ -89,26 +90,29 @@ fn read_tables(connection: &Connection, found: &mut Vec<Table>) -> Sql<Option<St
     Ok(None)
 }
 
-/// Reads the rows of a table until `accept` returns `false` for one.
+/// Reads the rows of a table until `accept` returns `false` for one. Those of a `known` configuration are taken in place of
+/// equal ones.
 fn read_table(
     connection: &Connection,
     spec: &'static TableSpec,
     columns: Vec<String>,
-    accept: &mut dyn FnMut(&Row) -> bool,
+    known: &Configuration,
+    accept: &mut dyn FnMut(&[Value]) -> bool,
 ) -> Sql<Table> {
     let mut table = Table::new(spec, columns.into_iter().filter(|column| spec.travels(column)).collect());
     let mut statement = connection.prepare(&selection(spec, &table.columns))?;
     let mut rows = statement.query([])?;
+    let mut values = Vec::with_capacity(table.columns.len());
+    let mut known = Known::of(known, &table);
     while let Some(row) = rows.next()? {
-        // Allocated once: collecting results would grow a row of a hundred values six times.
-        let mut values = Vec::with_capacity(table.columns.len());
         for at in 0..table.columns.len() {
             values.push(value(row.get_ref(at)?));
         }
         if !accept(&values) {
             break;
         }
-        table.rows.push(values);
+        table.rows.push(known.row(&values).unwrap_or_else(|| values.drain(..).collect()));
+        values.clear();
     }
     if spec.class == Class::Setting {
         let tables = table_names(connection)?;

@@ -27,8 +27,8 @@ pub(super) fn value(value: ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(bytes) => Value::Text(bytes.to_owned()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_owned()),
+        ValueRef::Text(bytes) => Value::Text(bytes.into()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
     }
 }
 

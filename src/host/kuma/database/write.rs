@@ -192,7 +192,7 @@ fn park(connection: &Connection, table: &TablePlan, update: &Update, unique: &[S
         let sql =
             format!("UPDATE {} SET {} = ? WHERE {} = ?", quoted(table.spec.name), quoted(column), identity(table));
         // A blob, because no text equals a blob.
-        let placeholder = Value::Blob(id.to_string().into_bytes());
+        let placeholder = Value::Blob(id.to_string().into_bytes().into());
         expect_one(execute(connection, &sql, &[placeholder, id.clone()])?)?;
     }
     Ok(())

@@ -84,7 +84,9 @@ fn rows(monitors: &[(i64, i64)]) -> Configuration {
     let mut table = Table::new(catalog::find(catalog::MONITOR).expect("in the catalog"), columns.to_vec());
     for (id, user) in monitors {
         // The columns are sorted: active, id, user_id.
-        table.rows.push(vec![Value::Integer(i64::from(*id > 0)), Value::Integer(id.abs()), Value::Integer(*user)]);
+        table
+            .rows
+            .push(vec![Value::Integer(i64::from(*id > 0)), Value::Integer(id.abs()), Value::Integer(*user)].into());
     }
     Configuration { tables: vec![table], ..Configuration::default() }
 }

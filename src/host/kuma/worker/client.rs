@@ -64,6 +64,8 @@ pub struct Worker {
     process: Process,
     /// The database that it means; empty before one was opened.
     database: PathBuf,
+    /// The last configuration that it exported. The next one has mostly the same rows, which are kept once.
+    known: Configuration,
 }
 
 /// A worker with a claimed database, which is free again when this is dropped.
@@ -98,7 +100,8 @@ impl Worker {
         let Some((input, output)) = process.pipes() else {
             return Err(Error::new(Kind::Bug, "the worker has no pipes"));
         };
-        let mut worker = Self { input: Some(input), output, process, database: PathBuf::new() };
+        let (database, known) = (PathBuf::new(), Configuration::default());
+        let mut worker = Self { input: Some(input), output, process, database, known };
         match worker.reply(ANSWER_TIMEOUT).await? {
             (Reply::Ready { protocol, program }, _)
                 if protocol == protocol::VERSION && program == env!("CARGO_PKG_VERSION") =>
@@ -122,6 +125,15 @@ impl Worker {
     /// The id of its process; `None` if it has ended.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
+    }
+
+    /// Another worker of its own for the same database, which knows the rows that this one has exported.
+    ///
+    /// # Errors
+    /// As for [`Worker::for_database`].
+    pub async fn another(&self) -> Result<Self> {
+        let worker = Self::for_database(&self.database).await?;
+        Ok(Self { known: self.known.clone(), ..worker })
     }
 
     /// Whether it can be asked: it has not failed before.
@@ -416,7 +428,7 @@ impl Worker {
     /// The export in an answer, if it is one that a database of Uptime Kuma can have.
     fn believe(&mut self, schema: Schema, warnings: Vec<String>, body: &[u8]) -> Result<Export> {
         let what = format!("the configuration in {} cannot be replicated", self.database.display());
-        let configuration = match dump::parse_body(body) {
+        let configuration = match dump::parse_body_beside(body, &self.known) {
             Ok(configuration) => configuration,
             Err(fault) => return Err(Error::new(Kind::SnapshotDamaged, what).because(fault)),
         };
@@ -427,6 +439,7 @@ impl Worker {
         if configuration.zone.is_some() {
             return Err(self.failed("a database does not know a time zone"));
         }
+        self.known.clone_from(&configuration);
         let warnings = warnings.into_iter().map(text::limit).collect();
         Ok(Export { configuration, schema, warnings, source: None })
     }

@@ -30,7 +30,7 @@ pub fn serve(input: &mut impl Read, output: &mut impl Write) -> Result<(), Fault
     write_frame(output, &ready, b"")?;
     let mut open = Open::default();
     while let Some((request, body)) = read_frame(input)? {
-        match open.answer(request, &body) {
+        match open.answer(request, body) {
             Ok((reply, body)) => write_frame(output, &reply, &body)?,
             Err(error) => write_frame(output, &Reply::failed(&error), b"")?,
         }
@@ -55,7 +55,7 @@ struct Open {
 }
 
 impl Open {
-    fn answer(&mut self, request: Request, body: &[u8]) -> Result<(Reply, Vec<u8>)> {
+    fn answer(&mut self, request: Request, body: Vec<u8>) -> Result<(Reply, Vec<u8>)> {
         let reply = match request {
             Request::Open { path } => {
                 let database = Database::new(PathBuf::from(OsString::from_vec(path)));
@@ -130,20 +130,21 @@ impl Open {
         Ok(Some((run, database.progress(age)?)))
     }
 
-    fn write_live(&self, body: &[u8], here: u64, schema: Schema) -> Result<Vec<String>> {
+    fn write_live(&self, body: Vec<u8>, here: u64, schema: Schema) -> Result<Vec<String>> {
         let (here, wanted) = configurations(body, here)?;
         let changes = plan(&here, &wanted);
         let here = Export { configuration: here, schema, ..Export::default() };
         self.database()?.write_live(&changes, &here, &wanted)
     }
 
-    fn write(&mut self, body: &[u8], history: History) -> Result<Vec<String>> {
-        let wanted = configuration(body)?;
+    fn write(&mut self, body: Vec<u8>, history: History) -> Result<Vec<String>> {
         let (claim, here) = self.claim.take().ok_or_else(|| unexpected("the database was not claimed"))?;
         let here = match here {
             Some(here) => here,
             None => claim.export()?.configuration,
         };
+        let wanted = configuration(&body, &here)?;
+        drop(body);
         claim.write(&plan(&here, &wanted), &wanted, history)
     }
 }
@@ -161,16 +162,20 @@ fn unexpected(reason: &str) -> Error {
     Error::new(Kind::Bug, "the worker received an unexpected request").because(reason)
 }
 
-fn configuration(body: &[u8]) -> Result<Configuration> {
+/// The configuration in `body`, with the rows `here` in place of equal ones.
+fn configuration(body: &[u8], here: &Configuration) -> Result<Configuration> {
     let failed = |fault| Error::new(Kind::Bug, "the worker received an unusable configuration").because(fault);
-    dump::parse_body(body).map_err(failed)
+    dump::parse_body_beside(body, here).map_err(failed)
 }
 
-/// The two configurations in `body`, the first of which has `first` bytes.
-fn configurations(body: &[u8], first: u64) -> Result<(Configuration, Configuration)> {
+/// The two configurations in `body`, the first of which has `first` bytes. The memory of the body is free when this returns.
+#[allow(clippy::needless_pass_by_value, reason = "it ends here")]
+fn configurations(body: Vec<u8>, first: u64) -> Result<(Configuration, Configuration)> {
     let parts = usize::try_from(first).ok().and_then(|first| body.split_at_checked(first));
     let (here, wanted) = parts.ok_or_else(|| unexpected("its body is too short"))?;
-    Ok((configuration(here)?, configuration(wanted)?))
+    let here = configuration(here, &Configuration::default())?;
+    let wanted = configuration(wanted, &here)?;
+    Ok((here, wanted))
 }
 
 /// The databases that these processes have open, sorted by path.
