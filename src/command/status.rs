@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::kuma::instance::Instance;
 use crate::host::{Directories, SERVICE, store};
 use crate::localise::Desired;
+use crate::model::configuration::Configuration;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
 use crate::report::{Clock, StatusDocument, print};
@@ -76,7 +77,7 @@ async fn edits(
     applied: &Applied,
 ) -> Result<Plan> {
     let kept = match store::read_applied(&directories.state)? {
-        Some(bytes) => in_force(&bytes, applied)?,
+        Some(bytes) => in_force(&bytes, applied, &Configuration::default())?,
         None => None,
     };
     let Some(Verified(dump)) = kept else {

@@ -65,17 +65,17 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
 }
 
 pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, file: &Path) -> Result<()> {
-    let Verified(mut dump) = cycle::verify(&read(file)?, None).map_err(|error| match error.kind() {
+    let Verified(dump) = cycle::verify(&read(file)?, None).map_err(|error| match error.kind() {
         Kind::SnapshotDamaged => error.with_hint("use a dump that export wrote"),
         _ => error,
     })?;
     let mut target = find(cli, database).await?;
+    target.know(&dump.configuration);
     let stopped = |error: Error| match error.kind() {
         Kind::DatabaseBusy => error.with_hint("stop Uptime Kuma first, as with systemctl stop uptime-kuma"),
         _ => error,
     };
     let here = target.export().await?;
-    dump.configuration.share(&here.configuration);
     let theirs = &dump.manifest.schema;
     if here.schema != *theirs {
         let what = format!(

@@ -107,7 +107,7 @@ impl<H: Host> Session<'_, H> {
 
     /// The dump of the snapshot in force: the kept one, else that in the repository.
     async fn kept_or_fetched(&mut self) -> Result<Verified> {
-        if let Some(verified) = self.kept() {
+        if let Some(verified) = self.kept(&Configuration::default()) {
             return Ok(verified);
         }
         let Some(applied) = &self.state.replica.applied else {

@@ -19,8 +19,9 @@ use super::obtain::{Found, Obtained};
 use super::outside::Host;
 use super::ready::desired;
 use super::session::Conclusion;
+use super::verify::verify_beside;
 use super::way::{WHY_DEFERRED, Way};
-use super::{Application, Event, Export, Ready, Session, Verified, verify};
+use super::{Application, Event, Export, Ready, Session, Verified};
 
 /// The changes of a snapshot: those that are written now, and until when others wait.
 struct Steps {
@@ -275,11 +276,11 @@ impl<H: Host> Session<'_, H> {
     /// # Errors
     /// Those of an export, of a fetch and of [`localise`].
     pub async fn undo_drift(&mut self, snapshot: &Snapshot) -> Result<(Plan, Vec<localise::Note>)> {
-        let Verified(dump) = match self.kept() {
-            Some(verified) => verified,
-            None => verify(&self.host.fetch(&snapshot.id).await?, Some(snapshot))?,
-        };
         let here = self.host.export().await?;
+        let Verified(dump) = match self.kept(&here.configuration) {
+            Some(verified) => verified,
+            None => verify_beside(&self.host.fetch(&snapshot.id).await?, Some(snapshot), &here.configuration)?,
+        };
         let Localised { configuration, notes } =
             desired(&dump, &self.settings.replica.customization, false, Part::Whole).on(&here.configuration)?;
         Ok((plan(&here.configuration, &configuration), notes))

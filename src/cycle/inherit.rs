@@ -13,7 +13,7 @@ impl<H: Host> Session<'_, H> {
     /// Keeps the settings of the snapshot in force that this host lacks, whose configuration is `here`, and reports those
     /// that will have other values on replicas.
     pub(super) fn keep_inherited(&mut self, here: &Configuration) -> Result<()> {
-        let (inherited, other) = match self.kept() {
+        let (inherited, other) = match self.kept(here) {
             Some(Verified(fleet)) => localise::inherited(&fleet.configuration, here),
             None => Default::default(),
         };

@@ -2,12 +2,14 @@
 
 use crate::decide::{self, Newest};
 use crate::error::{Error, Kind, Result};
+use crate::model::configuration::Configuration;
 use crate::model::looked::LastLook;
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::state::{Decision, Verdict};
 
 use super::outside::Host;
-use super::{Cause, Event, Export, Ready, Session, Verified, verify};
+use super::verify::verify_beside;
+use super::{Cause, Event, Export, Ready, Session, Verified};
 
 /// What a look and what follows from it return.
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
@@ -57,14 +59,12 @@ impl<H: Host> Session<'_, H> {
                 return Ok(Obtained::Nothing(Ready::Blocked { reason, snapshot }));
             }
             self.host.check_interrupted()?;
-            if let Some(mut dump) = self.kept_of(&snapshot) {
-                dump.0.configuration.share(&here.configuration);
+            if let Some(dump) = self.kept_of(&snapshot, &here.configuration) {
                 return Ok(Obtained::Snapshot(Found { snapshot, cause, here, dump, fetched: None }));
             }
             match self.host.fetch(&snapshot.id).await {
                 Ok(bytes) => {
-                    let mut dump = self.verify_fetched(&bytes, &snapshot)?;
-                    dump.0.configuration.share(&here.configuration);
+                    let dump = self.verify_fetched(&bytes, &snapshot, &here.configuration)?;
                     return Ok(Obtained::Snapshot(Found { snapshot, cause, here, dump, fetched: Some(bytes) }));
                 }
                 Err(error) if lost.is_none() && matches!(error.kind(), Kind::SnapshotGone | Kind::SnapshotDamaged) => {
@@ -118,18 +118,19 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// The dump of `snapshot`, if it is in force and kept on this host.
-    fn kept_of(&mut self, snapshot: &Snapshot) -> Option<Verified> {
+    fn kept_of(&mut self, snapshot: &Snapshot, here: &Configuration) -> Option<Verified> {
         let tags = &snapshot.tags;
         let applied = self.state.replica.applied.as_ref()?;
         if applied.digest != tags.digest || applied.place != tags.place {
             return None;
         }
-        self.kept().filter(|Verified(dump)| dump.manifest.fingerprint == tags.schema)
+        self.kept(here).filter(|Verified(dump)| dump.manifest.fingerprint == tags.schema)
     }
 
     /// restic has proved that these are the bytes that were stored: a dump that cannot be used stays so.
-    fn verify_fetched(&mut self, bytes: &[u8], snapshot: &Snapshot) -> Result<Verified> {
-        let verified = verify(bytes, Some(snapshot)).inspect_err(|error| self.reject(&snapshot.id, error))?;
+    fn verify_fetched(&mut self, bytes: &[u8], snapshot: &Snapshot, here: &Configuration) -> Result<Verified> {
+        let verified =
+            verify_beside(bytes, Some(snapshot), here).inspect_err(|error| self.reject(&snapshot.id, error))?;
         self.host.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
         Ok(verified)
     }

@@ -13,7 +13,8 @@ use crate::model::state::{Attempt, Fenced, MainState, Published};
 
 use super::outside::{Host, Surroundings};
 use super::session::Conclusion;
-use super::{CanonicalExport, Event, Export, Publication, Ready, Session, verify};
+use super::verify::verify_beside;
+use super::{CanonicalExport, Event, Export, Publication, Ready, Session};
 
 /// How often a changing configuration is exported in one cycle.
 const MAX_EXPORTS: usize = 6;
@@ -193,9 +194,10 @@ impl<H: Host> Session<'_, H> {
             return Ok(());
         };
         // Only then it is worth a fetch: the rows say more than their number.
-        let before = self.host.fetch(&published.snapshot).await.and_then(|bytes| verify(&bytes, None));
+        let here = &export.configuration;
+        let before = self.host.fetch(&published.snapshot).await.and_then(|bytes| verify_beside(&bytes, None, here));
         match before {
-            Ok(before) => decide::shrink_of(&before.0.configuration, &export.configuration, max_shrink),
+            Ok(before) => decide::shrink_of(&before.0.configuration, here, max_shrink),
             Err(_) => Err(error),
         }
     }
@@ -209,7 +211,7 @@ impl<H: Host> Session<'_, H> {
         let export = self.host.export().await?;
         require_user(&export)?;
         let Some(newest) = newest.filter(|_| !self.options.confirm_shrink) else { return Ok(()) };
-        match verify(&self.host.fetch(&newest.id).await?, Some(newest)) {
+        match verify_beside(&self.host.fetch(&newest.id).await?, Some(newest), &export.configuration) {
             Ok(verified) => {
                 let before = &verified.0.configuration;
                 decide::shrink_of(before, &export.configuration, self.settings.main.max_shrink)
@@ -229,7 +231,8 @@ impl<H: Host> Session<'_, H> {
     pub async fn published_before(&mut self, publication: &Publication) -> Result<Option<Configuration>> {
         match &publication.newest {
             Some(newest) if newest.tags.readable() => {
-                let verified = verify(&self.host.fetch(&newest.id).await?, Some(newest))?;
+                let here = &publication.canonical.export.configuration;
+                let verified = verify_beside(&self.host.fetch(&newest.id).await?, Some(newest), here)?;
                 Ok(Some(verified.0.configuration))
             }
             _ => Ok(None),

@@ -25,6 +25,11 @@ impl<'a> Known<'a> {
         Self { rows: rows.peekable(), compare: Box::new(table.compare()) }
     }
 
+    /// The next known row, if it `is_it`.
+    pub fn next_if(&mut self, is_it: impl FnOnce(&Row) -> bool) -> Option<Row> {
+        self.rows.next_if(|row| is_it(row)).cloned()
+    }
+
     /// The known row with these `values`.
     pub fn row(&mut self, values: &[Value]) -> Option<Row> {
         while self.rows.next_if(|row| (self.compare)(row, values).is_lt()).is_some() {}
@@ -32,24 +37,11 @@ impl<'a> Known<'a> {
     }
 }
 
-impl Configuration {
-    /// Takes the rows of `known` in place of equal ones, which frees their memory.
-    pub fn share(&mut self, known: &Configuration) {
-        for table in &mut self.tables {
-            let mut known = Known::of(known, table);
-            for row in &mut table.rows {
-                if let Some(same) = known.row(row) {
-                    *row = same;
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::ptr;
 
+    use super::Known;
     use crate::model::catalog;
     use crate::model::configuration::{Configuration, Row, Table};
     use crate::model::value::Value;
@@ -61,12 +53,8 @@ mod tests {
         Configuration { tables: vec![table], ..Configuration::default() }
     }
 
-    fn rows(configuration: &Configuration) -> impl Iterator<Item = &Row> {
-        configuration.tables.iter().flat_map(|table| &table.rows)
-    }
-
     #[test]
-    fn equal_rows_are_kept_once_and_nothing_else_changes() {
+    fn known_rows_are_found_whatever_is_missing_or_added() {
         let known = links(&[[1, 1], [1, 2], [2, 1], [2, 1], [4, 1]]);
         let cases = [
             (links(&[[1, 1], [1, 2], [2, 1], [2, 1], [4, 1]]), 5),
@@ -74,16 +62,25 @@ mod tests {
             (links(&[]), 0),
             (links(&[[7, 7]]), 0),
         ];
-        for (before, expected) in cases {
-            let mut shared = before.clone();
-            shared.share(&known);
-            assert_eq!(shared, before);
-            let is_known = |row: &&Row| rows(&known).any(|known| ptr::eq(known.as_ptr(), row.as_ptr()));
-            assert_eq!(rows(&shared).filter(is_known).count(), expected, "{before:?}");
+        for (read, expected) in cases {
+            let mut rows = Known::of(&known, &read.tables[0]);
+            let found: Vec<(&Row, Row)> =
+                read.tables[0].rows.iter().filter_map(|row| Some((row, rows.row(row)?))).collect();
+            assert_eq!(found.len(), expected, "{read:?}");
+            for (read, found) in found {
+                assert_eq!(*read, found);
+                assert!(known.tables[0].rows.iter().any(|known| ptr::eq(known.as_ptr(), found.as_ptr())), "{found:?}");
+            }
         }
-        let mut changed = links(&[[1, 1]]);
-        changed.share(&known);
+        let other = Table::new(known.tables[0].spec, vec!["monitor_id".to_owned()]);
+        assert_eq!(Known::of(&known, &other).row(&known.tables[0].rows[0]), None, "other columns");
+    }
+
+    #[test]
+    fn a_row_that_is_changed_stays_as_it_is_elsewhere() {
+        let known = links(&[[1, 1]]);
+        let mut changed = known.clone();
         changed.tables[0].rows[0][1] = Value::Integer(9);
-        assert_eq!(rows(&known).next(), rows(&links(&[[1, 1]])).next(), "the other configuration keeps its row");
+        assert_eq!((known, changed), (links(&[[1, 1]]), links(&[[1, 9]])));
     }
 }

@@ -70,7 +70,7 @@ impl Value {
     pub fn render(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
-            Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Self::Integer(number) => json(out, number),
             Self::Real(number) if number.is_finite() => json(out, number),
             Self::Real(number) => {
                 out.extend_from_slice(if *number > 0.0 { br#"{"$real":"inf"}"# } else { br#"{"$real":"-inf"}"# });

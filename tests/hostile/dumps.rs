@@ -78,6 +78,9 @@ fn means_what_it_says(budget: Budget) {
         let bytes = if seal { sealed(&bytes) } else { bytes.0 };
         let (parsed, most) = peak(|| dump::parse(&bytes));
         prop_assert!(most < 8 * bytes.len() + (1 << 20), "{} bytes of memory for a dump of {}", most, bytes.len());
+        // That most of its rows are known makes no difference.
+        let beside = dump::parse_beside(&bytes, &rich().0.configuration);
+        prop_assert_eq!(parsed.as_ref().ok(), beside.as_ref().ok());
         match parsed {
             Err(Fault::Damaged(reason)) => prop_assert!(!reason.is_empty()),
             Err(Fault::Format(format)) => prop_assert!(format != u64::from(dump::FORMAT)),

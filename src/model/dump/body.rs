@@ -9,7 +9,7 @@ use super::lines::{FileLine, TableLine, ZoneLine, keys, line, row_line};
 use super::parse::split_line;
 use super::row::row;
 use crate::model::catalog::{self, Class};
-use crate::model::configuration::{Configuration, Table, UploadedFile};
+use crate::model::configuration::{Configuration, Row, Table, UploadedFile};
 use crate::model::digest::Digest;
 use crate::model::known::Known;
 use crate::model::limits::{MAX_COLUMNS, MAX_FILE, MAX_MANIFEST, Tally};
@@ -95,20 +95,38 @@ impl Reader<'_> {
             if !self.configuration.files.is_empty() {
                 return Err("a row after the files".to_owned());
             }
-            let (Some(table), Some((keys, known))) = (self.configuration.tables.last_mut(), &mut self.last) else {
-                return Err("a row before any table".to_owned());
-            };
-            self.tally.row(table.columns.len())?;
-            let row = row(&table.columns, text)?;
-            row.iter().try_for_each(|value| self.tally.value(value))?;
-            check_key(table, &row)?;
-            row_line(&mut self.canonical, keys, &row);
-            table.rows.push(known.row(&row).unwrap_or_else(|| row.into()));
+            self.row(text)?;
         }
         match self.canonical.strip_suffix(b"\n") {
             Some(canonical) if canonical == text => Ok(()),
             _ => Err("it is not in canonical form".to_owned()),
         }
+    }
+
+    /// Reads a row of the last table. The text of a known row need not be parsed: no other row has it.
+    fn row(&mut self, text: &[u8]) -> Result<(), String> {
+        let (Some(table), Some((keys, known))) = (self.configuration.tables.last_mut(), &mut self.last) else {
+            return Err("a row before any table".to_owned());
+        };
+        self.tally.row(table.columns.len())?;
+        let canonical = &mut self.canonical;
+        let is_it = |row: &Row| {
+            row_line(canonical, keys, row);
+            canonical.strip_suffix(b"\n") == Some(text)
+        };
+        let row = match known.next_if(is_it) {
+            Some(row) => row,
+            None => {
+                let values = row(&table.columns, text)?;
+                self.canonical.clear();
+                row_line(&mut self.canonical, keys, &values);
+                known.row(&values).unwrap_or_else(|| values.into())
+            }
+        };
+        row.iter().try_for_each(|value| self.tally.value(value))?;
+        check_key(table, &row)?;
+        table.rows.push(row);
+        Ok(())
     }
 }
 

@@ -15,5 +15,5 @@ pub use super::limits::{MAX_DUMP, MAX_FILE};
 pub use super::manifest::FORMAT;
 pub use body::{parse as parse_body, parse_beside as parse_body_beside};
 pub use fault::Fault;
-pub use parse::{Dump, describes, parse};
+pub use parse::{Dump, describes, parse, parse_beside};
 pub use render::{body, render, write_file, write_table};

@@ -27,6 +27,14 @@ pub struct Dump {
 /// # Errors
 /// [`Fault::Format`] for another format, [`Fault::Damaged`] for everything else.
 pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
+    parse_beside(bytes, &Configuration::default())
+}
+
+/// The same, with the rows of a `known` configuration in place of equal ones.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_beside(bytes: &[u8], known: &Configuration) -> Result<Dump, Fault> {
     if bytes.len() > MAX_DUMP {
         return Err(damaged(format!("it has more than {MAX_DUMP} bytes")));
     }
@@ -47,7 +55,7 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, Fault> {
     if render(&manifest, Vec::new()) != frame {
         return Err(damaged("its first or last line is not in canonical form"));
     }
-    let configuration = body::parse(body_bytes)?;
+    let configuration = body::parse_beside(body_bytes, known)?;
     let is_told = manifest.fingerprint == manifest.schema.fingerprint()
         && manifest.counts == configuration.counts()
         && manifest.files == configuration.files.len() as u64

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
 use crate::cycle::History;
 use crate::error::{Error, Kind, Result};
@@ -52,10 +52,10 @@ pub(super) fn fill(connection: &Connection, configuration: &Configuration) -> Re
     };
     rules("ON")?;
     for table in &configuration.tables {
-        let sql = insert_sql(table.spec.name, &table.columns);
+        let failed = |error| failed(&format!("copy a row of {}", table.spec.name), error);
+        let mut insert = connection.prepare(&insert_sql(table.spec.name, &table.columns)).map_err(failed)?;
         for row in &table.rows {
-            execute(connection, &sql, row)
-                .map_err(|error| failed(&format!("copy a row of {}", table.spec.name), error))?;
+            insert.execute(params_from_iter(row)).map_err(failed)?;
         }
     }
     rules("OFF")
@@ -151,18 +151,22 @@ fn change(connection: &Connection, table: &TablePlan) -> Result<()> {
         update_row(connection, table, update, &changed)
             .map_err(|error| row_failed("change", table, &update.to, error))?;
     }
-    let insert = insert_sql(table.spec.name, &table.columns);
+    if table.inserts.is_empty() {
+        return Ok(());
+    }
     if table.spec.class == Class::Setting {
         remove_defaults(connection, table)?;
     }
     // Before the insert: its failure ends the transaction.
-    if !table.inserts.is_empty() && table.spec.class == Class::Link && used_up(connection, table.spec.name) {
+    if table.spec.class == Class::Link && used_up(connection, table.spec.name) {
         let what = format!("table {} has used up its ids", table.spec.name);
         let hint = "lower seq of that table in sqlite_sequence while Uptime Kuma is stopped";
         return Err(Error::new(Kind::Unwritable, what).with_hint(hint));
     }
+    let insert = connection.prepare(&insert_sql(table.spec.name, &table.columns));
+    let mut insert = insert.map_err(|error| failed(&format!("add rows to {}", table.spec.name), error))?;
     for row in &table.inserts {
-        execute(connection, &insert, row).map_err(|error| row_failed("add", table, row, error))?;
+        insert.execute(params_from_iter(row)).map_err(|error| row_failed("add", table, row, error))?;
     }
     Ok(())
 }

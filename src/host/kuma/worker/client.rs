@@ -64,7 +64,7 @@ pub struct Worker {
     process: Process,
     /// The database that it means; empty before one was opened.
     database: PathBuf,
-    /// The last configuration that it exported. The next one has mostly the same rows, which are kept once.
+    /// The last configuration that it exported, or another one that it probably exports next. What is the same is kept once.
     known: Configuration,
 }
 
@@ -125,6 +125,11 @@ impl Worker {
     /// The id of its process; `None` if it has ended.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
+    }
+
+    /// Takes the rows of `known` in place of equal ones in the next export.
+    pub fn know(&mut self, known: &Configuration) {
+        self.known.clone_from(known);
     }
 
     /// Another worker of its own for the same database, which knows the rows that this one has exported.
@@ -248,6 +253,8 @@ impl Worker {
     /// # Errors
     /// As for [`rehearse`](crate::host::kuma::database::rehearse); [`Kind::WorkerFailed`].
     pub async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        // After the apply, which this is before, that is what it exports.
+        self.know(wanted);
         let (here, wanted) = (dump::body(here), dump::body(wanted));
         self.done(Request::Rehearse { here: here.len() as u64 }, &[&here, &wanted]).await
     }

@@ -169,7 +169,6 @@ fn configuration(body: &[u8], here: &Configuration) -> Result<Configuration> {
 }
 
 /// The two configurations in `body`, the first of which has `first` bytes. The memory of the body is free when this returns.
-#[allow(clippy::needless_pass_by_value, reason = "it ends here")]
 fn configurations(body: Vec<u8>, first: u64) -> Result<(Configuration, Configuration)> {
     let parts = usize::try_from(first).ok().and_then(|first| body.split_at_checked(first));
     let (here, wanted) = parts.ok_or_else(|| unexpected("its body is too short"))?;
