@@ -6,7 +6,8 @@
 //! `docs/performance.md`. Nothing here passes or fails by a time; it fails when it cannot run, or when a side did
 //! not do its work.
 //!
-//! Numbers as arguments, or in `BENCH_SIZES`, are the numbers of monitors to take.
+//! Numbers as arguments, or in `BENCH_SIZES`, are the numbers of monitors to take. With `BENCH_ONLY=memory` only the part
+//! about memory runs.
 
 #![allow(clippy::indexing_slicing, reason = "tables of fixed size")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
@@ -16,6 +17,7 @@ mod disruption;
 mod figures;
 mod history;
 mod hosts;
+mod memory;
 mod stages;
 mod starts;
 #[path = "../testbed/mod.rs"]
@@ -59,8 +61,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let only_memory = std::env::var("BENCH_ONLY").is_ok_and(|part| part == "memory");
     let result = testbed::available().and_then(|()| world::package().map(drop));
-    match result.map_err(Into::into).and_then(|()| bench(&sizes)) {
+    let parts = || if only_memory { memory::print(&sizes) } else { bench(&sizes) };
+    match result.map_err(Into::into).and_then(|()| parts()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: cannot go on: {error}");
@@ -110,6 +114,7 @@ fn bench(sizes: &[usize]) -> Result<()> {
         let database = directory.path().join("kuma.db");
         hosts.copy_database(&database)?;
         drop(hosts);
+        memory::print(sizes)?;
         disruption::print(*monitors)?;
         stages::print(&database, *monitors)?;
         history::print(&database)?;

@@ -23,6 +23,7 @@ mod guards;
 mod kill;
 mod live;
 mod mains;
+mod memory;
 mod news;
 mod operate;
 mod others;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         voices::TESTS,
         operate::TESTS,
         mains::TESTS,
+        memory::TESTS,
         faults::TESTS,
         database::TESTS,
         disk::TESTS,
