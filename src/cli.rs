@@ -81,6 +81,15 @@ pub enum Verb {
     ///
     /// Root's checks run as the service would, if it is installed: in its sandbox, as its user, with its credentials.
     Check(Checking),
+    /// Show the settings in force, each with the line that it comes from. Credentials are not shown
+    Config {
+        /// Print the documented configuration file instead, in which every key is a comment with its default
+        #[arg(long, conflicts_with = "schema")]
+        example: bool,
+        /// Print the JSON schema of the configuration file instead, for an editor
+        #[arg(long)]
+        schema: bool,
+    },
     /// Create the repository if there is none. Needed once, on the main
     Init,
     /// Write the configuration of this Uptime Kuma to a dump. Needs no repository

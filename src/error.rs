@@ -131,7 +131,7 @@ kinds! {
     /// A signal ended the agent before it had stopped Uptime Kuma.
     Interrupted "interrupted" TryAgain "nothing was changed; the next cycle tries again";
     /// The configuration file cannot be used.
-    Config "config" Config "see /usr/share/doc/kuma-replicator and the comments in the shipped config.toml";
+    Config "config" Config "kuma-replicator config --example shows all keys, and /usr/share/doc/kuma-replicator explains them";
 }
 
 impl Kind {

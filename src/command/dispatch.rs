@@ -5,7 +5,7 @@ use crate::cycle::{Event, Options, Promotion};
 use crate::error::Exit;
 use crate::logging;
 
-use super::{check, order, plan, recover, repository, status, transfer};
+use super::{check, order, plan, recover, repository, settings, status, transfer};
 
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
@@ -20,6 +20,7 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Status(Printing { json }) => status::show(cli, *json).await,
         Verb::Snapshots(Printing { json }) => repository::snapshots(cli, *json).await,
         Verb::Check(checking) => check::check(cli, *checking).await,
+        Verb::Config { example, schema } => settings::show(cli, *example, *schema),
         Verb::Init => repository::init(cli).await,
         Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
         Verb::Restore { dry_run, source } => order::restore(cli, *dry_run, source).await,

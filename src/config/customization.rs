@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::catalog;
@@ -11,7 +12,7 @@ use super::local_entities::LocalEntities;
 use super::overrides::Override;
 
 /// What a replica takes over, and when.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strategy {
     /// The whole configuration, whenever the newest snapshot is not the one applied last.
@@ -25,7 +26,7 @@ pub enum Strategy {
 }
 
 /// Whether a replica sends alerts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alerts {
     /// It sends the alerts that the main sends.
@@ -45,7 +46,7 @@ impl fmt::Display for Alerts {
 }
 
 /// Whose time zone a maintenance has that runs in the zone of its server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MaintenanceTimezone {
     /// The main's: it begins at the same moment on all hosts.
@@ -56,7 +57,7 @@ pub enum MaintenanceTimezone {
 }
 
 /// What a replica does not take over from the main.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Exclude {
     /// Tables. Tables whose rows belong to rows of these are excluded as well.

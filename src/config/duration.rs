@@ -1,8 +1,10 @@
 //! Durations as they are written: `"90s"`, `"5m"`, `"1h 30m"`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 
 use crate::text::short;
@@ -10,6 +12,16 @@ use crate::text::short;
 /// A duration of any length and sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WrittenDuration(pub(super) SignedDuration);
+
+impl JsonSchema for WrittenDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A duration in hours, minutes and seconds, such as 5m or 1h 30m" })
+    }
+}
 
 impl<'de> Deserialize<'de> for WrittenDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -22,6 +34,16 @@ impl<'de> Deserialize<'de> for WrittenDuration {
 pub(super) enum WrittenInterval {
     Auto,
     Every(WrittenDuration),
+}
+
+impl JsonSchema for WrittenInterval {
+    fn schema_name() -> Cow<'static, str> {
+        "Interval".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "auto, or a duration such as 5m or 1h 30m" })
+    }
 }
 
 impl<'de> Deserialize<'de> for WrittenInterval {

@@ -1,7 +1,9 @@
 //! Tables in whose rows a replica keeps its own values.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::model::catalog;
@@ -25,6 +27,19 @@ impl LocalEntities {
     /// Whether the rows of `table` keep the values of this host.
     pub fn keeps(&self, table: &str) -> bool {
         self.0.contains(table)
+    }
+}
+
+impl JsonSchema for LocalEntities {
+    fn schema_name() -> Cow<'static, str> {
+        "LocalEntities".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let values = json_schema!({ "enum": ["follow", "keep"] });
+        let keys = catalog::TABLES.iter().filter_map(|spec| spec.local_key);
+        let keys: BTreeMap<&str, &Schema> = keys.map(|key| (key, &values)).collect();
+        json_schema!({ "type": "object", "properties": keys, "additionalProperties": false })
     }
 }
 

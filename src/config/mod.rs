@@ -1,11 +1,13 @@
 //! The configuration file: TOML text, then the keys as written, then checked settings.
 //!
-//! The keys are a contract; the shipped `config.toml` documents each of them with its default. The caller reads the
+//! The keys are a contract; [`EXAMPLE`] documents each of them with its default. The caller reads the
 //! file: nothing here does I/O.
 
 mod customization;
 mod duration;
 mod edit;
+mod effective;
+mod example;
 mod local_entities;
 mod names;
 mod overrides;
@@ -17,9 +19,12 @@ mod written;
 
 pub use customization::{Alerts, Customization, Exclude, MaintenanceTimezone, Strategy};
 pub use edit::with;
+pub use effective::effective;
+pub use example::EXAMPLE;
 pub use local_entities::LocalEntities;
 pub use names::{Location, UnitName, without_credentials};
 pub use overrides::Override;
 pub use replica::{LookEvery, OnDrift, Replica, Restart, SchemaPolicy};
 pub use scalar::Scalar;
 pub use settings::{DEFAULT_PATH, Kuma, Main, Restic, Role, Settings};
+pub use written::schema;

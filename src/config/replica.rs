@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::customization::{Alerts, Customization, Exclude, MaintenanceTimezone, PAUSED_TYPES, Strategy};
@@ -10,7 +11,7 @@ use super::local_entities::LocalEntities;
 use super::overrides::Override;
 
 /// What a replica does about drift.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDrift {
     /// It reports the edits and keeps them until the next snapshot.
@@ -21,7 +22,7 @@ pub enum OnDrift {
 }
 
 /// When a replica restarts Uptime Kuma for an apply.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
     /// Only if a value changes that a running server has in memory.
@@ -32,7 +33,7 @@ pub enum Restart {
 }
 
 /// Into which schemas a replica writes the rows of the main.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaPolicy {
     /// Only into the same schema.
@@ -72,7 +73,7 @@ pub struct Replica {
 }
 
 /// The keys as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct WrittenReplica {
     strategy: Option<Strategy>,

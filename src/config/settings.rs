@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Location, UnitName};
@@ -16,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 pub const DEFAULT_PATH: &str = "/etc/kuma-replicator/config.toml";
 
 /// The role of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Its configuration is the one that all hosts have.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration::{WrittenDuration, duration, duration_or_none};
@@ -11,7 +12,7 @@ use super::replica::WrittenReplica;
 use super::settings::{Kuma, Main, Restic, Role, Settings};
 
 /// The keys as written. An unknown one is refused with line and column.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Written {
     role: Option<Role>,
@@ -27,7 +28,7 @@ pub(super) struct Written {
     replica: WrittenReplica,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WrittenRestic {
     program: Option<PathBuf>,
@@ -36,7 +37,7 @@ struct WrittenRestic {
     timeout: Option<WrittenDuration>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WrittenKuma {
     unit: Option<String>,
@@ -45,7 +46,7 @@ struct WrittenKuma {
     start_timeout: Option<WrittenDuration>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WrittenMain {
     look_every: Option<WrittenDuration>,
@@ -136,4 +137,9 @@ fn is_address(url: &str) -> bool {
     uri.is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     })
+}
+
+/// The JSON schema of a configuration file, for editors. What it accepts may still be refused, as by the checks of a name.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Written).to_value()
 }

@@ -21,7 +21,7 @@ pub(crate) const PROPERTIES: &[Property] = &[
 
 /// The shipped file with every key in it.
 fn configuration() -> Vec<u8> {
-    let shipped = include_str!("../../packaging/etc/kuma-replicator/config.toml");
+    let shipped = include_str!("../../packaging/usr/share/doc/kuma-replicator/config.toml");
     let lines = shipped.lines().map(|line| match line.strip_prefix('#') {
         Some(key) if key.contains(" = ") && !key.starts_with(' ') => key,
         _ => line,

@@ -1,11 +1,12 @@
 //! Promise: the configuration file says what is wrong with it and where, every key is documented, and
 //! credentials in it are never shown.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use kuma_replicator::config::{Role, Settings, Strategy, UnitName, without_credentials};
+use kuma_replicator::config::{EXAMPLE, Role, Settings, Strategy, UnitName, without_credentials};
 use kuma_replicator::error::{Error, Kind};
 use kuma_replicator::model::catalog;
 
@@ -161,7 +162,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[replica]\nalerts = \"none\"", &["line 4, column 10: replica.alerts: ", "`on` or `off`"]),
         (
             "{base}[replica.local-entities]\ndocker_host = \"keep\"",
-            &["line 4, column 1", "docker_host", "`user`, `proxy`, `docker-host`, `remote-browser`"],
+            &["line 4, column 1", "docker_host", "did you mean `docker-host`?"],
         ),
         ("{base}[replica.local-entities]\nproxy = \"mine\"", &["line 4, column 9", "local-entities.proxy: ", "`keep`"]),
         ("{base}[replica.local-entities]\nmonitor = \"keep\"", &["line 4, column 1", "monitor"]),
@@ -288,7 +289,7 @@ const TABLES: [&str; 3] = ["exclude", "local-entities", "overrides"];
 
 #[test]
 fn every_key_is_in_the_shipped_file_and_in_the_manual() {
-    let shipped = read("packaging/etc/kuma-replicator/config.toml");
+    let shipped = read("packaging/usr/share/doc/kuma-replicator/config.toml");
     let manual = read("docs/configuration.md");
     let top = keys("");
     assert_eq!(top, ["role", "repository", "overdue-after", "restic", "uptime-kuma", "main", "replica"]);
@@ -349,6 +350,90 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     assert_eq!(settings.kuma.start_timeout, defaults.kuma.start_timeout);
     assert_eq!(settings.main, defaults.main);
     assert_eq!(settings.replica, defaults.replica);
+}
+
+/// What a person probably meant.
+#[test]
+fn a_mistyped_or_misplaced_key_says_what_was_meant() {
+    for (lines, said) in [
+        ("[replica]\nstratgy = \"default\"", "there is no key `stratgy`; did you mean `strategy`?"),
+        ("[replica]\npaused_types = []", "there is no key `paused_types`; did you mean `paused-types`?"),
+        ("[replica] # mine\nsettle = \"1s\"", "`settle` belongs to [main], not to [replica]"),
+        (
+            "[main]\noverdue-after = \"1h\"",
+            "`overdue-after` belongs to the top of the file, above the first [section], not to [main]",
+        ),
+        ("label = \"x\"", "`label` belongs to [replica], not to the top of the file"),
+        ("[replcia]\nlabel = \"x\"", "there is no key `replcia`; did you mean `replica`?"),
+        ("[exclude]\ntables = []", "`exclude` belongs to [replica], not to the top of the file"),
+        ("[replica.exlude]\ntables = []", "there is no key `exlude`; did you mean `exclude`?"),
+        ("[replica.exclude]\nmonitor-tag = []", "there is no key `monitor-tag`; did you mean `monitor-tags`?"),
+        ("[restic]\nunit = \"x\"", "`unit` belongs to [uptime-kuma], not to [restic]"),
+        ("[main]\nretention = 7", "unknown field `retention`, expected one of `look-every`"),
+    ] {
+        let error = parse(&format!("{BASE}{lines}\n")).unwrap_err().chain();
+        assert!(error.contains(said), "{lines}: {error}");
+    }
+}
+
+/// `config` on a file with this content.
+fn shown(content: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    std::fs::write(&file, content).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kuma-replicator"));
+    let output = command.arg("--config").arg(&file).arg("config").args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_settings_in_force_are_shown_with_their_origin() {
+    let content = "role = \"replica\" # of a hundred\nrepository = \"s3:https://key:geheim@s3.example.org/b\"\n\n\
+                   [replica]\nlabel = \"x\"\n[[replica.overrides]]\ntable = \"monitor\"\nset = { interval = 120 }\n";
+    let (code, shown, said) = shown(content, &[]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let lines: Vec<String> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "role = \"replica\" # line 1",
+        "repository = \"s3:https://***@s3.example.org/b\" # line 2",
+        "overdue-after = \"30m\" # default",
+        "label = \"x\" # line 5",
+        "look-every = \"auto\" # default",
+        "#data-directory # found on this host",
+        "[[replica.overrides]] # line 6",
+        "set = { interval = 120 }",
+    ] {
+        assert!(lines.iter().any(|shown| shown == line), "no {line} in\n{shown}");
+    }
+    // It is such a file itself: what it shows is what is in force.
+    assert_eq!(parse(&shown).unwrap().replica, parse(content).unwrap().replica);
+    let (code, _, said) = self::shown("rolle = 1\n", &[]);
+    assert!(code == Some(78) && said.contains("did you mean `role`?"), "{said}");
+}
+
+#[test]
+fn the_documented_file_and_the_schema_are_printed_without_a_configuration() {
+    let (code, example, _) = shown("not TOML", &["--example"]);
+    assert_eq!((code, example.trim_end()), (Some(0), EXAMPLE.trim_end()));
+    let (code, schema, _) = shown("not TOML", &["--schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(code, Some(0));
+    // It has the keys that the program knows, and no others.
+    for section in ["", "restic", "uptime-kuma", "main", "replica", "replica.exclude", "replica.local-entities"] {
+        let mut table = &schema;
+        for name in section.split('.').filter(|name| !name.is_empty()) {
+            table = &table["properties"][name];
+            let path = table["$ref"].as_str().or_else(|| table["allOf"][0]["$ref"].as_str());
+            if let Some(path) = path {
+                table = schema.pointer(path.trim_start_matches('#')).unwrap();
+            }
+        }
+        let known: BTreeSet<String> = keys(section).into_iter().collect();
+        let properties = table["properties"].as_object().unwrap_or_else(|| panic!("{section}: {table}"));
+        assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), known, "{section}");
+        assert_eq!(table["additionalProperties"], false, "{section}");
+    }
 }
 
 /// The program says it, too, with 78, whatever the verb.

@@ -124,7 +124,7 @@ fn every_page_is_in_the_index() {
 fn shipped_keys() -> BTreeMap<String, String> {
     let mut section = String::new();
     let mut keys = BTreeMap::new();
-    for line in read("packaging/etc/kuma-replicator/config.toml").lines() {
+    for line in read("packaging/usr/share/doc/kuma-replicator/config.toml").lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             name.clone_into(&mut section);
         } else if let Some((key, value)) = line.strip_prefix('#').and_then(|line| line.split_once(" = ")) {

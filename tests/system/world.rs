@@ -230,7 +230,7 @@ pub fn configure(machine: &Machine, role: &str, repository: &str, config: &str) 
     }
     std::fs::write(directory.join("config.toml"), text)?;
     std::fs::write(directory.join("restic-password"), PASSWORD)?;
-    machine.run(&["chmod", "600", "/etc/kuma-replicator/restic-password"])?;
+    machine.run(&["chmod", "600", "/etc/kuma-replicator/restic-password", "/etc/kuma-replicator/config.toml"])?;
     Ok(())
 }
 
