@@ -1,6 +1,6 @@
 //! The repository, with real restics and real servers: a folder, S3, REST.
 //!
-//! What depends on restic runs with the one of this machine and with the newer one of the testbed.
+//! What depends on restic runs with the one of this machine and with the newer ones of the testbed.
 //! What the machine lacks is skipped, says so and is counted; where `CI` is set it fails instead.
 //! Nothing here waits for time to pass: a test that needs restic in the middle of its work lets it open a
 //! FIFO in the place of an index file, where it stays until the test opens the other end.
@@ -79,10 +79,14 @@ const ON_EVERY: &[Test<OnAny>] = &[
     ),
     ("an_oversized_snapshot_is_not_read_to_its_end", misbehaving::an_oversized_snapshot_is_not_read_to_its_end),
     ("names_in_a_folder_are_those_that_restic_lists", names::names_in_a_folder_are_those_that_restic_lists),
+    ("certificates_are_checked_and_what_is_wrong_is_named", tls::certificates_are_checked_and_what_is_wrong_is_named),
+];
+
+/// What depends on the server more than on restic, and takes long: not with the restic of Debian testing.
+const ON_STABLE: &[Test<OnAny>] = &[
     ("names_at_a_rest_server_are_those_that_restic_lists", names::names_at_a_rest_server_are_those_that_restic_lists),
     ("names_at_an_s3_server_are_those_that_restic_lists", names::names_at_an_s3_server_are_those_that_restic_lists),
     ("an_unchanged_look_is_one_request", names::an_unchanged_look_is_one_request),
-    ("certificates_are_checked_and_what_is_wrong_is_named", tls::certificates_are_checked_and_what_is_wrong_is_named),
 ];
 
 /// What takes two restics: the one that writes first.
@@ -109,25 +113,29 @@ fn main() -> ExitCode {
     if let Some(code) = parts::agent() {
         return code;
     }
-    let [installed, newer] = [Program::installed(), Program::newer()].map(Arc::new);
-    let version = |program: &Found| match program.as_ref() {
-        Ok(program) => program.version.clone(),
-        Err(_) if Arc::ptr_eq(program, &installed) => "installed".to_owned(),
-        Err(_) => "newer".to_owned(),
-    };
+    let programs = [
+        ("installed", Program::installed(), ON_STABLE),
+        ("newer", Program::unpacked("restic"), ON_STABLE),
+        ("testing", Program::unpacked("restic-testing"), &[]),
+    ];
+    let programs = programs.map(|(name, program, more)| {
+        let version = program.as_ref().map_or(name, |program| &program.version).to_owned();
+        (version, Arc::new(program), more)
+    });
     let mut trials = Vec::new();
-    for program in [&installed, &newer] {
-        trials.extend(ON_EVERY.iter().map(|&(name, test)| trial(name, program, test).with_kind(version(program))));
+    for (version, program, more) in &programs {
+        let tests = ON_EVERY.iter().chain(*more);
+        trials.extend(tests.map(|&(name, test)| trial(name, program, test).with_kind(version)));
+        for (other, reader, _) in programs.iter().filter(|(_, reader, _)| !Arc::ptr_eq(reader, program)) {
+            let on_two = |&(name, test): &Test<OnTwo>| {
+                let reader = Arc::clone(reader);
+                trial(name, program, move |writer| test(writer, found(&reader)?))
+                    .with_kind(format!("{version} {other}"))
+            };
+            trials.extend(ON_TWO.iter().map(on_two));
+        }
     }
-    for (writer, reader) in [(&installed, &newer), (&newer, &installed)] {
-        let kind = format!("{} {}", version(writer), version(reader));
-        let on_two = |&(name, test): &Test<OnTwo>| {
-            let reader = Arc::clone(reader);
-            trial(name, writer, move |writer| test(writer, found(&reader)?)).with_kind(kind.clone())
-        };
-        trials.extend(ON_TWO.iter().map(on_two));
-    }
-    trials.extend(ON_ONE.iter().map(|&(name, test)| trial(name, &installed, test)));
+    trials.extend(ON_ONE.iter().map(|&(name, test)| trial(name, &programs[0].1, test)));
     let mut arguments = Arguments::from_args();
     // Most of them wait: for deadlines, and for restic to try again.
     arguments.test_threads = arguments.test_threads.or(Some(8));

@@ -150,12 +150,12 @@ impl Program {
         Self::found(None).ok_or_else(|| lacking("restic"))
     }
 
-    /// The one of the testbed.
-    pub(crate) fn newer() -> std::result::Result<Self, Failed> {
-        let directory = testbed("restic/usr/bin");
+    /// The one in this part of the testbed.
+    pub(crate) fn unpacked(part: &str) -> std::result::Result<Self, Failed> {
+        let directory = testbed(part).join("usr/bin");
         let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
         let found = if directory.exists() { Self::found(Some(path)) } else { None };
-        found.ok_or_else(|| lacking("newer restic; run tests/testbed/provision"))
+        found.ok_or_else(|| lacking(&format!("{part} in its testbed; run tests/testbed/provision")))
     }
 
     fn found(path: Option<String>) -> Option<Self> {

@@ -2,7 +2,7 @@
 //!
 //! Each method runs restic once, except [`Restic::init`] and [`Restic::names`], and returns its result. It retries and
 //! decides nothing. Reading takes no lock, since a replica may have no right to write. The oldest supported restic is 0.14 of Debian 12;
-//! Debian 13 has 0.18.
+//! Debian 13 has 0.18, Debian testing 0.19.
 
 use std::fmt;
 use std::fs::DirBuilder;
