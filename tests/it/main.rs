@@ -14,6 +14,7 @@ mod support;
 mod alarm;
 mod check;
 mod config;
+mod costs;
 mod customization;
 mod cycle;
 mod docs;
