@@ -82,3 +82,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
         even => f64::midpoint(at(even / 2 - 1), at(even / 2)),
     }
 }
+
+/// The value that so many of a hundred do not exceed.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() * percent).div_ceil(100);
+    values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}

@@ -4,19 +4,23 @@
 //! work like those that people replicate Uptime Kuma with today. For each number of monitors both sides run
 //! every operation in turn; then the monitoring is watched while they apply. What the figures mean is in
 //! `docs/performance.md`. Nothing here passes or fails by a time; it fails when it cannot run, or when a side did
-//! not do its work.
+//! not do its work. Then edits are followed from a main to its replicas.
 //!
-//! Numbers as arguments, or in `BENCH_SIZES`, are the numbers of monitors to take. With `BENCH_ONLY=memory` only the part
-//! about memory runs.
+//! Numbers as arguments, or in `BENCH_SIZES`, are the numbers of monitors to take, and `BENCH_PARTS` names the parts.
 
 #![allow(clippy::indexing_slicing, reason = "tables of fixed size")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "modules of a bench have no outside")]
 
+#[allow(dead_code, reason = "a module of the tests")]
+#[path = "../system/chance.rs"]
+mod chance;
 mod disruption;
 mod figures;
+mod fleet;
 mod history;
 mod hosts;
+mod lag;
 mod memory;
 mod stages;
 mod starts;
@@ -53,18 +57,21 @@ const INTERVAL: u32 = 300;
 /// How long hosts are left alone after Uptime Kuma started: it answers before it is done.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// What can be measured, in this order. `BENCH_PARTS` names those to take, unless it is all.
+const PARTS: [&str; 4] = ["cycles", "memory", "lag", "fleet"];
+
 fn main() -> ExitCode {
-    let sizes = match sizes() {
-        Ok(sizes) => sizes,
+    let (parts, sizes) = match parts().and_then(|parts| Ok((parts, sizes()?))) {
+        Ok(wanted) => wanted,
         Err(reason) => {
             eprintln!("bench: {reason}");
             return ExitCode::from(2);
         }
     };
-    let only_memory = std::env::var("BENCH_ONLY").is_ok_and(|part| part == "memory");
     let result = testbed::available().and_then(|()| world::package().map(drop));
-    let parts = || if only_memory { memory::print(&sizes) } else { bench(&sizes) };
-    match result.map_err(Into::into).and_then(|()| parts()) {
+    let result = result.map_err(Into::into).and_then(|()| bench(&parts, &sizes));
+    world::clean_up();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: cannot go on: {error}");
@@ -73,26 +80,66 @@ fn main() -> ExitCode {
     }
 }
 
-/// From the arguments, else from the environment. cargo adds `--bench`.
-fn sizes() -> std::result::Result<Vec<usize>, String> {
-    let mut words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if words.is_empty() {
-        let variable = std::env::var("BENCH_SIZES").unwrap_or_default();
-        words = variable.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+/// The parts to take.
+fn parts() -> Result<Vec<&'static str>> {
+    let words = words("BENCH_PARTS");
+    if let Some(unknown) = words.iter().find(|word| !PARTS.contains(&word.as_str())) {
+        return Err(format!("BENCH_PARTS: there is no part {unknown}, only {}", PARTS.join(", ")).into());
     }
-    if words.is_empty() {
-        return Ok(SIZES.to_vec());
-    }
-    let parsed: std::result::Result<Vec<usize>, _> = words.iter().map(|word| word.parse()).collect();
-    match parsed {
+    Ok(PARTS.into_iter().filter(|part| words.is_empty() || words.iter().any(|word| word == part)).collect())
+}
+
+/// The numbers of monitors: the arguments, else those in the environment. cargo adds `--bench`.
+fn sizes() -> Result<Vec<usize>> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let sizes = if words.is_empty() { numbers("BENCH_SIZES", &SIZES) } else { parsed(&words) };
+    match sizes {
         // Monitors are only ever added, and the edits need the first 25.
         Ok(sizes) if sizes.is_sorted() && sizes.iter().all(|size| *size >= 25) => Ok(sizes),
-        _ => Err("the numbers of monitors must be 25 or more, in rising order, as in BENCH_SIZES=50,500".to_owned()),
+        _ => Err("the numbers of monitors must be 25 or more, in rising order, as in BENCH_SIZES=50,500".into()),
     }
 }
 
-fn bench(sizes: &[usize]) -> Result<()> {
+/// The words in a variable of the environment.
+fn words(variable: &str) -> Vec<String> {
+    let text = std::env::var(variable).unwrap_or_default();
+    text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// The numbers in a variable of the environment, or these.
+fn numbers(variable: &str, or: &[usize]) -> Result<Vec<usize>> {
+    let words = words(variable);
+    if words.is_empty() {
+        return Ok(or.to_vec());
+    }
+    parsed(&words).map_err(|error| format!("{variable}: {error}").into())
+}
+
+/// The number in a variable of the environment, or this one.
+fn number(variable: &str, or: u64) -> Result<u64> {
+    let Ok(text) = std::env::var(variable) else { return Ok(or) };
+    text.parse().map_err(|error| format!("{variable}={text}: {error}").into())
+}
+
+fn parsed(words: &[String]) -> Result<Vec<usize>> {
+    words.iter().map(|word| word.parse().map_err(|error| format!("{word}: {error}").into())).collect()
+}
+
+fn bench(parts: &[&str], sizes: &[usize]) -> Result<()> {
     let begun = Instant::now();
+    for part in parts {
+        match *part {
+            "memory" => memory::print(sizes)?,
+            "lag" => lag::print()?,
+            "fleet" => fleet::print()?,
+            _ => cycles(sizes)?,
+        }
+    }
+    println!("\n{}; all of it took {} s.", machine(), begun.elapsed().as_secs());
+    Ok(())
+}
+
+fn cycles(sizes: &[usize]) -> Result<()> {
     let hosts = Hosts::new("", None)?;
     println!("Two hosts on this machine, {}, {}; the repository is a folder.", machine(), hosts.restic()?);
     println!(
@@ -114,12 +161,10 @@ fn bench(sizes: &[usize]) -> Result<()> {
         let database = directory.path().join("kuma.db");
         hosts.copy_database(&database)?;
         drop(hosts);
-        memory::print(sizes)?;
         disruption::print(*monitors)?;
         stages::print(&database, *monitors)?;
         history::print(&database)?;
     }
-    println!("\n{}; all of it took {} s.", machine(), begun.elapsed().as_secs());
     Ok(())
 }
 

@@ -43,6 +43,7 @@ const url = process.argv[2] ?? fail("usage: node kuma-api.js URL");
 const socket = io(url, { reconnection: false, timeout: ANSWER_MS, transports: ["websocket"] });
 const pushed = {};
 const beats = {};
+const said = {};
 let token;
 let listens = false;
 
@@ -57,6 +58,9 @@ for (const name of PUSHED) {
         pushed[name] = list;
     });
 }
+socket.on("heartbeat", (beat) => {
+    said[beat.monitorID] = beat.msg;
+});
 socket.on("heartbeatList", (monitor, list) => {
     beats[monitor] = list.length;
 });
@@ -82,6 +86,10 @@ const calls = {
             && Object.keys(pushed.monitorList).every((id) => id in beats));
         return { ...pushed, tags: (await emit("getTags")).tags, heartbeats: { ...beats } };
     },
+
+    /** hears(id, text, seconds): waits until the last check of a monitor says something with this text. */
+    hears: (id, text, seconds) =>
+        until(`a check with "${text}"`, () => said[id]?.includes(text), seconds * 1000),
 
     addMonitor: (fields) => emit("add", { ...NEW_MONITOR, ...fields }),
 
@@ -125,11 +133,11 @@ function emit(event, ...args) {
     });
 }
 
-async function until(what, isDone) {
-    const deadline = Date.now() + ANSWER_MS;
+async function until(what, isDone, limit = ANSWER_MS) {
+    const deadline = Date.now() + limit;
     while (!isDone()) {
         if (Date.now() > deadline) {
-            throw new Error(`${what}: not there after ${ANSWER_MS / 1000} s`);
+            throw new Error(`${what}: not there after ${limit / 1000} s`);
         }
         await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -35,7 +35,7 @@ pub(crate) use peaks::Peaks;
 pub(crate) use prepared::Prepared;
 pub(crate) use proxy::{Fault, Proxy};
 pub(crate) use quick_key::make_quick;
-pub(crate) use repository::{FolderRepository, S3Server};
+pub(crate) use repository::{FolderRepository, RestServer, S3Server};
 pub(crate) use watch::{Watch, signal};
 
 /// What everything here returns: an error says what was tried and how it failed.

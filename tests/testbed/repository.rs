@@ -1,4 +1,4 @@
-//! Places that several hosts share, for restic repositories: a directory, and an S3 server.
+//! Places that several hosts share, for restic repositories: a directory, an S3 server, and a REST server.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -103,6 +103,49 @@ impl<'a> S3Server<'a> {
 }
 
 impl Drop for S3Server<'_> {
+    fn drop(&mut self) {
+        // A server that has gone by itself is as good.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A REST server on a [`Network`].
+pub(crate) struct RestServer {
+    server: Child,
+    // Dropped after the server.
+    _data: TempDir,
+}
+
+impl RestServer {
+    const PORT: u16 = 8000;
+
+    /// Starts one and waits until it listens. A network has room for one.
+    pub(crate) fn start(network: &Network) -> Result<Self> {
+        let (data, log) = (tempfile::tempdir()?, NamedTempFile::new()?);
+        let server = network
+            .command("rclone")?
+            .args(["serve", "restic", "--addr", &Self::address()])
+            .arg(data.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.reopen()?)
+            .spawn()
+            .map_err(|error| format!("cannot start the REST server: {error}"))?;
+        let rest = RestServer { server, _data: data };
+        wait_for("the REST server listens", Duration::from_secs(60), || {
+            Ok(fs::read_to_string(log.path())?.contains("Serving restic REST API").then_some(()))
+        })?;
+        Ok(rest)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address() -> String {
+        format!("{}:{}", Network::ADDRESS, Self::PORT)
+    }
+}
+
+impl Drop for RestServer {
     fn drop(&mut self) {
         // A server that has gone by itself is as good.
         let _ = self.server.kill();
