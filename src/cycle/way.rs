@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::config::Restart;
 use crate::decide;
@@ -20,9 +20,6 @@ use super::{Change, Session};
 /// How many rows are changed while Uptime Kuma waits: 10,000 take a fifth of a second on two busy cores, and versions
 /// before 2.3.1 wait for one second.
 pub const MAX_LIVE_ROWS: usize = 10_000;
-
-/// The time between two log-ins. The server sends all its lists after each.
-const LOGIN_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
 /// Why a snapshot is deferred.
 pub const WHY_DEFERRED: &str = "Uptime Kuma was started, or told of changes, a moment ago";
@@ -74,7 +71,7 @@ impl<H: Host> Session<'_, H> {
         }
         let mut reasons = traps(&change.plan, &change.wanted, &told, &server, Some(&tags));
         if reasons.is_empty()
-            && let Some(until) = self.told_from(&server)
+            && let Some(until) = self.told_from(&server, here)
         {
             match (told.has_rows(), self.waits()) {
                 (true, true) => return Ok(Way::Later(until)),
@@ -96,11 +93,12 @@ impl<H: Host> Session<'_, H> {
     }
 
     /// From when on the server may be told something, if not now.
-    fn told_from(&self, server: &Server) -> Option<Timestamp> {
+    fn told_from(&self, server: &Server, here: &Configuration) -> Option<Timestamp> {
         let now = self.host.now();
         let begun = (!server.beginning.is_zero()).then(|| now.saturating_add(server.beginning).ok()).flatten();
         let told = self.state.replica.told.filter(|at| self.waits() && *at <= now);
-        let again = told.and_then(|at| at.checked_add(LOGIN_INTERVAL).ok()).filter(|at| *at > now);
+        let interval = decide::between_tellings(here.table(catalog::MONITOR).map_or(0, |table| table.rows.len()));
+        let again = told.and_then(|at| at.checked_add(interval).ok()).filter(|at| *at > now);
         begun.max(again)
     }
 

@@ -137,6 +137,13 @@ pub fn between_restarts(interval: Duration, take: Option<Duration>) -> Duration 
     }
 }
 
+/// The time from one telling to the next. After each log-in the server sends lists that are as long as it has `monitors`:
+/// a tenth of a second for each, at least ten seconds and at most a minute.
+pub fn between_tellings(monitors: usize) -> Duration {
+    let tenths = u64::try_from(monitors).unwrap_or(u64::MAX);
+    Duration::from_millis(tenths.saturating_mul(100)).clamp(Duration::from_secs(10), Duration::from_secs(60))
+}
+
 /// Until when Uptime Kuma is not restarted, if it was stopped for an apply less than `interval` ago. Changes of the
 /// main that arrive in the meantime are applied together.
 pub fn deferred_until(stopped: Option<Timestamp>, now: Timestamp, interval: Duration) -> Option<Timestamp> {
@@ -165,6 +172,13 @@ pub fn still_deferred(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_between_tellings_grows_with_the_lists() {
+        for (monitors, seconds) in [(0, 10), (100, 10), (300, 30), (600, 60), (5000, 60), (usize::MAX, 60)] {
+            assert_eq!(between_tellings(monitors), Duration::from_secs(seconds), "{monitors}");
+        }
+    }
 
     #[test]
     fn the_interval_between_restarts_is_a_floor() {

@@ -10,7 +10,9 @@ mod publish;
 mod schedule;
 mod versions;
 
-pub use apply::{Newest, backoff, between_restarts, deferred_until, newest, rejected, still_deferred};
+pub use apply::{
+    Newest, backoff, between_restarts, between_tellings, deferred_until, newest, rejected, still_deferred,
+};
 pub use fencing::{epoch, fenced_since, fleet, next_epoch, of_fleet, overruled, stray, succeeded};
 pub use guard::{first_contact, shrink, shrink_of};
 pub use operation::{alarm, last_success_age, on_hold};
