@@ -16,8 +16,8 @@ use crate::{number, world};
 /// How many edits there are, unless `BENCH_EDITS` says so.
 const EDITS: u64 = 5;
 
-/// How long nothing is edited before each edit, in seconds, unless `BENCH_QUIET` says so: Uptime Kuma is told of changes
-/// once a minute at most, and an edit that comes sooner waits for the rest of it.
+/// How long nothing is edited before each edit, in seconds, unless `BENCH_QUIET` says so: between two times that Uptime Kuma is
+/// told of changes lies a while, and an edit that comes sooner waits for the rest of it.
 const QUIET: u64 = 60;
 
 /// Each edit comes at a random moment of so many seconds after that. In the same time the timers of the replicas are started anew,
