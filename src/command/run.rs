@@ -24,7 +24,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Runs a cycle unless the timer started it too early, reports its failure as an event, and returns the exit code.
 pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
     let directories = Directories::from_environment();
-    if store::has_failed_within(&directories.state, decide::AFTER_FAILURE) && is_started_by_timer().await {
+    if store::has_failed_within(&directories.state, decide::AFTER_FAILURE, booted()) && is_started_by_timer().await {
         return Exit::Success;
     }
     // Before anything is changed: what kills this run must not keep the next one from going on.

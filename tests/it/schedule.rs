@@ -76,20 +76,24 @@ fn a_replica_remembers_when_it_looked_and_what_that_costs() {
 fn a_failure_is_remembered_until_another_run_begins() {
     let directory = tempfile::tempdir().unwrap();
     let hour = Duration::from_secs(3600);
-    assert!(!has_failed_within(directory.path(), hour));
+    assert!(!has_failed_within(directory.path(), hour, Timestamp::MIN));
     drop(Store::lock(directory.path()).unwrap());
     for _ in 0..2 {
         remember_failure(directory.path());
-        assert!(has_failed_within(directory.path(), hour));
+        assert!(has_failed_within(directory.path(), hour, Timestamp::MIN));
+        assert!(
+            !has_failed_within(directory.path(), hour, Timestamp::now() + SignedDuration::from_secs(1)),
+            "a boot ago"
+        );
     }
     let file = std::fs::File::options().write(true).open(directory.path().join("failed")).unwrap();
     for (modified, expected) in [(SystemTime::now() - 2 * hour, false), (SystemTime::now() + hour, false)] {
         file.set_modified(modified).unwrap();
-        assert_eq!(has_failed_within(directory.path(), hour), expected, "{modified:?}");
+        assert_eq!(has_failed_within(directory.path(), hour, Timestamp::MIN), expected, "{modified:?}");
     }
     remember_failure(directory.path());
     forget_failure(directory.path());
-    assert!(!has_failed_within(directory.path(), hour));
+    assert!(!has_failed_within(directory.path(), hour, Timestamp::MIN));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// The timer as shipped waits a minute or more after a boot.
-const TIMER: &str = "[Timer]\nOnBootSec=\nOnBootSec=3s\n";
+const TIMER: &str = "[Timer]\nOnBootSec=\nOnBootSec=3s\nOnUnitActiveSec=10s\n";
 
 /// Where the agent is held while Uptime Kuma is down.
 const HELD: [fn(&mut Target<'_>) -> Result<Pid>; 5] = [stopping, stopped, writing, written, started];

@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
+
 use super::directory::open_lock;
 
 const FAILED: &str = "failed";
@@ -20,8 +22,10 @@ pub fn forget_failure(directory: &Path) {
     let _ = std::fs::remove_file(directory.join(FAILED));
 }
 
-/// Whether the last run failed less than `time` ago. A clock that went back proves nothing.
-pub fn has_failed_within(directory: &Path, time: Duration) -> bool {
+/// Whether the last run failed less than `time` ago, and since the host was `booted`. A clock that went back proves nothing.
+pub fn has_failed_within(directory: &Path, time: Duration, booted: Timestamp) -> bool {
     let failed = directory.join(FAILED).symlink_metadata().and_then(|metadata| metadata.modified());
-    failed.is_ok_and(|failed| failed.elapsed().is_ok_and(|age| age < time))
+    let Some(at) = failed.ok().and_then(|failed| Timestamp::try_from(failed).ok()) else { return false };
+    let age = Timestamp::now().duration_since(at);
+    at >= booted && Duration::try_from(age).is_ok_and(|age| age < time)
 }
