@@ -81,7 +81,7 @@ pub enum Verb {
     ///
     /// Root's checks run as the service would, if it is installed: in its sandbox, as its user, with its credentials.
     Check(Checking),
-    /// Show the settings in force, each with the line that it comes from. Credentials are not shown
+    /// Show the settings in force, each with the line that it comes from
     Config {
         /// Print the documented configuration file instead, in which every key is a comment with its default
         #[arg(long, conflicts_with = "schema")]

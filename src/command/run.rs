@@ -33,12 +33,12 @@ pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
     match try_cycle(cli, options, &directories, &mut state, &mut before).await {
         Ok(()) => Exit::Success,
         Err(error) => {
-            store::remember_failure(&directories.state);
             let exit = error.kind().exit();
             if exit == Exit::Usage {
                 logging::error(&error);
                 return exit;
             }
+            store::remember_failure(&directories.state);
             let rolled_back = state.replica.verdict.filter(|_| error.kind() == Kind::RolledBack);
             let snapshot = rolled_back.map(|verdict| verdict.snapshot);
             let last_success_age = decide::last_success_age(state.last_success, Timestamp::now());

@@ -1,8 +1,9 @@
 //! The settings that are in force, each with where it comes from.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
-use toml_edit::{Document, Item, Table, TableLike};
+use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::example::{Key, keys};
 use super::names::without_credentials;
@@ -25,7 +26,10 @@ pub fn effective(text: &str) -> String {
     }
     let overrides = document.get("replica").and_then(|replica| replica.get("overrides"));
     for table in overrides.and_then(Item::as_array_of_tables).into_iter().flatten() {
-        written(&mut shown, text, table);
+        written(&mut shown, text, table, table.span());
+    }
+    for table in overrides.and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_inline_table) {
+        written(&mut shown, text, table, table.span());
     }
     shown
 }
@@ -39,7 +43,7 @@ fn setting(shown: &mut String, document: &Table, Key { section, name, default }:
             let line = item.span().map_or(0, |span| line_at(text, span.start));
             let value = match item.as_str().filter(|_| name == "repository") {
                 // Shown, it may be copied anywhere.
-                Some(address) => toml_edit::Value::from(without_credentials(address)).to_string(),
+                Some(address) => Value::from(without_credentials(address)).to_string(),
                 None => item.to_string().trim().to_owned(),
             };
             (format!("{name} = {value}"), format!("line {line}"))
@@ -51,10 +55,10 @@ fn setting(shown: &mut String, document: &Table, Key { section, name, default }:
 }
 
 /// Appends a table as it is written.
-fn written(shown: &mut String, text: &str, table: &Table) {
-    let line = table.span().map_or(0, |span| line_at(text, span.start));
+fn written(shown: &mut String, text: &str, table: &dyn TableLike, span: Option<Range<usize>>) {
+    let line = span.map_or(0, |span| line_at(text, span.start));
     let _ = writeln!(shown, "\n{:<WIDTH$}  # line {line}", "[[replica.overrides]]");
-    for (name, item) in table {
+    for (name, item) in table.iter() {
         let _ = writeln!(shown, "{name} = {}", item.to_string().trim());
     }
 }

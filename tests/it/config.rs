@@ -408,6 +408,11 @@ fn the_settings_in_force_are_shown_with_their_origin() {
     }
     // It is such a file itself: what it shows is what is in force.
     assert_eq!(parse(&shown).unwrap().replica, parse(content).unwrap().replica);
+    // However they are written.
+    let inline =
+        "role = \"replica\"\nrepository = \"/r\"\n[replica]\noverrides = [{ table = \"tag\", clear = [\"color\"] }]\n";
+    let (code, shown, _) = self::shown(inline, &[]);
+    assert_eq!((code, parse(&shown).unwrap().replica), (Some(0), parse(inline).unwrap().replica), "{shown}");
     let (code, _, said) = self::shown("rolle = 1\n", &[]);
     assert!(code == Some(78) && said.contains("did you mean `role`?"), "{said}");
 }

@@ -10,9 +10,11 @@ use super::sql::{Sql, columns};
 use crate::cycle::Export;
 use crate::error::Result;
 use crate::model::catalog::{self, TableSpec};
+use crate::model::configuration::UploadedFile;
 use crate::model::content::Content;
 use crate::model::digest::Hasher;
 use crate::model::limits::Tally;
+use crate::model::schema::Schema;
 
 impl Database {
     /// Exports the configuration in one read transaction of the live database.
@@ -26,7 +28,9 @@ impl Database {
     pub fn export(&self) -> Result<Export> {
         self.reading(|connection| {
             let mut export = read::export(self, connection)?;
-            export.source = Some(content(self, connection)?);
+            // Of the files that were read: one may have changed since.
+            let rows = Rows::read(self, connection)?;
+            export.source = Some(rows.content(&export.configuration.files, &export.schema));
             Ok(export)
         })
     }
@@ -36,7 +40,14 @@ impl Database {
     /// # Errors
     /// As for [`Database::export`].
     pub fn content(&self) -> Result<Content> {
-        self.reading(|connection| content(self, connection))
+        self.reading(|connection| {
+            let schema = readable(self, connection)?;
+            let mut rows = Rows::read(self, connection)?;
+            rows.uploads.sort_unstable();
+            rows.uploads.dedup();
+            let files = self.uploads().read(&rows.uploads, &mut Vec::new())?;
+            Ok(rows.content(&files, &schema))
+        })
     }
 
     /// What `read` finds in one read transaction.
@@ -50,34 +61,34 @@ impl Database {
     }
 }
 
-/// The same in the open transaction.
-pub(super) fn content(database: &Database, connection: &Connection) -> Result<Content> {
-    let schema = readable(database, connection)?;
-    let mut found = Found { hasher: Hasher::default(), tally: Tally::default(), uploads: Vec::new() };
-    for spec in catalog::TABLES {
-        found.table(connection, spec).map_err(|error| database.failed("read", error))?;
-    }
-    let Found { mut hasher, mut uploads, .. } = found;
-    uploads.sort_unstable();
-    uploads.dedup();
-    for file in database.uploads().read(&uploads, &mut Vec::new())? {
-        for part in [file.name.as_bytes(), &file.content] {
-            hasher.update(&part.len().to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    Ok(Content { digest: hasher.finish(), schema: schema.fingerprint() })
-}
-
-/// What was found so far.
-struct Found {
+/// The rows that were read so far.
+#[derive(Default)]
+struct Rows {
     hasher: Hasher,
     tally: Tally,
-    /// The names of the files that rows refer to.
+    /// The names of the files that they refer to.
     uploads: Vec<String>,
 }
 
-impl Found {
+impl Rows {
+    /// All replicated rows in the open transaction.
+    fn read(database: &Database, connection: &Connection) -> Result<Self> {
+        let mut rows = Self::default();
+        for spec in catalog::TABLES {
+            rows.table(connection, spec).map_err(|error| database.failed("read", error))?;
+        }
+        Ok(rows)
+    }
+
+    /// What identifies these rows together with their files.
+    fn content(mut self, files: &[UploadedFile], schema: &Schema) -> Content {
+        for part in files.iter().flat_map(|file| [file.name.as_bytes(), &file.content]) {
+            self.hasher.update(&part.len().to_le_bytes());
+            self.hasher.update(part);
+        }
+        Content { digest: self.hasher.finish(), schema: schema.fingerprint() }
+    }
+
     /// Adds the rows of a table. The columns and their number tell where each value belongs.
     fn table(&mut self, connection: &Connection, spec: &TableSpec) -> Sql<()> {
         let columns: Vec<String> =
@@ -91,8 +102,9 @@ impl Found {
         let mut rows = statement.query([])?;
         let mut bytes = Vec::with_capacity(4096);
         while let Some(row) = rows.next()? {
-            // An export ends there, with a failure. So the rest does not matter.
+            // An export fails there. So the rest does not matter, but nothing that was exported has the same content.
             if self.tally.row(columns.len()).is_err() {
+                self.hasher.update(b"too many");
                 return Ok(());
             }
             bytes.push(b'\n');
