@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Role, Settings};
+use crate::config::{LookEvery, Role, Settings};
 use crate::decide;
 use crate::host::restic::Restic;
 use crate::host::system::interrupt::Interrupt;
@@ -77,6 +77,10 @@ async fn looks(findings: &mut Findings, settings: &Settings, restic: &Restic) {
     let often = match decide::between_looks(settings.replica.look_every, cost) {
         _ if settings.role == Role::Main => String::new(),
         Duration::ZERO => "; one in each cycle".to_owned(),
+        every if cost == LookCost::Request && settings.replica.look_every == LookEvery::Auto => {
+            let minutes = decide::AFTER_NEWS.as_secs() / 60;
+            format!("; one every {} s, and in each cycle for {minutes} minutes after an apply", every.as_secs())
+        }
         every => format!("; one every {} s", every.as_secs()),
     };
     if names.is_none() && restic.cost_of_names().is_some() {

@@ -17,5 +17,5 @@ pub use fencing::{epoch, fenced_since, fleet, next_epoch, of_fleet, overruled, s
 pub use guard::{first_contact, shrink, shrink_of};
 pub use operation::{alarm, last_success_age, on_hold};
 pub use publish::{Publish, is_overdue, publish, unchanged};
-pub use schedule::{AFTER_FAILURE, between_looks, is_due, turn};
+pub use schedule::{AFTER_FAILURE, AFTER_NEWS, between_looks, is_due, turn};
 pub use versions::{schema_gate, still_blocked, unwritable};

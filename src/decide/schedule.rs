@@ -17,6 +17,9 @@ pub const AFTER_FAILURE: Duration = Duration::from_secs(55);
 /// The longest that a replica waits for its turn to restart Uptime Kuma.
 const LONGEST_TURN: Duration = Duration::from_secs(30);
 
+/// How long after an apply a replica looks with each run even if each look is a request: edits seldom come alone.
+pub const AFTER_NEWS: Duration = Duration::from_secs(600);
+
 /// How much earlier than it should a look may be. The timer is not as exact as a clock.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -24,7 +27,10 @@ const SLACK: Duration = Duration::from_secs(2);
 pub fn is_due(settings: &Settings, state: &State, now: Timestamp, booted: Timestamp) -> bool {
     match (settings.role, state.replica.looked) {
         (Role::Replica, Some(LastLook { at, cost })) => {
-            let every = between_looks(settings.replica.look_every, cost);
+            let every = match (settings.replica.look_every, cost) {
+                (LookEvery::Auto, LookCost::Request) if has_news(state, now) => Duration::ZERO,
+                (look_every, cost) => between_looks(look_every, cost),
+            };
             // A clock that went back proves nothing.
             let since = now.duration_since(at);
             let waits = SignedDuration::try_from(every.saturating_sub(SLACK)).unwrap_or(SignedDuration::MAX);
@@ -34,7 +40,13 @@ pub fn is_due(settings: &Settings, state: &State, now: Timestamp, booted: Timest
     }
 }
 
-/// The time between two looks that cost so much; none for one at each run of the timer.
+/// Whether this replica applied something a moment ago.
+fn has_news(state: &State, now: Timestamp) -> bool {
+    let applied = state.replica.applied.as_ref().map(|applied| now.duration_since(applied.at));
+    applied.is_some_and(|age| !age.is_negative() && age < SignedDuration::try_from(AFTER_NEWS).unwrap_or_default())
+}
+
+/// The time between two looks that cost so much, when no apply was a moment ago; none for one at each run of the timer.
 pub fn between_looks(look_every: LookEvery, cost: LookCost) -> Duration {
     match (look_every, cost) {
         (LookEvery::Every(every), _) => every,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::Settings;
-use kuma_replicator::decide::{is_due, turn};
+use kuma_replicator::decide::{AFTER_NEWS, is_due, turn};
 use kuma_replicator::host::store::{Store, forget_failure, has_failed_within, remember_failure};
 use kuma_replicator::model::looked::{LastLook, LookCost};
 use kuma_replicator::model::origin::Origin;
@@ -41,6 +41,24 @@ fn a_replica_looks_as_often_as_suits_what_a_look_costs() {
         assert!(due(lines, cost, -1), "a clock that went back proves nothing");
     }
     assert!(due("", LookCost::Little, 0), "it costs less than the start of the run");
+}
+
+#[test]
+fn a_replica_that_applied_a_moment_ago_looks_with_each_run() {
+    let mut world = World::new(generation(0));
+    world.offer(&generation(1), &main_id('b'), 1, 1);
+    assert!(world.cycle(&replica("")).applied());
+    let mut state = world.state();
+    let applied = state.replica.applied.as_ref().unwrap().at;
+    let mut due = |lines: &str, cost, after: Duration| {
+        let at = applied + after - Duration::from_secs(10);
+        state.replica.looked = Some(LastLook { at, cost });
+        is_due(&settings("replica", lines), &state, applied + after, Timestamp::UNIX_EPOCH)
+    };
+    let (soon, late) = (AFTER_NEWS - Duration::from_secs(1), AFTER_NEWS);
+    assert_eq!((due("", LookCost::Request, soon), due("", LookCost::Request, late)), (true, false));
+    assert!(!due("", LookCost::Restic, soon), "a restic is dear");
+    assert!(!due("look-every = \"20s\"", LookCost::Request, soon), "what was ordered");
 }
 
 #[test]
