@@ -23,6 +23,7 @@ mod guards;
 mod kill;
 mod live;
 mod mains;
+mod manual;
 mod memory;
 mod news;
 mod operate;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
         voices::TESTS,
         operate::TESTS,
         mains::TESTS,
+        manual::TESTS,
         memory::TESTS,
         faults::TESTS,
         database::TESTS,

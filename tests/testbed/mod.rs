@@ -14,6 +14,7 @@
 mod kuma;
 mod machine;
 mod network;
+mod page;
 mod peaks;
 mod power;
 mod prepared;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 pub(crate) use kuma::Kuma;
 pub(crate) use machine::{Machine, Options};
 pub(crate) use network::Network;
+pub(crate) use page::Page;
 pub(crate) use peaks::Peaks;
 pub(crate) use prepared::Prepared;
 pub(crate) use proxy::{Fault, Proxy};
