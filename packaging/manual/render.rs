@@ -11,6 +11,9 @@ use kuma_replicator::cli::Cli;
 use kuma_replicator::error::Exit;
 use roff::{Roff, bold, roman};
 
+#[path = "configuration.rs"]
+mod configuration;
+
 /// The sections after EXIT STATUS, which no declaration in the program contains.
 const SECTIONS: &str = include_str!("manual.roff");
 
@@ -23,10 +26,12 @@ pub(crate) fn files() -> io::Result<Vec<(String, Vec<u8>)>> {
     command = command.disable_help_subcommand(true).subcommand_help_heading("VERBS");
     command.build();
     let name = command.get_name().to_owned();
-    let mut files = vec![(page_path(&name), main_page(&command)?)];
+    let mut files = vec![(page_path(&name, SECTION), main_page(&command)?)];
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        files.push((page_path(&format!("{name}-{}", verb.get_name())), verb_page(&name, verb)?));
+        files.push((page_path(&format!("{name}-{}", verb.get_name()), SECTION), verb_page(&name, verb)?));
     }
+    let page = configuration::page(date().as_deref(), &source())?;
+    files.push((page_path(configuration::NAME, configuration::SECTION), page));
     for (shell, path) in [
         (Shell::Bash, format!("usr/share/bash-completion/completions/{name}")),
         (Shell::Zsh, format!("usr/share/zsh/vendor-completions/_{name}")),
@@ -39,15 +44,17 @@ pub(crate) fn files() -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-fn page_path(page: &str) -> String {
-    format!("usr/share/man/man{SECTION}/{page}.{SECTION}")
+fn page_path(page: &str, section: &str) -> String {
+    format!("usr/share/man/man{section}/{page}.{section}")
+}
+
+/// The program and its version.
+fn source() -> String {
+    format!("kuma-replicator {}", env!("CARGO_PKG_VERSION"))
 }
 
 fn man(command: &Command) -> Man {
-    let man = Man::new(command.clone())
-        .section(SECTION)
-        .source(format!("kuma-replicator {}", env!("CARGO_PKG_VERSION")))
-        .manual("System administration");
+    let man = Man::new(command.clone()).section(SECTION).source(source()).manual("System administration");
     match date() {
         Some(date) => man.date(date),
         None => man,

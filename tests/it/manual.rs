@@ -13,9 +13,9 @@ fn files() -> BTreeMap<String, String> {
     render::files().unwrap().into_iter().map(|(path, content)| (path, String::from_utf8(content).unwrap())).collect()
 }
 
-/// roff escapes the hyphens of names.
+/// roff escapes hyphens and apostrophes.
 fn escaped(name: &str) -> String {
-    name.replace('-', "\\-")
+    name.replace('-', "\\-").replace('\'', "\\*(Aq")
 }
 
 #[test]
@@ -25,7 +25,8 @@ fn every_verb_and_flag_has_its_place_in_the_manual_and_the_completions() {
     let completions: Vec<&String> =
         files.iter().filter(|(path, _)| !path.contains("/man/")).map(|(_, content)| content).collect();
     assert_eq!(completions.len(), 3);
-    let mut pages = 1;
+    // Those of the program and of its configuration file.
+    let mut pages = 2;
     for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
         let name = verb.get_name();
         assert!(main.contains(&escaped(&format!("kuma-replicator-{name}(8)"))), "{name}");
@@ -40,6 +41,30 @@ fn every_verb_and_flag_has_its_place_in_the_manual_and_the_completions() {
         pages += 1;
     }
     assert_eq!(files.len(), pages + completions.len(), "no page without a verb");
+}
+
+#[test]
+fn the_page_of_the_configuration_file_has_every_key_with_its_default() {
+    let files = files();
+    let page = &files["usr/share/man/man5/kuma-replicator.toml.5"];
+    let mut keys = 0;
+    for line in kuma_replicator::config::EXAMPLE.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            assert!(page.contains(&format!(".SH \"KEYS IN [{section}\"\n")), "{section}");
+        }
+        let Some((key, default)) = line.strip_prefix('#').and_then(|line| line.split_once(" = ")) else { continue };
+        if !key.contains(' ') {
+            let entry = format!("\\fB{}\\fR = {}\n", escaped(key), escaped(default));
+            assert_eq!(page.matches(&entry).count(), 1, "{entry}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 30, "{keys}");
+    // Nothing of the text is lost, and no line of it begins a request.
+    let shown: String = page.lines().filter(|line| !line.starts_with('.')).collect::<Vec<_>>().join("\n");
+    for line in kuma_replicator::config::EXAMPLE.lines().filter_map(|line| line.strip_prefix("# ")) {
+        assert!(shown.contains(escaped(line).trim()), "{line}");
+    }
 }
 
 #[test]
