@@ -54,7 +54,7 @@ impl<H: Host> Session<'_, H> {
             applied.customization = Some(settings.replica.customization.digest());
         }
         session.host.save(session.state)?;
-        session.host.report(&Event::Alerts { on: alerts == Alerts::On, size });
+        session.report(&Event::Alerts { on: alerts == Alerts::On, size });
         Ok(AlertsSwitch::Now)
     }
 

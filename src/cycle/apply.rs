@@ -130,7 +130,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Tries a change on a copy of the tables.
     pub(super) async fn rehearse(&mut self, change: &Change, here: &Configuration, main: &Schema) -> Result<()> {
-        self.host.report(&Event::Planned { origin: change.origin.clone(), size: change.plan.size() });
+        self.report(&Event::Planned { origin: change.origin.clone(), size: change.plan.size() });
         let tried = self.host.rehearse(here, &change.wanted).await;
         tried.map_err(|error| decide::unwritable(error, &change.schema, main))
     }
@@ -178,7 +178,7 @@ impl<H: Host> Session<'_, H> {
             return Ok(self.up_to_date(id));
         }
         let Written { size, restarted } = written;
-        self.host.report(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
+        self.report(&Event::Applied { snapshot: id.clone(), digest, size, restarted });
         Ok(Conclusion::Applied(id))
     }
 
@@ -221,7 +221,7 @@ impl<H: Host> Session<'_, H> {
         if let Some(Err(error)) = fetched.map(|dump| self.host.keep_applied(&dump)) {
             // The next cycle that needs it asks the repository.
             let text = format!("the snapshot in force is not kept on this host: {}", error.chain());
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         let customization = (!as_main).then(|| self.settings.replica.customization.digest());
         let (id, place, digest) = (snapshot.id.clone(), snapshot.tags.place.clone(), snapshot.tags.digest);

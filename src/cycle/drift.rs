@@ -97,7 +97,7 @@ impl<H: Host> Session<'_, H> {
         };
         let (digest, since) = (content.digest, self.host.now());
         applied.rows = LocalRows::Drifted { baseline, digest, since };
-        self.host.report(&Event::Drifted { digest, overwrite });
+        self.report(&Event::Drifted { digest, overwrite });
         None
     }
 

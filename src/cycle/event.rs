@@ -33,6 +33,18 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The number of the priority, see syslog(3).
+    pub fn priority(self) -> u8 {
+        match self {
+            Self::Error => 3,
+            Self::Warning => 4,
+            Self::Notice => 5,
+            Self::Info => 6,
+        }
+    }
+}
+
 macro_rules! events {
     ($zone:ident; $(
         $(#[$doc:meta])*
@@ -218,6 +230,15 @@ events! { zone;
             size.done()
         );
 
+    /// Uptime Kuma did not come up with the rows that were written: it is stopped, and the previous ones are put back.
+    RollingBack { origin: Origin, reason: String }
+        "rolling-back" "b8d1461d985544e891e2639117a89a16"
+        level Level::Warning;
+        journal [origin];
+        text format!(
+            "Uptime Kuma did not come up with {origin}: {reason}; stopping it again to put the previous configuration back"
+        );
+
     /// A person put another configuration in force.
     Restored { name: String, digest: Digest, size: Size }
         "restored" "2fee0306061e4afe8514c6d4457aa119"
@@ -322,6 +343,23 @@ impl Event {
     /// The journal's `MESSAGE_ID`.
     pub fn message_id(&self) -> &'static str {
         self.identity().1
+    }
+}
+
+impl Event {
+    /// The same, as the end of a cycle that has reported something else: then it is news even if the cycle before ended so.
+    #[must_use]
+    pub fn as_news(mut self) -> Self {
+        if let Self::Unchanged { again, .. }
+        | Self::UpToDate { again, .. }
+        | Self::Blocked { again, .. }
+        | Self::Deferred { again, .. }
+        | Self::OnHold { again, .. }
+        | Self::Failed { again, .. } = &mut self
+        {
+            *again = false;
+        }
+        self
     }
 }
 

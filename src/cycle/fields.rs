@@ -1,6 +1,8 @@
 //! The fields of events in the journal. Their names are contracts: `docs/format.md` lists them, and a test compares it
 //! with the declarations here.
 
+use serde_json::{Map, Value};
+
 use crate::error::Error;
 use crate::model::digest::Digest;
 use crate::model::origin::Origin;
@@ -63,6 +65,16 @@ macro_rules! declare_fields {
                     entries.push((stringify!($key).to_ascii_uppercase(), value.to_string()));
                 })*
                 entries
+            }
+
+            /// The same for JSON, by names in lower case and without the prefix.
+            pub fn values(&self) -> Map<String, Value> {
+                let mut values = Map::new();
+                $(if let Some(value) = &self.$field {
+                    let key = stringify!($key).trim_start_matches("kuma_");
+                    values.insert(key.to_owned(), value.clone().into());
+                })*
+                values
             }
         }
     };

@@ -52,7 +52,7 @@ impl<H: Host> Session<'_, H> {
         self.state.replica.history = (!done).then_some(PendingHistory { rows, bring_back });
         if let Err(error) = &result {
             let text = format!("history of removed monitors stays until the next cycle: {}", error.chain());
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         result.map(drop)
     }

@@ -24,7 +24,7 @@ impl<H: Host> Session<'_, H> {
                  this host",
                 other.join(", ")
             );
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         Ok(())
     }

@@ -47,10 +47,10 @@ impl<H: Host> Session<'_, H> {
             }
         };
         for text in warnings {
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         let size = change.plan.size();
-        self.host.report(&Event::Written { origin: change.origin.clone(), size, millis: millis(since.elapsed()) });
+        self.report(&Event::Written { origin: change.origin.clone(), size, millis: millis(since.elapsed()) });
         let taken_up = match self.host.check_healthy().await {
             Ok(()) if told.is_empty() => Ok(false),
             Ok(()) => self.tell(&told).await,

@@ -131,7 +131,7 @@ impl<H: Host> Session<'_, H> {
     fn verify_fetched(&mut self, bytes: &[u8], snapshot: &Snapshot, here: &Configuration) -> Result<Verified> {
         let verified =
             verify_beside(bytes, Some(snapshot), here).inspect_err(|error| self.reject(&snapshot.id, error))?;
-        self.host.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
+        self.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
         Ok(verified)
     }
 
@@ -143,6 +143,6 @@ impl<H: Host> Session<'_, H> {
             Decision::Backoff { .. } => false,
             Decision::Blocked { .. } | Decision::Deferred { .. } => return,
         };
-        self.host.report(&Event::Retried { snapshot: snapshot.id.clone(), rejected, reason: reason.clone() });
+        self.report(&Event::Retried { snapshot: snapshot.id.clone(), rejected, reason: reason.clone() });
     }
 }

@@ -109,7 +109,7 @@ impl<H: Host> Session<'_, H> {
     pub(super) async fn publish(&mut self, publication: Publication) -> Result<Conclusion> {
         let Publication { canonical, place, .. } = publication;
         for text in &canonical.export.warnings {
-            self.host.report(&Event::Warning { text: text.clone() });
+            self.report(&Event::Warning { text: text.clone() });
         }
         let (sequence, content) = (place.sequence, canonical.content());
         let Content { digest, schema } = content;
@@ -127,7 +127,7 @@ impl<H: Host> Session<'_, H> {
         self.remember_published(Published { snapshot: snapshot.clone(), sequence, content, counts, at })?;
         // Another main may have published at the same moment: the next cycle looks once more.
         self.main_state()?.looked = None;
-        self.host.report(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: dump.len() });
+        self.report(&Event::Published { snapshot: snapshot.clone(), sequence, digest, rows, bytes: dump.len() });
         Ok(Conclusion::Published(snapshot))
     }
 
@@ -136,7 +136,7 @@ impl<H: Host> Session<'_, H> {
             self.remove_stale_locks().await;
         }
         let again = self.ended_before_as(Outcome::Unchanged, "");
-        self.host.report(&Event::Unchanged { digest, again });
+        self.ending = Some(Event::Unchanged { digest, again });
         Conclusion::Unchanged
     }
 
@@ -178,7 +178,7 @@ impl<H: Host> Session<'_, H> {
             }
             Err(error) => format!("{} — {}", error.chain(), error.hint()),
         };
-        self.host.report(&Event::Warning { text });
+        self.report(&Event::Warning { text });
     }
 
     /// Refuses an export that lost its users, or more rows than allowed.
@@ -218,7 +218,7 @@ impl<H: Host> Session<'_, H> {
             }
             Err(error) => {
                 let text = format!("this host cannot be compared with the newest snapshot: {}", error.chain());
-                self.host.report(&Event::Warning { text });
+                self.report(&Event::Warning { text });
                 Ok(())
             }
         }

@@ -42,7 +42,7 @@ impl<H: Host> Session<'_, H> {
         if let (true, Origin::Snapshot { id }) = (intent.start, &intent.origin) {
             self.count_interrupted(id, intent.since);
         }
-        self.host.report(&Event::Recovered { origin: intent.origin, started });
+        self.report(&Event::Recovered { origin: intent.origin, started });
         self.state.intent = None;
         self.host.save(self.state)
     }

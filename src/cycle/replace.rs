@@ -48,7 +48,7 @@ impl<H: Host> Session<'_, H> {
             Err(error) => return Err(self.resume(&origin, start, error).await),
         };
         let size = written.size();
-        self.host.report(&Event::Written { origin: origin.clone(), size, millis: millis(since.elapsed()) });
+        self.report(&Event::Written { origin: origin.clone(), size, millis: millis(since.elapsed()) });
         if start && let Err(error) = self.bring_up().await {
             return Err(self.not_up(&origin, &previous, &written, error).await);
         }
@@ -60,12 +60,12 @@ impl<H: Host> Session<'_, H> {
 
     async fn stop(&mut self, origin: &Origin) -> Result<()> {
         let unit = self.settings.kuma.unit.to_string();
-        self.host.report(&Event::Stopping { unit: unit.clone() });
+        self.report(&Event::Stopping { unit: unit.clone() });
         let since = Instant::now();
         if let Err(error) = self.host.stop().await {
             return Err(self.resume(origin, true, error).await);
         }
-        self.host.report(&Event::Stopped { unit, millis: millis(since.elapsed()) });
+        self.report(&Event::Stopped { unit, millis: millis(since.elapsed()) });
         Ok(())
     }
 
@@ -106,7 +106,7 @@ impl<H: Host> Session<'_, H> {
         }
         self.host.save(self.state)?;
         for text in claim.write(&change.wanted, History::SetAside).await? {
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         Ok((previous, change.plan))
     }
@@ -149,9 +149,9 @@ impl<H: Host> Session<'_, H> {
         let (unit, since) = (self.settings.kuma.unit.to_string(), Instant::now());
         let dependents = self.dependents();
         self.host.start(&dependents).await?;
-        self.host.report(&Event::Started { unit: unit.clone() });
+        self.report(&Event::Started { unit: unit.clone() });
         self.host.check_healthy().await?;
-        self.host.report(&Event::Healthy { unit, millis: millis(since.elapsed()) });
+        self.report(&Event::Healthy { unit, millis: millis(since.elapsed()) });
         Ok(())
     }
 
@@ -169,14 +169,17 @@ impl<H: Host> Session<'_, H> {
     async fn resume(&mut self, origin: &Origin, start: bool, error: Error) -> Error {
         self.judge(origin, &error);
         let dependents = self.dependents();
-        if start && let Err(second) = self.host.start(&dependents).await {
-            if second.kind() != Kind::ServiceStopped {
-                // The intent stays on disk: the next run starts Uptime Kuma first.
-                let text = format!("Uptime Kuma could not be started again: {}", second.chain());
-                self.host.report(&Event::Warning { text });
-                return error;
+        if start {
+            match self.host.start(&dependents).await {
+                Ok(()) => self.report(&Event::Started { unit: self.settings.kuma.unit.to_string() }),
+                Err(second) if second.kind() == Kind::ServiceStopped => self.warn(&second),
+                Err(second) => {
+                    // The intent stays on disk: the next run starts Uptime Kuma first.
+                    let text = format!("Uptime Kuma could not be started again: {}", second.chain());
+                    self.report(&Event::Warning { text });
+                    return error;
+                }
             }
-            self.warn(&second);
         }
         self.state.intent = None;
         error

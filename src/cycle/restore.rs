@@ -127,8 +127,9 @@ impl<H: Host> Session<'_, H> {
             // Uptime Kuma runs with it.
             self.state.replica.verdict.take_if(|verdict| verdict.snapshot.same(&id));
         }
+        self.state.obeyed("restore", self.host.now());
         self.host.save(self.state)?;
-        self.host.report(&Event::Restored { name, digest, size });
+        self.report(&Event::Restored { name, digest, size });
         Ok(())
     }
 

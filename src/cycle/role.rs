@@ -84,7 +84,7 @@ impl<H: Host> Session<'_, H> {
         self.state.main = Some(MainState { epoch, ..first_state(self.host)? });
         self.host.save(self.state)?;
         self.host.set_role(Role::Main)?;
-        self.host.report(&Event::Promoted { epoch });
+        self.report(&Event::Promoted { epoch });
         self.run_as(Role::Main).await?;
         Ok(RoleChange::Changed)
     }
@@ -106,7 +106,10 @@ impl<H: Host> Session<'_, H> {
             }
         }
         self.host.set_role(Role::Replica)?;
-        self.host.report(&Event::Demoted);
+        self.state.obeyed("demote", self.host.now());
+        // The role is that in the configuration file; what is lost here is only how the last cycle counts.
+        self.save_or_warn();
+        self.report(&Event::Demoted);
         Ok(RoleChange::Changed)
     }
 
@@ -125,7 +128,7 @@ impl<H: Host> Session<'_, H> {
     async fn check_publishable(&mut self) -> Result<()> {
         if let Some(reason) = self.host.check_publishable().await? {
             let text = format!("a lock stays in the repository, as this host may not remove it: {reason}");
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         Ok(())
     }

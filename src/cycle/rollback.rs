@@ -28,6 +28,7 @@ impl<H: Host> Session<'_, H> {
         }
         // Saved at once: if this is interrupted too, the next cycle goes on with it.
         self.save_or_warn();
+        self.report(&Event::RollingBack { origin: origin.clone(), reason: error.chain() });
         // It may hang half-way up. The claim proves whether it is down.
         if let Err(second) = self.host.stop().await {
             self.warn(&second);
@@ -67,7 +68,7 @@ impl<H: Host> Session<'_, H> {
 
     async fn write_back(&mut self, previous: &Configuration) -> Result<()> {
         for text in self.host.claim().await?.write(previous, History::Remove).await? {
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         Ok(())
     }

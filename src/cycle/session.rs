@@ -12,7 +12,7 @@ use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
 use crate::model::state::{Hold, LastCycle, State};
 
 use super::outside::{Activity, Host};
-use super::{Event, Ready};
+use super::{Event, Level, Ready};
 
 /// What an operator may order for one cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,12 +90,16 @@ pub struct Session<'a, H> {
     pub state: &'a mut State,
     /// What an operator ordered.
     pub options: Options,
+    /// Whether something was reported that the journal keeps: then it keeps the end of the cycle, too.
+    pub has_news: bool,
+    /// The end of the cycle, which is reported last.
+    pub(super) ending: Option<Event>,
 }
 
 impl<'a, H: Host> Session<'a, H> {
     /// A session that does nothing yet.
     pub fn new(host: &'a mut H, settings: &'a Settings, state: &'a mut State, options: Options) -> Self {
-        Self { host, settings, state, options }
+        Self { host, settings, state, options, has_news: false, ending: None }
     }
 
     /// Runs one cycle.
@@ -115,6 +119,9 @@ impl<'a, H: Host> Session<'a, H> {
         let is_held = matches!(result, Ok(Conclusion::OnHold(_)));
         if !is_held && self.state.replica.history == before && self.host.check_interrupted().is_ok() {
             self.continue_history().await;
+        }
+        if let Some(event) = self.ending.take().filter(|_| result.is_ok()) {
+            self.report(&if self.has_news { event.as_news() } else { event });
         }
         result
     }
@@ -164,7 +171,7 @@ impl<'a, H: Host> Session<'a, H> {
             return Ok(Ready::OnHold(hold.clone()));
         }
         if self.state.hold.take().is_some() {
-            self.host.report(&Event::Released { by_hand: false });
+            self.report(&Event::Released { by_hand: false });
         }
         self.host.check_interrupted()?;
         match self.settings.role {
@@ -207,14 +214,14 @@ impl<'a, H: Host> Session<'a, H> {
         let ordered_before = self.state.last_cycle.as_ref().is_some_and(|last| last.at >= since);
         let again = ordered_before && self.ended_before_as(Outcome::OnHold, &reason);
         let last_success_age = self.last_success_age();
-        self.host.report(&Event::OnHold { reason: reason.clone(), until, again, last_success_age });
+        self.ending = Some(Event::OnHold { reason: reason.clone(), until, again, last_success_age });
         Conclusion::OnHold(reason)
     }
 
     fn blocked(&mut self, reason: String) -> Conclusion {
         let again = self.ended_before_as(Outcome::Blocked, &reason);
         let last_success_age = self.last_success_age();
-        self.host.report(&Event::Blocked { reason: reason.clone(), again, last_success_age });
+        self.ending = Some(Event::Blocked { reason: reason.clone(), again, last_success_age });
         Conclusion::Blocked(reason)
     }
 
@@ -222,13 +229,13 @@ impl<'a, H: Host> Session<'a, H> {
         let event = |again| Event::Deferred { snapshot: snapshot.clone(), until, again };
         let reason = event(false).message(&self.host.zone());
         let again = self.ended_before_as(Outcome::Deferred, &reason);
-        self.host.report(&event(again));
+        self.ending = Some(event(again));
         Conclusion::Deferred(reason)
     }
 
     pub(super) fn up_to_date(&mut self, snapshot: SnapshotId) -> Conclusion {
         let again = self.ended_before_as(Outcome::UpToDate, "");
-        self.host.report(&Event::UpToDate { snapshot, again });
+        self.ending = Some(Event::UpToDate { snapshot, again });
         Conclusion::UpToDate
     }
 
@@ -241,11 +248,17 @@ impl<'a, H: Host> Session<'a, H> {
         decide::last_success_age(self.state.last_success, self.host.now())
     }
 
+    /// Reports an event of this cycle.
+    pub(super) fn report(&mut self, event: &Event) {
+        self.has_news |= event.level() != Level::Info;
+        self.host.report(event);
+    }
+
     /// Reports a snapshot of a host that is not the main, once. No replica applies it.
     pub(super) fn report_stray(&mut self, stray: Option<&Snapshot>) {
         let Some(stray) = stray else { return };
         if self.state.replica.stray.as_ref() != Some(&stray.id) {
-            self.host.report(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
+            self.report(&Event::Stray { snapshot: stray.id.clone(), host: stray.host.clone() });
             self.state.replica.stray = Some(stray.id.clone());
         }
     }
@@ -259,7 +272,7 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// Reports a failure that ends nothing.
     pub(super) fn warn(&mut self, error: &Error) {
-        self.host.report(&Event::Warning { text: error.chain() });
+        self.report(&Event::Warning { text: error.chain() });
     }
 }
 

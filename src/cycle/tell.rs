@@ -63,7 +63,7 @@ impl<H: Host> Session<'_, H> {
         if !told.maintenances.is_empty() {
             self.mend(told, before).await?;
         }
-        self.host.report(&Event::Told { told: told.clone(), waiting, millis: millis(since.elapsed()) });
+        self.report(&Event::Told { told: told.clone(), waiting, millis: millis(since.elapsed()) });
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl<H: Host> Session<'_, H> {
         }
         if wanted != after.configuration {
             for text in self.host.write_live(&after, &wanted).await? {
-                self.host.report(&Event::Warning { text });
+                self.report(&Event::Warning { text });
             }
         }
         Ok(())
@@ -129,10 +129,10 @@ impl<H: Host> Session<'_, H> {
         let unit = self.settings.kuma.unit.to_string();
         self.state.replica.stopped = Some(self.host.now());
         self.host.save(self.state)?;
-        self.host.report(&Event::Stopping { unit: unit.clone() });
+        self.report(&Event::Stopping { unit: unit.clone() });
         let since = Instant::now();
         self.host.stop().await?;
-        self.host.report(&Event::Stopped { unit, millis: millis(since.elapsed()) });
+        self.report(&Event::Stopped { unit, millis: millis(since.elapsed()) });
         self.bring_up().await
     }
 }

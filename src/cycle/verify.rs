@@ -74,7 +74,7 @@ impl<H: Host> Session<'_, H> {
         });
         kept.unwrap_or_else(|error| {
             let text = format!("the kept copy of the snapshot in force cannot be used: {}", error.chain());
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
             None
         })
     }

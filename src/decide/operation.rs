@@ -20,7 +20,7 @@ pub fn last_success_age(last_success: Option<Timestamp>, now: Timestamp) -> Opti
 }
 
 /// Fails if a person has to look at this host: its last cycle failed, or none has ended well for longer than
-/// `overdue_after`. A hold with an end is no reason before that end.
+/// `overdue_after`. A hold with an end is no reason before that end, and a failure before a person's order is over.
 ///
 /// # Errors
 /// The kind that the last cycle failed with, or [`Kind::Overdue`].
@@ -30,7 +30,8 @@ pub fn alarm(state: &State, now: Timestamp, overdue_after: Duration, zone: &Time
         || "no cycle has ended well yet".to_owned(),
         |at| format!("the last success was at {}", time(&at)),
     );
-    if let Some(LastCycle { error: Some(kind), outcome, message, at }) = &state.last_cycle {
+    let order = state.order_since().map(|order| order.at);
+    if let (Some(LastCycle { error: Some(kind), outcome, message, at }), None) = (&state.last_cycle, order) {
         return Err(Error::new(*kind, format!("the last cycle, at {}, ended as {outcome}; {success}", time(at)))
             .because(message.clone()));
     }
@@ -39,6 +40,8 @@ pub fn alarm(state: &State, now: Timestamp, overdue_after: Duration, zone: &Time
         Some(until) if now < until => last,
         until => state.last_success.max(until),
     };
+    // A person has just seen to this host.
+    let seen = seen.max(state.last_order.as_ref().map(|order| order.at));
     // A time far in the future was taken from a wrong clock, and proves as little as no time at all.
     let limit = SignedDuration::try_from(overdue_after).unwrap_or(SignedDuration::MAX);
     if seen.is_some_and(|at| now.duration_since(at).abs() <= limit) {

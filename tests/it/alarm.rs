@@ -59,3 +59,25 @@ fn a_failure_and_a_long_silence_are_an_alarm() {
         assert_eq!(found.err(), wanted, "{state:?}");
     }
 }
+
+/// What failed before a person saw to this host is over, and cycles have time to come.
+#[test]
+fn an_order_ends_an_alarm_and_a_later_failure_begins_another() {
+    let now: Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();
+    let minutes = |minutes: i64| now.checked_sub(SignedDuration::from_mins(minutes)).unwrap();
+    let failed = |ago| LastCycle {
+        outcome: Outcome::Failed,
+        message: "why".to_owned(),
+        error: Some(Kind::Fenced),
+        at: minutes(ago),
+    };
+    // When the last cycle failed, when the order was, and the alarm.
+    for (failure, order, wanted) in
+        [(2, 1, None), (1, 1, None), (1, 2, Some(Kind::Fenced)), (60, 29, None), (60, 31, Some(Kind::Overdue))]
+    {
+        let mut state = State { last_cycle: Some(failed(failure)), ..State::default() };
+        state.obeyed("demote", minutes(order));
+        let found = decide::alarm(&state, now, Duration::from_secs(1800), &TimeZone::UTC);
+        assert_eq!(found.err().map(|error| error.kind()), wanted, "failed {failure}, ordered {order} minutes ago");
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use kuma_replicator::config::Settings;
-use kuma_replicator::cycle::{Conclusion, Options, Promotion, Session};
+use kuma_replicator::cycle::{Conclusion, Level, Options, Promotion, Session};
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::dump;
@@ -1113,4 +1113,34 @@ fn every_end_is_recorded() {
     assert_eq!(world.cycle(&main_host()).kind(), Some(Kind::RepositoryUnreachable));
     let state = world.state();
     assert_eq!((state.last_success, state.last_cycle.unwrap().outcome.name()), (success, "failed"));
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The story that the journal keeps; every cycle of a world is checked for an end (`World::cycle_with`)
+
+#[test]
+fn a_snapshot_that_is_in_force_already_is_told_to_the_end() {
+    let (mut world, _) = behind(true);
+    let replica = replica();
+    assert!(world.cycle(&replica).applied());
+    for _ in 0..2 {
+        assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
+    }
+    assert_eq!(world.story, [("up-to-date", Level::Info)], "the same as before is no news");
+    // The main published the same rows again.
+    world.offer(&generation(1), &main_id('b'), 1, 2);
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
+    assert_eq!(world.story, [("fetched", Level::Notice), ("up-to-date", Level::Notice)]);
+    assert!(matches!(world.cycle(&replica), End::Done(Conclusion::UpToDate)));
+    assert_eq!(world.story, [("up-to-date", Level::Info)]);
+}
+
+#[test]
+fn a_rollback_says_why_uptime_kuma_is_stopped_again() {
+    let (mut world, _) = behind(true);
+    world.poison = Some(generation(1));
+    assert_eq!(world.cycle(&replica()).kind(), Some(Kind::RolledBack));
+    let names: Vec<&str> = world.story.iter().map(|(name, _)| *name).collect();
+    let told = ["stopping", "stopped", "written", "started", "rolling-back", "started", "healthy"];
+    assert_eq!(names.iter().filter(|name| told.contains(name)).copied().collect::<Vec<_>>(), told, "{names:?}");
 }

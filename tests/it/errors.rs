@@ -196,6 +196,7 @@ fn events() -> Vec<Event> {
         Event::Started { unit: unit() },
         Event::Healthy { unit: unit(), millis: 1 },
         Event::Applied { snapshot: snapshot(), digest, size, restarted: true },
+        Event::RollingBack { origin: origin(), reason: "x".to_owned() },
         Event::Restored { name: "the previous configuration".to_owned(), digest: Digest::of(b"x"), size },
         Event::Retried { snapshot: snapshot(), rejected: true, reason: "x".to_owned() },
         Event::OnHold { reason: "x".to_owned(), until: None, again: false, last_success_age: Some(1) },

@@ -549,3 +549,24 @@ fn a_promoted_host_publishes_the_settings_of_the_fleet_until_a_person_sets_them_
         assert_eq!(shown(&published), "apiKeysEnabled=false checkBeta=b steamAPIKey=k", "as it is: {as_is}");
     }
 }
+
+/// A main that finds out that another host was promoted, and is demoted: nobody has to look at it any more.
+#[test]
+fn status_is_well_at_once_after_a_demotion() {
+    let (mut a, mut b) = fleet();
+    turn(&mut b, Role::Replica, Role::Main, false).unwrap();
+    a.share(&b);
+    a.booted = a.clock;
+    assert_eq!(a.cycle(&settings(Role::Main)).kind(), Some(Kind::Fenced));
+    let alarm = |world: &World| {
+        let limit = std::time::Duration::from_secs(1800);
+        decide::alarm(&world.state(), world.clock, limit, &jiff::tz::TimeZone::UTC).map_err(|error| error.kind())
+    };
+    assert_eq!(alarm(&a), Err(Kind::Fenced));
+    turn(&mut a, Role::Main, Role::Replica, false).unwrap();
+    assert_eq!((alarm(&a), a.state().last_order.unwrap().verb), (Ok(()), "demote".to_owned()));
+    // A failure after it counts.
+    a.named = vec![("look", Fault::ErrorBefore)];
+    assert_eq!(a.cycle(&settings(Role::Replica)).kind(), Some(Kind::RepositoryUnreachable));
+    assert_eq!(alarm(&a), Err(Kind::RepositoryUnreachable));
+}

@@ -111,6 +111,7 @@ fn golden() -> State {
             at: at("2026-01-02T03:04:05Z"),
         }),
         last_success: Some(at("2026-01-01T00:00:00Z")),
+        last_order: None,
     }
 }
 
@@ -145,6 +146,7 @@ fn every_verdict_and_every_origin_survives_the_file() {
         state.replica.applied.as_mut().unwrap().rows = rows;
         state.replica.verdict.as_mut().unwrap().decision = decision;
         state.intent.as_mut().unwrap().origin = origin;
+        state.obeyed("demote", "2026-01-03T00:00:00Z".parse().unwrap());
         assert_eq!(State::parse(&state.render()).unwrap(), state);
     }
 }

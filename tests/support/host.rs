@@ -15,7 +15,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kuma_replicator::config::{self, Alerts, Role, Settings};
 use kuma_replicator::cycle::{
-    Activity, Claim, Conclusion, Event, Export, History, Kuma, Options, Ready, Repository, Session, Store, Surroundings,
+    Activity, Claim, Conclusion, Event, Export, History, Kuma, Level, Options, Ready, Repository, Session, Store,
+    Surroundings,
 };
 use kuma_replicator::error::{Error, Kind, Result};
 use kuma_replicator::model::configuration::{Configuration, Row};
@@ -24,6 +25,7 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::dump;
 use kuma_replicator::model::looked::LookCost;
 use kuma_replicator::model::manifest::Place;
+use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::schema::Schema;
 use kuma_replicator::model::server::Server;
 use kuma_replicator::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
@@ -99,6 +101,8 @@ struct Tape {
     named: Vec<(&'static str, Fault)>,
     kinds: Vec<(&'static str, Kind)>,
     claimed: bool,
+    /// The events that were reported, with their levels.
+    story: Vec<(&'static str, Level)>,
     /// What a claim has committed, and the world does not know yet.
     committed: Option<(Configuration, Histories)>,
 }
@@ -192,6 +196,8 @@ pub(crate) struct World {
     pub(crate) role: Option<Role>,
     /// Every call and every event so far, by name.
     pub(crate) calls: Vec<String>,
+    /// The events of the last process, with their levels.
+    pub(crate) story: Vec<(&'static str, Level)>,
     /// How often the service was stopped.
     pub(crate) stops: usize,
     /// How often rows were committed.
@@ -253,6 +259,7 @@ impl World {
             id: main_id('a'),
             role: None,
             calls: Vec::new(),
+            story: Vec::new(),
             stops: 0,
             commits: 0,
             faults: Vec::new(),
@@ -296,10 +303,23 @@ impl World {
         if matches!(end, End::Done(_)) && settings.role == Role::Replica {
             self.assert_in_force();
         }
+        if let End::Done(conclusion) = &end {
+            self.assert_story_ends(conclusion.outcome());
+        }
         if let Some(predicted) = predicted {
             self.assert_predicted(&predicted, &end);
         }
         end
+    }
+
+    /// If the journal keeps anything of a cycle, it keeps its end. A failure is reported by the command, and ends it, too.
+    fn assert_story_ends(&self, outcome: Outcome) {
+        let mut kept = self.story.iter().filter(|(_, level)| *level != Level::Info).map(|(name, _)| *name).peekable();
+        if kept.peek().is_some() {
+            // Work on the history of removed monitors follows what was applied or published, and may only warn.
+            let end = kept.rfind(|name| *name != "warning");
+            assert_eq!(end, Some(&*outcome.name().replace(' ', "-")), "a story without an end: {:?}", self.story);
+        }
     }
 
     /// What the next cycle would do. Nothing of the world changes.
@@ -369,7 +389,7 @@ impl World {
         let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(self, &mut state))));
         self.take_committed();
         let tape = self.tape.0.take();
-        (self.calls, self.count, self.fired) = (tape.calls, tape.count, tape.fired);
+        (self.calls, self.count, self.fired, self.story) = (tape.calls, tape.count, tape.fired, tape.story);
         match end {
             Ok(result) => {
                 assert!(!tape.claimed, "the database is still claimed at the end of a cycle");
@@ -955,6 +975,7 @@ impl Surroundings for World {
     fn report(&mut self, event: &Event) {
         assert!(!event.message_id().is_empty() && !event.to_string().is_empty());
         let name = format!("report {}", event.name());
+        self.tape.0.borrow_mut().story.push((event.name(), event.level()));
         let reported = self.enter(&name, None).and_then(|()| self.leave(&name, None));
         assert!(reported.is_ok(), "a report cannot fail");
     }

@@ -42,6 +42,19 @@ pub struct State {
     /// When a cycle last ended with a successful outcome ([`Outcome::is_success`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Timestamp>,
+    /// The last order of a person after which this host goes on anew: what failed before it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_order: Option<LastOrder>,
+}
+
+/// An order that a person gave, and that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastOrder {
+    /// Its verb: `demote`, `restore` or `release`.
+    pub verb: String,
+    /// When it was carried out.
+    pub at: Timestamp,
 }
 
 /// An operator's order to change nothing.
@@ -84,6 +97,7 @@ impl Default for State {
             hold: None,
             last_cycle: None,
             last_success: None,
+            last_order: None,
         }
     }
 }
@@ -109,6 +123,16 @@ impl std::fmt::Display for StateFault {
 impl std::error::Error for StateFault {}
 
 impl State {
+    /// Remembers that a person's order was carried out at this time.
+    pub fn obeyed(&mut self, verb: &str, at: Timestamp) {
+        self.last_order = Some(LastOrder { verb: verb.to_owned(), at });
+    }
+
+    /// The last order, if the last cycle ended before it.
+    pub fn order_since(&self) -> Option<&LastOrder> {
+        self.last_order.as_ref().filter(|order| self.last_cycle.as_ref().is_none_or(|last| last.at <= order.at))
+    }
+
     /// Reads a state file.
     ///
     /// # Errors

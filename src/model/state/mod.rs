@@ -6,7 +6,7 @@ mod main;
 mod replica;
 mod seen;
 
-pub use file::{Hold, LastCycle, State, StateFault, VERSION};
+pub use file::{Hold, LastCycle, LastOrder, State, StateFault, VERSION};
 pub use intent::{Intent, Telling};
 pub use main::{Attempt, Fenced, MainState, Published};
 pub use replica::{Applied, Decision, KnownServer, LocalRows, PendingHistory, ReplicaState, Verdict};
