@@ -65,6 +65,9 @@ pub enum Verb {
         /// Look into the repository even if nothing changed. A replica does so in every cycle
         #[arg(long)]
         look: bool,
+        /// How the end of the cycle is printed
+        #[command(flatten)]
+        printing: Printing,
     },
     /// Show what run would do now, row by row, with secrets masked. Changes nothing
     ///
@@ -129,10 +132,10 @@ pub enum Verb {
     /// Change nothing on this host, as during an upgrade of Uptime Kuma, until release or until the time is over
     Hold {
         /// How long, such as 2h or 30m; by default until release
-        #[arg(long = "for", value_name = "DURATION")]
+        #[arg(long = "for", value_name = "DURATION", allow_hyphen_values = true)]
         duration: Option<SignedDuration>,
         /// The reason, shown by status
-        #[arg(long, value_name = "TEXT", default_value = "no reason was given")]
+        #[arg(long, value_name = "TEXT", default_value = "no reason was given", value_parser = reason)]
         reason: String,
     },
     /// End a hold: the next cycle goes on
@@ -170,6 +173,34 @@ pub enum Verb {
     /// Start Uptime Kuma again if an interrupted cycle left it stopped. For ExecStopPost=
     #[command(hide = true)]
     Recover,
+}
+
+impl Verb {
+    /// Whether a JSON document is asked for.
+    pub fn prints_json(&self) -> bool {
+        match self {
+            Self::Run { printing, .. } | Self::Plan(printing) | Self::Status(printing) | Self::Snapshots(printing) => {
+                printing.json
+            }
+            Self::Check(checking) => checking.printing.json,
+            _ => false,
+        }
+    }
+}
+
+/// The longest reason of a hold, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// A reason that fits on a line of `status`.
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty; leave --reason out, or say why this host is on hold".to_owned()),
+        text if text.chars().any(char::is_control) => {
+            Err("it has to be one line without control characters".to_owned())
+        }
+        text if text.chars().count() > LONGEST_REASON => Err(format!("it is longer than {LONGEST_REASON} characters")),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// On or off.

@@ -241,6 +241,17 @@ impl Error {
         self.hint.as_deref().unwrap_or(self.kind.hint())
     }
 
+    /// What failed, without its causes.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// The causes, the nearest first, each cut if the message of another program makes it long.
+    pub fn causes(&self) -> Vec<String> {
+        let first = std::error::Error::source(self);
+        std::iter::successors(first, |cause| cause.source()).map(|cause| text::limit(cause.to_string())).collect()
+    }
+
     /// The failure and its causes without the hint, cut if the message of another program makes it long.
     pub fn chain(&self) -> String {
         let mut text = self.what.clone();

@@ -23,6 +23,7 @@
 //! | [`error`] | every kind of failure with its exit code and hint |
 //! | [`report`] | what is printed: text and JSON |
 //! | [`logging`] | events to the journal, or to standard error |
+//! | [`terminal`] | colours, lines broken at the width of a terminal, and what is waited for |
 //! | [`text`] | text from elsewhere made harmless for terminals and logs, times and counts for people |
 //! | [`model`] | plain values and formats |
 //! | [`decide`] | whether to go on |
@@ -46,4 +47,5 @@ pub mod logging;
 pub mod model;
 pub mod plan;
 pub mod report;
+pub mod terminal;
 pub mod text;

@@ -4,9 +4,12 @@
 //! The journal gets `MESSAGE_ID` and the `KUMA_…` fields under exactly these names, so no field prefix is
 //! set. Priorities: error 3, warning 4, a change 5 (notice), a cycle without one 6 (info).
 
-use std::sync::OnceLock;
+use std::io::Write as _;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer as _;
@@ -16,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cycle::{Event, Level, journal_fields};
 use crate::error::Error;
+use crate::terminal::{Look, Shape, StandardError, Tone};
 use crate::text;
 
 /// The target of failures: standard error shows them in a form of its own, see [`error`].
@@ -25,6 +29,9 @@ const FAILURE: &str = "kuma_replicator::failure";
 const EVENT: &str = "kuma_replicator::event";
 
 static CYCLE: OnceLock<String> = OnceLock::new();
+
+/// The events so far, if they are kept.
+static KEPT: Mutex<Option<Vec<Value>>> = Mutex::new(None);
 
 /// Whether standard error shows events.
 static SHOWN: OnceLock<()> = OnceLock::new();
@@ -46,7 +53,7 @@ pub fn init(ordered: bool) {
         journal.with_custom_fields([unit, ("KUMA_USER", user())]).with_filter(LevelFilter::INFO)
     });
     let plain = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| StandardError)
         .with_ansi(false)
         .with_level(false)
         .with_target(false)
@@ -76,8 +83,27 @@ fn user() -> String {
     name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
+/// Keeps all events from now on, for [`kept`].
+pub fn keep() {
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+}
+
+/// The events that were kept, as JSON: `event`, `at`, `priority`, `message` and `fields`.
+pub fn kept() -> Vec<Value> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
+
 /// Reports an event.
 pub fn report(event: &Event) {
+    if let Some(kept) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        kept.push(json!({
+            "event": event.name(),
+            "at": Timestamp::now(),
+            "priority": event.level().priority(),
+            "message": event.message(&TimeZone::system()),
+            "fields": event.fields().values(),
+        }));
+    }
     let mut fields = event.fields();
     fields.hint = fields.hint.map(|hint| text::line(&hint).into_owned());
     let message = event.message(&TimeZone::system());
@@ -116,9 +142,14 @@ pub fn report(event: &Event) {
 }
 
 /// Prints a failure of a typed verb, once: with its causes, and the next thing to do.
-#[allow(clippy::print_stderr, reason = "the one place where failures of typed verbs are printed")]
 pub fn error(error: &Error) {
-    eprintln!("error: {}\nhint: {}", text::line(&error.chain()), text::line(error.hint()));
+    let text = format!("error: {}\nhint: {}", text::line(&error.chain()), text::line(error.hint()));
+    let shown = Look::of_error().show(&text, |line| match line.strip_prefix("error:") {
+        Some(_) => Shape { tone: Tone::Bad, painted: "error:".len(), indent: 0 },
+        None => Shape { tone: Tone::Hint, painted: "hint:".len(), indent: 0 },
+    });
+    // If nobody reads it, the exit code says that it failed.
+    let _ = writeln!(StandardError, "{shown}");
 }
 
 /// Reports a fault that ends nothing.

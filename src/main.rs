@@ -7,7 +7,10 @@ use kuma_replicator::cli::{Cli, Verb};
 use kuma_replicator::{command, logging};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(command::explain(&error)),
+    };
     // What this program writes has its mode said with it. This is for what others make on its behalf, such as
     // restic in its cache.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

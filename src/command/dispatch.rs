@@ -2,17 +2,18 @@
 
 use crate::cli::{Cli, Printing, Verb};
 use crate::cycle::{Event, Options, Promotion};
-use crate::error::Exit;
+use crate::error::{Error, Exit, Kind};
 use crate::logging;
+use crate::report::{self, FailureDocument};
 
 use super::{check, order, plan, recover, repository, settings, status, transfer};
 
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
     let result = match &cli.verb {
-        Verb::Run { confirm_shrink, retry, look } => {
+        Verb::Run { confirm_shrink, retry, look, printing } => {
             let options = Options { confirm_shrink: *confirm_shrink, retry: *retry, look: *look, ..Options::default() };
-            return super::run::run(cli, options).await;
+            return super::run::run(cli, options, printing.json).await;
         }
         Verb::Worker { identity } => return super::worker(identity.as_deref()),
         Verb::Recover => return recover::recover(cli).await,
@@ -37,6 +38,9 @@ pub async fn run(cli: &Cli) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let exit = error.kind().exit();
+            if cli.verb.prints_json() && !report::has_printed() {
+                print_failure(&error);
+            }
             // The journal records what was tried on this host, and no typing errors.
             if is_order(&cli.verb) && exit != Exit::Usage {
                 logging::report(&Event::Failed { error, snapshot: None, last_success_age: None, again: false });
@@ -46,6 +50,24 @@ pub async fn run(cli: &Cli) -> Exit {
             exit
         }
     }
+}
+
+/// Says why the command line cannot be used, or what was asked for with --help or --version. Returns the exit code.
+pub fn explain(error: &clap::Error) -> u8 {
+    let is_json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if error.use_stderr() && is_json {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        print_failure(&Error::new(Kind::Usage, first.trim_start_matches("error: ")));
+    }
+    // If nobody reads it, the exit code says it.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code())
+}
+
+fn print_failure(error: &Error) {
+    // The exit code says the same.
+    let _ = report::print_json(&FailureDocument::new(error));
 }
 
 /// Whether a verb changes something on this host, or lets a cycle do so: the journal records who typed it.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::report::{self, Check, CheckDocument, Step, Verdict};
+use crate::terminal::{self, Waiting};
 use crate::text;
 
 /// How the results are told.
@@ -23,11 +24,13 @@ pub(super) struct Findings {
     failed: u64,
     /// Why a result could not be told.
     untold: Option<Error>,
+    /// What is looked at now.
+    waiting: Option<Waiting>,
 }
 
 impl Findings {
     pub(super) fn new(form: Form) -> Self {
-        Self { form, checks: Vec::new(), first: None, failed: 0, untold: None }
+        Self { form, checks: Vec::new(), first: None, failed: 0, untold: None, waiting: None }
     }
 
     pub(super) fn ok(&mut self, name: &str, message: impl Into<String>) {
@@ -58,8 +61,7 @@ impl Findings {
     /// Says what is looked at now, which may take a while.
     pub(super) fn begin(&mut self, what: impl Into<String>) {
         match self.form {
-            Form::Text => report::waiting(&format!("… {}", what.into())),
-            Form::Json => {}
+            Form::Text | Form::Json => self.waiting = Some(terminal::wait(what.into())),
             Form::Steps => self.tell(|| report::step(&Step::Begun(what.into()))),
         }
     }
@@ -83,11 +85,12 @@ impl Findings {
     /// # Errors
     /// The first failure, or why something could not be printed. In steps a failure is a result like any other.
     pub(super) fn end(mut self) -> Result<()> {
+        self.waiting = None;
         match self.form {
-            Form::Text => report::waiting(""),
+            Form::Text => {}
             Form::Json => {
                 let document = CheckDocument::new(std::mem::take(&mut self.checks));
-                self.tell(|| report::print(&document, true));
+                self.tell(|| report::print_json(&document));
             }
             Form::Steps => self.tell(|| report::step(&Step::Ended)),
         }
@@ -102,15 +105,13 @@ impl Findings {
     }
 
     fn found(&mut self, check: Check, kind: Option<Kind>) {
+        self.waiting = None;
         if let Some(kind) = kind {
             self.first.get_or_insert(kind);
             self.failed += 1;
         }
         match self.form {
-            Form::Text => {
-                report::waiting("");
-                self.tell(|| report::say(&check));
-            }
+            Form::Text => self.tell(|| report::show(&check, false)),
             Form::Json => self.checks.push(check),
             Form::Steps => self.tell(|| report::step(&Step::Found(check, kind))),
         }

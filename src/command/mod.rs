@@ -16,5 +16,5 @@ mod status;
 mod transfer;
 mod worker;
 
-pub use dispatch::{is_order, run};
+pub use dispatch::{explain, is_order, run};
 pub use worker::worker;

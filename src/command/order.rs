@@ -1,6 +1,7 @@
 //! What an operator orders by hand: restore, hold, release, promote, demote, alerts. Each order waits for a running
 //! cycle, and the journal records it.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::{Cli, Switch};
@@ -17,7 +18,7 @@ use crate::host::{Directories, System};
 use crate::logging;
 use crate::model::snapshot::Malformed;
 use crate::model::state::{Hold, PendingHistory, State};
-use crate::report::{PlanDocument, print, say};
+use crate::report::{PlanDocument, say, show};
 use crate::text;
 
 use super::settings::settings;
@@ -63,7 +64,7 @@ pub(super) async fn restore(cli: &Cli, dry_run: bool, source: &str) -> Result<()
     let running = session.host.activity().await? == Activity::Running;
     let document = PlanDocument::ordered(settings.role, "restore", restoration.name.clone());
     let document = document.changes(&restoration.change.plan);
-    print(&if running && !restoration.change.plan.is_empty() { document.restart(&[]) } else { document }, false)?;
+    show(&if running && !restoration.change.plan.is_empty() { document.restart(&[]) } else { document }, false)?;
     if dry_run {
         return Ok(());
     }
@@ -78,15 +79,20 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     let now = Timestamp::now();
     let until = duration.map(|duration| {
         now.checked_add(duration).ok().filter(|until| *until > now).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("cannot hold for {duration:#}")).with_hint("give a time such as 2h or 30m")
+            let how = if duration.is_negative() { "until" } else { "for" };
+            let what = format!("cannot hold {how} {duration:#}");
+            Error::new(Kind::Usage, what).with_hint("give a time such as 2h or 30m")
         })
     });
     let until = until.transpose()?;
     let directories = Directories::from_environment();
     let store = Store::wait_first(&directories.state).await?;
     let mut state = store.load()?;
-    state.hold = Some(Hold { reason: reason.to_owned(), since: now, until });
+    let before = state.hold.replace(Hold { reason: reason.to_owned(), since: now, until });
     store.save(&state)?;
+    if let Some(before) = decide::on_hold(before.as_ref(), now) {
+        say(format!("this replaces the hold until {}", described(before)))?;
+    }
     let reason = reason.to_owned();
     let last_success_age = decide::last_success_age(state.last_success, now);
     logging::report(&Event::OnHold { reason, until, again: false, last_success_age });
@@ -109,12 +115,20 @@ pub(super) async fn hold(cli: &Cli, duration: Option<SignedDuration>, reason: &s
     Ok(())
 }
 
+/// When a hold ends, and why there is one.
+fn described(Hold { reason, until, .. }: &Hold) -> String {
+    let end =
+        until.map_or_else(|| "kuma-replicator release".to_owned(), |until| text::time(until, &TimeZone::system()));
+    format!("{end}: {}", text::line(reason))
+}
+
 pub(super) async fn release() -> Result<()> {
     let store = Store::wait_first(&Directories::from_environment().state).await?;
     let mut state = store.load()?;
     if state.hold.take().is_none() {
         return say("this host was not on hold");
     }
+    state.obeyed("release", Timestamp::now());
     store.save(&state)?;
     logging::report(&Event::Released { by_hand: true });
     Ok(())

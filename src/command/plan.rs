@@ -14,7 +14,7 @@ use crate::model::manifest::Place;
 use crate::model::snapshot::Snapshot;
 use crate::model::state::LocalRows;
 use crate::plan::plan;
-use crate::report::{PlanDocument, print};
+use crate::report::{self, PlanDocument};
 use crate::{logging, text};
 
 use super::settings::settings;
@@ -35,7 +35,7 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     let document = describe(&mut session, ready).await?;
     // A pager may show it for hours. The lock is released before.
     drop(system);
-    print(&document, json)
+    report::show(&document, json)
 }
 
 async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<PlanDocument> {

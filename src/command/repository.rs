@@ -1,19 +1,23 @@
 //! `snapshots` and `init`: the repository itself.
 
 use crate::cli::Cli;
-use crate::config::Role;
+use crate::config::{Role, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::{Directories, repository};
-use crate::report::{InitDocument, SnapshotsDocument, print};
+use crate::report::{InitDocument, SnapshotsDocument, print, show};
+use crate::terminal::{self, Waiting};
 
 use super::settings::settings;
 
 pub(super) async fn snapshots(cli: &Cli, json: bool) -> Result<()> {
     let settings = settings(cli)?;
     let interrupt = Interrupt::install()?;
-    let listing = repository(&settings, &Directories::from_environment(), &interrupt)?.look().await?;
-    print(&SnapshotsDocument::new(listing), json)
+    let restic = repository(&settings, &Directories::from_environment(), &interrupt)?;
+    let waiting = wait(&settings, "looking into");
+    let listing = restic.look().await?;
+    drop(waiting);
+    show(&SnapshotsDocument::new(listing), json)
 }
 
 pub(super) async fn init(cli: &Cli) -> Result<()> {
@@ -23,6 +27,18 @@ pub(super) async fn init(cli: &Cli) -> Result<()> {
         return Err(Error::new(Kind::Usage, what).with_hint("run kuma-replicator init on the main"));
     }
     let interrupt = Interrupt::install()?;
-    let created = repository(&settings, &Directories::from_environment(), &interrupt)?.init().await?;
+    let restic = repository(&settings, &Directories::from_environment(), &interrupt)?;
+    let waiting = wait(&settings, "creating");
+    let created = restic.init().await?;
+    drop(waiting);
     print(&InitDocument { repository: settings.repository.to_string(), created }, false)
+}
+
+/// Says to people at a terminal that the repository is waited for.
+fn wait(settings: &Settings, what: &str) -> Waiting {
+    terminal::wait(format!(
+        "{what} repository {}, for at most {} s",
+        settings.repository,
+        settings.restic.timeout.as_secs()
+    ))
 }

@@ -21,6 +21,7 @@ pub(super) async fn everything(
     interrupt: &Interrupt,
 ) {
     let restic = findings.add("password", repository(settings, directories, interrupt), |_| "found".to_owned());
+    findings.begin("starting restic");
     if let Some(restic) = restic
         && findings.add("restic", restic.version().await, String::clone).is_some()
     {

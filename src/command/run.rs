@@ -1,12 +1,12 @@
 //! `run`: one cycle.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::cli::Cli;
-use crate::config::Role;
-use crate::cycle::{Event, Options, Session};
+use crate::config::{Role, Settings};
+use crate::cycle::{Conclusion, Event, Options, Session};
 use crate::decide;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::store::{self, Store};
@@ -14,73 +14,113 @@ use crate::host::system::interrupt::Interrupt;
 use crate::host::system::notify;
 use crate::host::{Directories, System, booted, is_started_by_timer};
 use crate::logging;
+use crate::model::outcome::Outcome;
 use crate::model::state::{LastCycle, State};
+use crate::report::{self, RunDocument};
 
 use super::settings::settings;
 
 /// How long a cycle waits for a command that is at work, such as `plan`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A cycle of this process.
+struct Cycle<'a> {
+    cli: &'a Cli,
+    options: Options,
+    directories: Directories,
+    /// That of this host, once it is known.
+    role: Option<Role>,
+    /// What this host remembers, as far as that could be read.
+    state: State,
+    /// How the cycle before ended.
+    before: Option<LastCycle>,
+    /// Whether it reported something that the journal keeps.
+    has_news: bool,
+}
+
 /// Runs a cycle unless the timer started it too early, reports its failure as an event, and returns the exit code.
-pub(super) async fn run(cli: &Cli, options: Options) -> Exit {
-    let directories = Directories::from_environment();
+pub(super) async fn run(cli: &Cli, options: Options, json: bool) -> Exit {
+    let (directories, begun) = (Directories::from_environment(), Instant::now());
     if store::has_failed_within(&directories.state, decide::AFTER_FAILURE, booted()) && is_started_by_timer().await {
         return Exit::Success;
     }
+    if json {
+        logging::keep();
+    }
     // Before anything is changed: what kills this run must not keep the next one from going on.
     store::forget_failure(&directories.state);
-    let (mut state, mut before) = (State::default(), None);
-    match try_cycle(cli, options, &directories, &mut state, &mut before).await {
-        Ok(()) => Exit::Success,
-        Err(error) => {
-            let exit = error.kind().exit();
-            if exit == Exit::Usage {
-                logging::error(&error);
-                return exit;
-            }
-            store::remember_failure(&directories.state);
-            let rolled_back = state.replica.verdict.filter(|_| error.kind() == Kind::RolledBack);
-            let snapshot = rolled_back.map(|verdict| verdict.snapshot);
-            let last_success_age = decide::last_success_age(state.last_success, Timestamp::now());
-            // The rows that are refused stand in the journal once, and in `status` as long as they are.
-            let again = error.kind() == Kind::Shrunk && before.is_some_and(|last| last.message == error.chain());
-            let event = Event::Failed { error, snapshot, last_success_age, again };
-            notify::status(&event.to_string());
-            logging::report(&event);
-            exit
+    let (state, before) = (State::default(), None);
+    let mut cycle = Cycle { cli, options, directories, role: None, state, before, has_news: false };
+    let (outcome, message, failure) = match cycle.run().await {
+        Ok(None) => return Exit::Success,
+        Ok(Some(end)) => (end.outcome(), end.reason().unwrap_or_default().to_owned(), None),
+        Err(error) => (Outcome::from(error.kind()), error.chain(), Some(error)),
+    };
+    let document = json.then(|| {
+        RunDocument::new(outcome, message, begun.elapsed()).failure(failure.as_ref()).of(cycle.role, &cycle.state)
+    });
+    let exit = failure.as_ref().map_or(Exit::Success, |error| error.kind().exit());
+    if let Some(error) = failure {
+        cycle.report(error);
+    }
+    match document.map(|document| report::print_json(&document.events(logging::kept()))) {
+        Some(Err(error)) if exit == Exit::Success => {
+            logging::error(&error);
+            error.kind().exit()
         }
+        _ => exit,
     }
 }
 
-/// Runs the cycle. Afterwards `state` is what this host remembers, as far as that could be read, and `before` how the cycle
-/// before ended.
-async fn try_cycle(
-    cli: &Cli,
-    options: Options,
-    directories: &Directories,
-    state: &mut State,
-    before: &mut Option<LastCycle>,
-) -> Result<()> {
-    let settings = settings(cli)?;
-    if options.retry && settings.role == Role::Main {
-        return Err(no_retry());
+impl Cycle<'_> {
+    /// Runs it. Returns nothing if the timer started it and nothing is due.
+    async fn run(&mut self) -> Result<Option<Conclusion>> {
+        self.settings()?;
+        let store = Store::wait(&self.directories.state, PATIENCE).await?;
+        // Not before: a signal ends the wait.
+        let interrupt = Interrupt::install()?;
+        // Read under the lock: an order that held it may have changed them.
+        let settings = self.settings()?;
+        self.state = store.load()?;
+        self.before.clone_from(&self.state.last_cycle);
+        if !decide::is_due(&settings, &self.state, Timestamp::now(), booted()) && is_started_by_timer().await {
+            return Ok(None);
+        }
+        let configuration = self.cli.config.clone();
+        let system = System::new(settings.clone(), configuration, self.directories.clone(), store, interrupt);
+        let mut system = system.that_gives_way();
+        let mut session = Session::new(&mut system, &settings, &mut self.state, self.options);
+        let result = session.run().await;
+        self.has_news = session.has_news;
+        result.map(Some)
     }
-    let store = Store::wait(&directories.state, PATIENCE).await?;
-    // Not before: a signal ends the wait.
-    let interrupt = Interrupt::install()?;
-    // Read under the lock: an order that held it may have changed them.
-    let settings = self::settings(cli)?;
-    if options.retry && settings.role == Role::Main {
-        return Err(no_retry());
+
+    /// The settings of this host, if these options fit its role.
+    fn settings(&mut self) -> Result<Settings> {
+        let settings = settings(self.cli)?;
+        self.role = Some(settings.role);
+        if self.options.retry && settings.role == Role::Main {
+            return Err(no_retry());
+        }
+        Ok(settings)
     }
-    *state = store.load()?;
-    before.clone_from(&state.last_cycle);
-    if !decide::is_due(&settings, state, Timestamp::now(), booted()) && is_started_by_timer().await {
-        return Ok(());
+
+    /// Reports why it failed, and remembers that it did.
+    fn report(&self, error: Error) {
+        if error.kind().exit() == Exit::Usage {
+            return logging::error(&error);
+        }
+        store::remember_failure(&self.directories.state);
+        let rolled_back = self.state.replica.verdict.as_ref().filter(|_| error.kind() == Kind::RolledBack);
+        let snapshot = rolled_back.map(|verdict| verdict.snapshot.clone());
+        let last_success_age = decide::last_success_age(self.state.last_success, Timestamp::now());
+        // The rows that are refused stand in the journal once, and in `status` as long as they are.
+        let is_same = self.before.as_ref().is_some_and(|last| last.message == error.chain());
+        let again = error.kind() == Kind::Shrunk && is_same && !self.has_news;
+        let event = Event::Failed { error, snapshot, last_success_age, again };
+        notify::status(&event.to_string());
+        logging::report(&event);
     }
-    let system = System::new(settings.clone(), cli.config.clone(), directories.clone(), store, interrupt);
-    let mut system = system.that_gives_way();
-    Session::new(&mut system, &settings, state, options).run().await.map(drop)
 }
 
 fn no_retry() -> Error {

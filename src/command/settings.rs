@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::Cli;
-use crate::config::{self, Settings};
+use crate::config::{self, DEFAULT_PATH, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::host::system::files;
 use crate::model::limits::MAX_SETTINGS;
@@ -41,6 +41,11 @@ fn read(cli: &Cli) -> Result<String> {
 }
 
 fn failed_configuration(path: &Path) -> Error {
+    let what = format!("there is no configuration {}", path.display());
+    if path != Path::new(DEFAULT_PATH) {
+        let hint = format!("give --config a file that exists, or leave it out for {DEFAULT_PATH}");
+        return Error::new(Kind::Usage, what).with_hint(hint);
+    }
     let hint = "write role and repository into it; kuma-replicator config --example shows all keys";
-    Error::new(Kind::Config, format!("there is no configuration {}", path.display())).with_hint(hint)
+    Error::new(Kind::Config, what).with_hint(hint)
 }

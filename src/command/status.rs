@@ -14,7 +14,8 @@ use crate::localise::Desired;
 use crate::model::configuration::Configuration;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
-use crate::report::{Clock, StatusDocument, print};
+use crate::report::{self, Clock, StatusDocument};
+use crate::terminal;
 
 use super::settings::settings;
 
@@ -23,6 +24,7 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     let directories = Directories::from_environment();
     let state = store::read_state(&directories.state)?.unwrap_or_default();
     let mut instance = Instance::new(settings.kuma.clone());
+    let waiting = terminal::wait(format!("asking systemd about {}", instance.unit()));
     // Whether the service runs is worth showing, but not worth failing for.
     let service = instance.activity().await.ok().map(|activity| match activity {
         Activity::Running => "running",
@@ -50,6 +52,7 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
         }
         _ => None,
     };
+    drop(waiting);
     let mut document = StatusDocument::new(&settings, service, state, alarm.as_ref().err(), clock);
     document = document.not_started(not_started);
     if let Some(takes) = takes {
@@ -59,7 +62,7 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     if let Some(edits) = edits {
         document = document.edits(edits.as_ref().map(Plan::clone));
     }
-    print(&document, json)?;
+    report::show(&document, json)?;
     alarm
 }
 
@@ -83,6 +86,7 @@ async fn edits(
     let Some(Verified(dump)) = kept else {
         return Err(Error::new(Kind::Files, "the snapshot in force is not kept on this host"));
     };
+    let _waiting = terminal::wait("comparing the configuration of Uptime Kuma with the snapshot in force");
     let here = instance.database().await?.export().await?.configuration;
     let wanted = Desired::customized(&dump.configuration, &settings.replica.customization).on(&here)?;
     Ok(plan(&here, &wanted.configuration))

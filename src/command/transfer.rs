@@ -1,6 +1,6 @@
 //! `export` and `import`: a dump from or into a database, without any repository.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use crate::logging;
 use crate::model::dump::MAX_DUMP;
 use crate::model::schema::Schema;
 use crate::plan::plan;
-use crate::report::{PlanDocument, print};
+use crate::report::{self, PlanDocument, say};
+use crate::terminal;
 
 use super::settings::settings;
 
@@ -31,7 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> Result<()> {
+    let waiting = terminal::wait("reading the configuration of Uptime Kuma");
     let mut export = find(cli, database).await?.export().await?;
+    drop(waiting);
     // A database alone does not say where it runs.
     if database.is_none() {
         let mut instance = Instance::new(kuma(cli)?);
@@ -43,11 +46,7 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
     }
     let dump = prepared.dump(&host_name(), Timestamp::now(), None)?;
     if file == Path::new("-") {
-        let mut out = std::io::stdout().lock();
-        return out
-            .write_all(&dump)
-            .and_then(|()| out.flush())
-            .map_err(|error| Error::io("write to standard output", error));
+        return terminal::write(&dump).map_err(|error| Error::io("write to standard output", error));
     }
     match std::fs::symlink_metadata(file) {
         Ok(metadata) if metadata.is_symlink() => {
@@ -55,12 +54,21 @@ pub(super) async fn export(cli: &Cli, database: Option<&Path>, file: &Path) -> R
             Err(Error::new(Kind::Usage, what).with_hint("name the file itself"))
         }
         // A device or a pipe is written to; only a file is replaced as a whole.
+        Ok(metadata) if metadata.is_dir() => {
+            let what = format!("cannot write {}: it is a directory", file.display());
+            Err(Error::new(Kind::Usage, what).with_hint("name a file, such as kuma-replicator export kuma.dump"))
+        }
         Ok(metadata) if !metadata.is_file() => std::fs::OpenOptions::new()
             .write(true)
             .open(file)
             .and_then(|mut device| device.write_all(&dump))
             .map_err(|error| Error::io(format!("write {}", file.display()), error)),
-        _ => files::replace(file, &dump),
+        Ok(_) => files::replace(file, &dump),
+        Err(_) if !is_in_a_directory(file) => {
+            let what = format!("cannot write {}: there is no such directory", file.display());
+            Err(Error::new(Kind::Usage, what).with_hint("make the directory first, or name a file in one that exists"))
+        }
+        Err(_) => files::replace(file, &dump),
     }
 }
 
@@ -95,11 +103,12 @@ pub(super) async fn import(cli: &Cli, database: Option<&Path>, dry_run: bool, fi
         .on(&here.configuration)?
         .configuration;
     let changes = plan(&here.configuration, &wanted);
-    let message = format!("{} into {}", file.display(), target.database().display());
-    print(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes), false)?;
     if changes.is_empty() {
-        return Ok(());
+        let (database, dump) = (target.database().display(), file.display());
+        return say(format!("import: no changes: {database} has the configuration of {dump} already"));
     }
+    let message = format!("{} into {}", file.display(), target.database().display());
+    report::show(&PlanDocument::ordered(Role::Replica, "import", message).changes(&changes), false)?;
     target.rehearse(&here.configuration, &wanted).await?;
     if dry_run {
         return Ok(());
@@ -136,11 +145,33 @@ fn kuma(cli: &Cli) -> Result<Kuma> {
 /// A worker for the database that is meant: the given one, else that of the configured unit.
 async fn find(cli: &Cli, database: Option<&Path>) -> Result<Worker> {
     if let Some(path) = database {
+        require_file(
+            path,
+            "database",
+            "--database takes the path of a kuma.db; without it, that of the unit is taken",
+        )?;
         let path = std::path::absolute(path).map_err(|error| Error::io("find the current directory", error))?;
         return Worker::for_database(&path).await;
     }
     let path = Instance::new(kuma(cli)?).database().await?.database().to_owned();
     Worker::for_database(&path).await
+}
+
+/// Fails if a file that a person named does not exist, or is none. What else is wrong with it is found where it is opened.
+fn require_file(path: &Path, name: &str, hint: &str) -> Result<()> {
+    let what = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => format!("{} is a directory, not a {name}", path.display()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            format!("there is no {name} {}", path.display())
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Usage, what).with_hint(hint))
+}
+
+/// Whether the directory exists that `file` is to be made in.
+fn is_in_a_directory(file: &Path) -> bool {
+    file.parent().is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir())
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
@@ -150,6 +181,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
     if file == Path::new("-") {
         std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
     } else {
+        require_file(file, "dump", "give a file that kuma-replicator export wrote, or - for standard input")?;
         std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     }
     .map_err(|error| Error::io(what(), error))?;

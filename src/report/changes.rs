@@ -8,6 +8,7 @@ use crate::model::catalog::TableSpec;
 use crate::model::configuration::Row;
 use crate::model::value::Value;
 use crate::plan::{Plan, Size, TablePlan, Update};
+use crate::terminal::{Shape, Tone};
 use crate::text;
 
 /// Shown in place of a value that may be a secret.
@@ -83,6 +84,19 @@ impl Changes {
     pub(super) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.files.is_empty()
     }
+}
+
+/// How a terminal shows a line of [`Changes::show`].
+pub(super) fn shape(line: &str) -> Shape {
+    let (tone, indent) = match line.get(..4) {
+        Some("  + ") => (Tone::Good, 4),
+        Some("  ~ ") => (Tone::Warning, 4),
+        Some("  - ") => (Tone::Bad, 4),
+        Some("    ") => (Tone::Plain, 8),
+        Some("  * ") => (Tone::Plain, 4),
+        _ => (Tone::Plain, 2),
+    };
+    Shape { tone, painted: line.len(), indent }
 }
 
 fn table_changes(table: &TablePlan) -> Vec<Change> {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
+use super::{Shaped, VERSION};
 use crate::error::Kind;
+use crate::terminal::{Shape, Tone};
 use crate::text;
 
 /// The results of `check`.
@@ -76,6 +77,20 @@ impl fmt::Display for Check {
         match hint {
             Some(hint) => write!(f, "\n{:8} {:14} → {}", "", "", text::line(hint)),
             None => Ok(()),
+        }
+    }
+}
+
+impl Shaped for Check {
+    fn shape(line: &str) -> Shape {
+        // The column of the messages.
+        let indent = 24;
+        match line.split(' ').next() {
+            Some("ok") => Shape { tone: Tone::Good, painted: 2, indent },
+            Some("warning") => Shape { tone: Tone::Warning, painted: 7, indent },
+            Some("failed") => Shape { tone: Tone::Bad, painted: 6, indent },
+            // What to do.
+            _ => Shape { tone: Tone::Hint, painted: line.len(), indent: indent + 2 },
         }
     }
 }

@@ -4,16 +4,20 @@
 mod changes;
 mod check;
 mod clock;
+mod failure;
 mod init;
 mod plan;
 mod print;
+mod run;
 mod snapshots;
 mod status;
 
 pub use check::{Check, CheckDocument, Step, Verdict};
 pub use clock::Clock;
+pub use failure::FailureDocument;
 pub use init::InitDocument;
 pub use plan::PlanDocument;
-pub use print::{VERSION, print, say, step, waiting};
+pub use print::{Shaped, VERSION, has_printed, print, print_json, say, show, shown, step};
+pub use run::RunDocument;
 pub use snapshots::SnapshotsDocument;
 pub use status::StatusDocument;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::VERSION;
-use super::changes::Changes;
+use super::changes::{self, Changes};
+use super::{Shaped, VERSION};
 use crate::config::Role;
 use crate::localise::Note;
 use crate::model::snapshot::Snapshot;
 use crate::model::told::Told;
 use crate::plan::Plan;
+use crate::terminal::Shape;
 use crate::text;
 
 /// What the next cycle, or an order, would do.
@@ -111,6 +112,12 @@ impl PlanDocument {
     pub fn notes(mut self, notes: &[Note]) -> Self {
         self.notes = notes.iter().map(Note::to_string).collect();
         self
+    }
+}
+
+impl Shaped for PlanDocument {
+    fn shape(line: &str) -> Shape {
+        changes::shape(line)
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::VERSION;
+use super::{Shaped, VERSION};
 use crate::model::snapshot::{Listing, Snapshot};
+use crate::terminal::{Shape, Tone, columns};
 use crate::text;
 
 /// The snapshots in the repository.
@@ -36,24 +37,34 @@ impl SnapshotsDocument {
     }
 }
 
+impl Shaped for SnapshotsDocument {
+    fn shape(line: &str) -> Shape {
+        let (tone, painted) = if line.starts_with("id ") {
+            (Tone::Heading, line.len())
+        } else if line.get(8..).is_some_and(|rest| rest.starts_with("  unreadable: ")) {
+            (Tone::Warning, line.len())
+        } else {
+            (Tone::Plain, 0)
+        };
+        Shape { tone, painted, indent: 10 }
+    }
+}
+
 impl fmt::Display for SnapshotsDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:8}  {:24}  {:>5}  {:>8}  {:12}  {:12}  host",
-            "id", "time", "epoch", "sequence", "digest", "main"
-        )?;
-        for Snapshot { id, time, host, tags } in &self.snapshots {
-            let time = text::time(*time, &self.zone);
+        let times: Vec<String> = self.snapshots.iter().map(|snapshot| text::time(snapshot.time, &self.zone)).collect();
+        // A zone without a name has its offset.
+        let wide = times.iter().map(|time| columns(time)).max().unwrap_or_default().max("time".len());
+        let line = |[id, time, epoch, sequence, digest, main, host]: [&str; 7]| {
+            format!("{id:8}  {time:wide$}  {epoch:>5}  {sequence:>8}  {digest:12}  {main:12}  {host}")
+        };
+        f.write_str(&line(["id", "time", "epoch", "sequence", "digest", "main", "host"]))?;
+        for (Snapshot { id, host, tags, .. }, time) in self.snapshots.iter().zip(&times) {
             let main: String = tags.place.main.to_string().chars().take(12).collect();
             let (epoch, sequence) = tags.place.order();
-            write!(
-                f,
-                "\n{:8}  {time:24}  {epoch:>5}  {sequence:>8}  {:12}  {main:12}  {}",
-                id.short(),
-                tags.digest.short(),
-                text::line(host)
-            )?;
+            let (epoch, sequence) = (epoch.to_string(), sequence.to_string());
+            let (digest, host) = (tags.digest.short(), text::line(host));
+            write!(f, "\n{}", line([id.short(), time, &epoch, &sequence, &digest, &main, &host]))?;
         }
         for Unreadable { id, reason } in &self.unreadable {
             write!(f, "\n{id:.8}  unreadable: {}", text::line(reason))?;

@@ -6,17 +6,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::changes::Changes;
-use super::{Clock, VERSION};
+use super::changes::{self, Changes};
+use super::{Clock, Shaped, VERSION};
 use crate::config::{Alerts, Role, Settings};
 use crate::error::Error;
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
+use crate::model::outcome::Outcome;
 use crate::model::snapshot::{MainId, SnapshotId};
 use crate::model::state::{
-    Applied, Decision, Fenced, Hold, Intent, LastCycle, LocalRows, MainState, Published, State, Verdict,
+    Applied, Decision, Fenced, Hold, Intent, LastCycle, LastOrder, LocalRows, MainState, Published, State, Verdict,
 };
 use crate::plan::Plan;
+use crate::terminal::{Shape, Tone};
 use crate::text;
 
 /// How many changes are listed.
@@ -33,6 +35,8 @@ pub struct StatusDocument {
     service: Option<&'static str>,
     last_cycle: Option<LastCycle>,
     last_success: Option<Timestamp>,
+    /// The last order of a person after which what failed before is over; none if the last cycle is newer.
+    last_order: Option<LastOrder>,
     /// Seconds since the last success; none if there was none.
     last_success_age: Option<i64>,
     /// Why systemd could not even start the last cycle; none if it did.
@@ -143,6 +147,7 @@ impl StatusDocument {
         problem: Option<&Error>,
         clock: Clock,
     ) -> Self {
+        let last_order = state.order_since().cloned();
         let State { main, replica, intent, hold, last_cycle, last_success, .. } = state;
         let problem = problem.map(|error| Problem {
             kind: error.kind().name(),
@@ -164,6 +169,7 @@ impl StatusDocument {
             service,
             last_cycle,
             last_success,
+            last_order,
             last_success_age: last_success.map(|at| clock.now.duration_since(at).as_secs()),
             not_started: None,
             problem,
@@ -248,6 +254,26 @@ impl From<Verdict> for VerdictView {
     }
 }
 
+/// The column of the values.
+const VALUES: usize = 14;
+
+impl Shaped for StatusDocument {
+    fn shape(line: &str) -> Shape {
+        let Some((label, value)) = line.split_at_checked(VALUES).filter(|(label, _)| !label.starts_with(' ')) else {
+            return changes::shape(line);
+        };
+        let failed = || [Outcome::Failed, Outcome::Rejected, Outcome::RolledBack].map(|end| format!("), {end}: "));
+        let tone = match label.trim_end() {
+            "last cycle" if failed().iter().any(|end| value.contains(end)) => Tone::Bad,
+            "not started" | "fenced" | "rejected" => Tone::Bad,
+            "on hold" | "unfinished" | "written" | "edited here" | "restored" | "not in force" | "backoff"
+            | "blocked" | "deferred" => Tone::Warning,
+            _ => Tone::Plain,
+        };
+        Shape { tone, painted: line.len(), indent: VALUES }
+    }
+}
+
 impl fmt::Display for StatusDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clock = &self.clock;
@@ -255,6 +281,9 @@ impl fmt::Display for StatusDocument {
         writeln!(f, "repository    {}", self.repository)?;
         writeln!(f, "uptime kuma   {} {}", self.unit, self.service.unwrap_or("unknown"))?;
         match &self.last_cycle {
+            Some(LastCycle { outcome, at, .. }) if let Some(LastOrder { verb, .. }) = &self.last_order => {
+                writeln!(f, "last cycle    {}, {outcome}, before {verb}", clock.when(at))?;
+            }
             Some(LastCycle { outcome, message, at, .. }) => {
                 let message = if message.is_empty() { String::new() } else { format!(": {}", text::line(message)) };
                 writeln!(f, "last cycle    {}, {outcome}{message}", clock.when(at))?;

@@ -58,17 +58,3 @@ fn each_result_is_told_while_the_next_one_is_not_known() {
     assert!(!said.contains('\u{1b}'), "this is no terminal: {said}");
     assert_eq!(child.wait().unwrap().code(), Some(75));
 }
-
-#[test]
-fn a_terminal_shows_what_is_waited_for() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = host(directory.path());
-    // script(1) gives it a terminal.
-    let typed = format!("{PROGRAM} --config {config} check");
-    let mut child = check(directory.path(), "script").args(["-qec", &typed, "/dev/null"]).spawn().unwrap();
-    fs::write(directory.path().join("gate"), "go\n").unwrap();
-    let said = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
-    child.wait().unwrap();
-    let (_, after) = said.split_once("\r\u{1b}[K… asking systemd about uptime-kuma.service").expect(&said);
-    assert!(after.starts_with("\r\u{1b}[Kfailed   service"), "the result takes its place: {after:?}");
-}

@@ -447,7 +447,7 @@ fn the_program_refuses_a_bad_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");
     let cases = [
-        (None, 78, "there is no configuration"),
+        (None, 2, "there is no configuration"),
         (Some("role = \"main\"\n"), 78, "repository"),
         (Some("rolle = \"main\"\n"), 78, "line 1, column 1"),
         (Some("\u{0}"), 78, "line 1"),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// Each module and what it may import, beside itself.
 const PICTURE: &[(&str, &[&str])] = &[
     ("text", &[]),
+    ("terminal", &["text"]),
     ("model", &["error", "text"]),
     ("error", &["text"]),
     ("config", &["error", "model", "text"]),
@@ -15,15 +16,15 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("localise", &["config", "error", "model", "text"]),
     ("decide", &["config", "error", "model", "text"]),
     ("cycle", &["config", "decide", "error", "localise", "model", "plan", "text"]),
-    ("host", &["config", "cycle", "error", "logging", "model", "plan", "text"]),
-    ("logging", &["cycle", "error", "text"]),
-    ("report", &["config", "error", "localise", "model", "plan", "text"]),
+    ("host", &["config", "cycle", "error", "logging", "model", "plan", "terminal", "text"]),
+    ("logging", &["cycle", "error", "terminal", "text"]),
+    ("report", &["config", "error", "localise", "model", "plan", "terminal", "text"]),
     ("cli", &["config", "error"]),
     (
         "command",
         &[
             "cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "model", "plan", "report",
-            "text",
+            "terminal", "text",
         ],
     ),
 ];

@@ -17,6 +17,7 @@ use crate::model::server::{Family, Server};
 use crate::model::told::Told;
 use crate::model::zone::Zone;
 use crate::plan::Plan;
+use crate::terminal;
 
 use super::System;
 use super::system::STEP_TIMEOUT;
@@ -35,6 +36,7 @@ impl Kuma for System {
     type Claim = Claimed;
 
     async fn export(&mut self) -> Result<Export> {
+        let _waiting = terminal::wait("reading the configuration of Uptime Kuma");
         let export = match self.instance.database().await {
             Ok(worker) => worker.export().await,
             Err(error) => Err(error),
@@ -43,6 +45,7 @@ impl Kuma for System {
     }
 
     async fn content(&mut self) -> Result<Content> {
+        let _waiting = terminal::wait("reading the configuration of Uptime Kuma");
         let content = match self.instance.database().await {
             Ok(worker) => worker.content().await,
             Err(error) => Err(error),
@@ -55,10 +58,12 @@ impl Kuma for System {
     }
 
     async fn rehearse(&mut self, here: &Configuration, wanted: &Configuration) -> Result<()> {
+        let _waiting = terminal::wait("trying the changes on a copy in memory");
         self.instance.database().await?.rehearse(here, wanted).await
     }
 
     async fn check_intact(&mut self) -> Result<()> {
+        let _waiting = terminal::wait("checking that the database of Uptime Kuma is intact");
         // Gigabytes of history take their time on a slow disk.
         notify::extend(STOP_TIMEOUT);
         self.instance.database().await?.check_intact().await
@@ -77,6 +82,7 @@ impl Kuma for System {
     }
 
     async fn activity(&mut self) -> Result<Activity> {
+        let _waiting = terminal::wait(format!("asking systemd about {}", self.instance.unit()));
         // A unit that is being stopped is waited for.
         notify::extend(STOP_TIMEOUT);
         self.instance.activity().await
@@ -93,6 +99,7 @@ impl Kuma for System {
             self.instance.database().await?.check_usable_by(uid).await?;
         }
         let url = self.instance.layout().await?.url;
+        let _waiting = terminal::wait(format!("waiting for an answer on {url}"));
         health::answer(&url).await.map_err(|reason| {
             let hint = health::advice(&reason, &url);
             let what = format!("{unit} is not stopped: it gives no healthy answer on {url}");
@@ -111,11 +118,13 @@ impl Kuma for System {
 
     async fn stop(&mut self) -> Result<()> {
         let unit = self.instance.unit().clone();
+        let _waiting = terminal::wait(format!("stopping {unit}"));
         notify::extend(STOP_TIMEOUT);
         self.instance.systemd().await?.stop(&unit).await
     }
 
     async fn start(&mut self, dependents: &[String]) -> Result<()> {
+        let _waiting = terminal::wait(format!("starting {}", self.instance.unit()));
         notify::extend(STOP_TIMEOUT);
         for text in self.instance.start(dependents).await? {
             self.report(&Event::Warning { text });
@@ -128,6 +137,7 @@ impl Kuma for System {
         notify::extend(within + STEP_TIMEOUT);
         let unit = self.instance.unit().clone();
         let url = self.instance.layout().await?.url;
+        let _waiting = terminal::wait(format!("waiting for an answer on {url}, for at most {} s", within.as_secs()));
         let systemd = self.instance.systemd().await?;
         let stops = systemd.watch_stops(&unit).await?;
         let still_running = async || match systemd.activity(&unit).await? {
@@ -144,11 +154,13 @@ impl Kuma for System {
     }
 
     async fn claim(&mut self) -> Result<Self::Claim> {
+        let _waiting = terminal::wait("waiting until nobody has the database of Uptime Kuma open");
         notify::extend(RELEASE_TIMEOUT + STEP_TIMEOUT);
         self.instance.claim(RELEASE_TIMEOUT).await
     }
 
     async fn write_live(&mut self, here: &Export, wanted: &Configuration) -> Result<Vec<String>> {
+        let _waiting = terminal::wait("writing the changes");
         self.instance.database().await?.write_live(here, wanted).await
     }
 
@@ -167,6 +179,7 @@ impl Kuma for System {
         let Some(family) = self.family().await else {
             return Err(Error::new(Kind::ServiceBusy, "the version of Uptime Kuma is not known"));
         };
+        let _waiting = terminal::wait("telling Uptime Kuma what changed");
         notify::extend(socket::limit(told, rows) + STEP_TIMEOUT);
         self.instance.tell(family, told.clone(), rows.clone()).await
     }
@@ -176,11 +189,13 @@ impl Kuma for System {
     }
 
     async fn set_history_aside(&mut self, monitors: &[i64]) -> Result<u64> {
+        let _waiting = terminal::wait("setting the history of replaced monitors aside");
         notify::extend(HISTORY_TIMEOUT + STEP_TIMEOUT);
         self.instance.database().await?.set_history_aside(monitors, HISTORY_TIMEOUT).await
     }
 
     async fn tidy_history(&mut self, bring_back: bool) -> Result<u64> {
+        let _waiting = terminal::wait("removing the history of removed monitors");
         notify::extend(HISTORY_TIMEOUT + STEP_TIMEOUT);
         self.instance.database().await?.tidy_history(bring_back, HISTORY_TIMEOUT).await
     }
@@ -206,6 +221,7 @@ impl cycle::Claim for Claimed {
     }
 
     async fn write(self, wanted: &Configuration, history: History) -> Result<Vec<String>> {
+        let _waiting = terminal::wait("writing the changes");
         Claimed::write(self, wanted, history).await
     }
 }

@@ -8,6 +8,7 @@ use crate::host::restic::{Published, Restic};
 use crate::host::system::notify;
 use crate::model::looked::{KeptListing, LookCost, Looked};
 use crate::model::snapshot::{Listing, Snapshot, SnapshotId, Tags};
+use crate::terminal::{self, Waiting};
 
 use super::System;
 use super::system::STEP_TIMEOUT;
@@ -24,8 +25,15 @@ impl System {
         }
     }
 
+    /// Says to people at a terminal that the repository is waited for.
+    fn wait_for_repository(&self, what: impl std::fmt::Display) -> Waiting {
+        let (repository, limit) = (&self.settings.repository, self.settings.restic.timeout.as_secs());
+        terminal::wait(format!("{what} repository {repository}, for at most {limit} s"))
+    }
+
     /// Looks with restic, and keeps what it found.
     async fn look_with_restic(&mut self) -> Result<Listing> {
+        let _waiting = self.wait_for_repository("looking into");
         // What is damaged in restic's cache is read a second time.
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         let order = self.order_that_goes_first();
@@ -37,6 +45,7 @@ impl System {
     async fn found_by_name(&mut self) -> Result<Option<(Looked, Timestamp)>> {
         let kept = self.store.listing().filter(|kept| kept.is_usable(self.settings.repository.digest(), self.now()));
         let Some(kept) = kept else { return Ok(None) };
+        let _waiting = self.wait_for_repository("asking for the names of the snapshots in");
         let order = self.order_that_goes_first();
         let restic = self.restic()?;
         let names = or_give_way(async { Ok(restic.names().await) }, order).await?;
@@ -97,12 +106,14 @@ impl Repository for System {
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
+        let _waiting = self.wait_for_repository(format_args!("fetching snapshot {} from", id.short()));
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         let order = self.order_that_goes_first();
         or_give_way(self.restic()?.fetch(id), order).await
     }
 
     async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId> {
+        let _waiting = self.wait_for_repository("publishing into");
         notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         let name = self.name();
         let Published { id, lock_left } = self.restic()?.publish(dump, tags, &name).await?;
@@ -115,11 +126,13 @@ impl Repository for System {
     }
 
     async fn check_publishable(&mut self) -> Result<Option<String>> {
+        let _waiting = self.wait_for_repository("writing a lock into");
         notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         self.restic()?.check_publishable().await
     }
 
     async fn remove_stale_locks(&mut self) -> Result<usize> {
+        let _waiting = self.wait_for_repository("looking for old locks in");
         let within = self.settings.restic.timeout;
         notify::extend(within + STEP_TIMEOUT);
         let name = self.name();

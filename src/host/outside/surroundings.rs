@@ -12,6 +12,7 @@ use crate::host::system::notify;
 use crate::logging;
 use crate::model::digest::Digest;
 use crate::model::snapshot::MainId;
+use crate::terminal;
 
 use super::system::STEP_TIMEOUT;
 use super::{System, host_name};
@@ -77,6 +78,7 @@ impl Surroundings for System {
     }
 
     async fn pause(&mut self, duration: Duration) -> Result<()> {
+        let _waiting = terminal::wait(format!("waiting for {} s", duration.as_secs()));
         notify::extend(duration + STEP_TIMEOUT);
         tokio::select! {
             () = self.interrupt.wait() => self.check_interrupted(),

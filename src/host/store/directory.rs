@@ -16,6 +16,7 @@ use crate::host::system::users;
 use crate::model::limits::{MAX_DUMP, MAX_STATE};
 use crate::model::looked::KeptListing;
 use crate::model::state::{Hold, State, StateFault};
+use crate::terminal;
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
@@ -72,6 +73,7 @@ impl Store {
             Err(error) if error.kind() == Kind::AlreadyRunning => error,
             result => return result,
         };
+        let _waiting = terminal::wait("waiting for another kuma-replicator, which is at work on this host");
         let lock = open_lock(directory, LOCK)?;
         let (sender, receiver) = oneshot::channel();
         // It ends with this process, or gives back what it gets too late.
@@ -93,6 +95,7 @@ impl Store {
         make_private_directory(directory)?;
         let waiting = open_lock(directory, WAITING)?;
         let deadline = Instant::now() + MAX_WAIT;
+        let _waiting = terminal::wait("waiting for another kuma-replicator, which is at work on this host");
         // A cycle that looks whether an order waits has this lock for a moment.
         while waiting.try_lock_shared().is_err() && Instant::now() < deadline {
             tokio::time::sleep(POLL_INTERVAL / 10).await;

@@ -76,5 +76,5 @@ fn export_file_is_private() {
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no other file is left");
     }
     let output = run(program().args(["export", "--database"]).arg(instance.path()).arg("/nonexistent/x"));
-    assert_eq!(output.status.code(), Some(75));
+    assert_eq!(output.status.code(), Some(2));
 }

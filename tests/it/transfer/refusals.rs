@@ -65,7 +65,7 @@ fn import_refuses_and_changes_nothing() {
     let target = Instance::empty(Version::Two, Order::Upgraded);
     let before = target.files();
     let output = run(&mut import_of(Path::new("/nonexistent/dump"), &target.path()));
-    refused(&output, &before, &target, 75, &["/nonexistent/dump"]);
+    refused(&output, &before, &target, 2, &["there is no dump /nonexistent/dump", "kuma-replicator export"]);
 }
 
 #[test]
