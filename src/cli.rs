@@ -77,7 +77,7 @@ pub enum Verb {
     ///
     /// Ends with the exit code of the last cycle if that failed, and with 4 if no cycle has ended well for longer than
     /// overdue-after. Makes no network requests.
-    Status(Printing),
+    Status(Showing),
     /// List the snapshots of all mains in the repository, newest first
     Snapshots(Printing),
     /// Check configuration, permissions, service, database and repository, and say what to do
@@ -179,9 +179,8 @@ impl Verb {
     /// Whether a JSON document is asked for.
     pub fn prints_json(&self) -> bool {
         match self {
-            Self::Run { printing, .. } | Self::Plan(printing) | Self::Status(printing) | Self::Snapshots(printing) => {
-                printing.json
-            }
+            Self::Run { printing, .. } | Self::Plan(printing) | Self::Snapshots(printing) => printing.json,
+            Self::Status(showing) => showing.printing.json,
             Self::Check(checking) => checking.printing.json,
             _ => false,
         }
@@ -222,6 +221,17 @@ pub struct Checking {
     #[arg(long, hide = true)]
     pub steps: bool,
     /// How the results are printed
+    #[command(flatten)]
+    pub printing: Printing,
+}
+
+/// How `status` is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Showing {
+    /// Print the metrics of this host for Prometheus instead of text, as metrics-file has them. Ends with 0
+    #[arg(long, conflicts_with = "json")]
+    pub prometheus: bool,
+    /// How it is printed otherwise
     #[command(flatten)]
     pub printing: Printing,
 }

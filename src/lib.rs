@@ -1,7 +1,7 @@
 //! kuma-replicator keeps the configuration of several Uptime Kuma instances in sync.
 //!
 //! ```text
-//!         cli ─ command ─ report             what people type and see
+//!         cli ─ command ─ report ─ metrics   what people type and see, and Prometheus
 //!                 │
 //!               cycle                        prepare → ready → carry out; plan prints what is ready
 //!             /  │  \        │
@@ -22,6 +22,7 @@
 //! | [`config`] | the configuration file, as written and as checked |
 //! | [`error`] | every kind of failure with its exit code and hint |
 //! | [`report`] | what is printed: text and JSON |
+//! | [`metrics`] | what a host tells Prometheus |
 //! | [`logging`] | events to the journal, or to standard error |
 //! | [`terminal`] | colours, lines broken at the width of a terminal, and what is waited for |
 //! | [`text`] | text from elsewhere made harmless for terminals and logs, times and counts for people |
@@ -44,6 +45,7 @@ pub mod error;
 pub mod host;
 pub mod localise;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod report;

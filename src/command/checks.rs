@@ -11,7 +11,7 @@ use crate::host::kuma::health;
 use crate::host::kuma::instance::Instance;
 use crate::host::kuma::worker::Worker;
 use crate::host::system::interrupt::Interrupt;
-use crate::host::system::permissions;
+use crate::host::system::{permissions, textfile};
 use crate::host::{Directories, store};
 use crate::localise::{self, Desired};
 use crate::model::catalog;
@@ -37,6 +37,7 @@ pub(super) async fn everything(cli: &Cli, findings: &mut Findings, interrupt: &I
         Some(_) => format!("{} can be read", directories.state.display()),
         None => "none yet".to_owned(),
     });
+    metrics(findings, &settings, &directories);
     if settings.role == Role::Main {
         inherited(findings, &directories);
     }
@@ -61,6 +62,18 @@ fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories:
     }
     for exposure in exposures {
         findings.warn("secrets", exposure.what, exposure.hint);
+    }
+}
+
+/// What cycles write for Prometheus. No cycle fails for want of it.
+fn metrics(findings: &mut Findings, settings: &Settings, directories: &Directories) {
+    if let Err(error) = store::read_counters(&directories.state) {
+        findings.warn("metrics", error.chain(), "remove it; the counters then start again at zero");
+    }
+    let Some(path) = &settings.metrics_file else { return };
+    match textfile::check(path, &directories.state) {
+        Ok(()) => findings.ok("metrics", format!("{} can be written", path.display())),
+        Err(error) => findings.warn("metrics", error.chain(), error.hint()),
     }
 }
 

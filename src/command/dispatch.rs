@@ -1,6 +1,6 @@
 //! From a verb to its function, and from its result to an exit code.
 
-use crate::cli::{Cli, Printing, Verb};
+use crate::cli::{Cli, Printing, Showing, Verb};
 use crate::cycle::{Event, Options, Promotion};
 use crate::error::{Error, Exit, Kind};
 use crate::logging;
@@ -18,7 +18,8 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Worker { identity } => return super::worker(identity.as_deref()),
         Verb::Recover => return recover::recover(cli).await,
         Verb::Plan(Printing { json }) => plan::show(cli, *json).await,
-        Verb::Status(Printing { json }) => status::show(cli, *json).await,
+        Verb::Status(Showing { prometheus: true, .. }) => status::metrics(cli),
+        Verb::Status(Showing { printing: Printing { json }, .. }) => status::show(cli, *json).await,
         Verb::Snapshots(Printing { json }) => repository::snapshots(cli, *json).await,
         Verb::Check(checking) => check::check(cli, *checking).await,
         Verb::Config { example, schema } => settings::show(cli, *example, *schema),

@@ -12,7 +12,7 @@ use crate::error::{Error, Exit, Kind, Result};
 use crate::host::store::{self, Store};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::notify;
-use crate::host::{Directories, System, booted, is_started_by_timer};
+use crate::host::{Directories, System, booted, is_started_by_timer, tell_prometheus};
 use crate::logging;
 use crate::model::outcome::Outcome;
 use crate::model::state::{LastCycle, State};
@@ -36,6 +36,8 @@ struct Cycle<'a> {
     before: Option<LastCycle>,
     /// Whether it reported something that the journal keeps.
     has_news: bool,
+    /// The settings, once it has begun.
+    settings: Option<Settings>,
 }
 
 /// Runs a cycle unless the timer started it too early, reports its failure as an event, and returns the exit code.
@@ -50,7 +52,7 @@ pub(super) async fn run(cli: &Cli, options: Options, json: bool) -> Exit {
     // Before anything is changed: what kills this run must not keep the next one from going on.
     store::forget_failure(&directories.state);
     let (state, before) = (State::default(), None);
-    let mut cycle = Cycle { cli, options, directories, role: None, state, before, has_news: false };
+    let mut cycle = Cycle { cli, options, directories, role: None, state, before, has_news: false, settings: None };
     let (outcome, message, failure) = match cycle.run().await {
         Ok(None) => return Exit::Success,
         Ok(Some(end)) => (end.outcome(), end.reason().unwrap_or_default().to_owned(), None),
@@ -62,6 +64,9 @@ pub(super) async fn run(cli: &Cli, options: Options, json: bool) -> Exit {
     let exit = failure.as_ref().map_or(Exit::Success, |error| error.kind().exit());
     if let Some(error) = failure {
         cycle.report(error);
+    }
+    if let Some(settings) = &cycle.settings {
+        tell_prometheus(settings, &cycle.state, &cycle.directories, begun.elapsed());
     }
     match document.map(|document| report::print_json(&document.events(logging::kept()))) {
         Some(Err(error)) if exit == Exit::Success => {
@@ -86,6 +91,7 @@ impl Cycle<'_> {
         if !decide::is_due(&settings, &self.state, Timestamp::now(), booted()) && is_started_by_timer().await {
             return Ok(None);
         }
+        self.settings = Some(settings.clone());
         let configuration = self.cli.config.clone();
         let system = System::new(settings.clone(), configuration, self.directories.clone(), store, interrupt);
         let mut system = system.that_gives_way();
@@ -120,6 +126,7 @@ impl Cycle<'_> {
         let event = Event::Failed { error, snapshot, last_success_age, again };
         notify::status(&event.to_string());
         logging::report(&event);
+        store::count(&self.directories.state, &event);
     }
 }
 

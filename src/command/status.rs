@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::kuma::instance::Instance;
 use crate::host::{Directories, SERVICE, store};
 use crate::localise::Desired;
+use crate::metrics::{self, Known};
 use crate::model::configuration::Configuration;
 use crate::model::state::Applied;
 use crate::plan::{Plan, plan};
@@ -64,6 +65,15 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     }
     report::show(&document, json)?;
     alarm
+}
+
+/// What the last cycle wrote, or would have written, into the metrics file.
+pub(super) fn metrics(cli: &Cli) -> Result<()> {
+    let settings = settings(cli)?;
+    let directories = Directories::from_environment();
+    let state = store::read_state(&directories.state)?.unwrap_or_default();
+    let counters = store::read_counters(&directories.state)?;
+    report::say(metrics::text(&Known { settings: &settings, state: &state, counters: &counters }))
 }
 
 /// Why systemd could not even start the last cycle, if it could not. That it is unknown is not worth failing for.

@@ -35,7 +35,7 @@ pub fn effective(text: &str) -> String {
 }
 
 /// Appends one setting and its origin.
-fn setting(shown: &mut String, document: &Table, Key { section, name, default }: Key, text: &str) {
+fn setting(shown: &mut String, document: &Table, Key { section, name, default, unwritten }: Key, text: &str) {
     let mut sections = section.split('.').filter(|name| !name.is_empty());
     let table = sections.try_fold(document as &dyn TableLike, |table, name| table.get(name)?.as_table_like());
     let (value, origin) = match (table.and_then(|table| table.get(name)), default) {
@@ -48,8 +48,8 @@ fn setting(shown: &mut String, document: &Table, Key { section, name, default }:
             };
             (format!("{name} = {value}"), format!("line {line}"))
         }
-        (None, Some(default)) => (format!("{name} = {default}"), "default".to_owned()),
-        (None, None) => (format!("#{name}"), "found on this host".to_owned()),
+        (None, Some(default)) => (format!("{name} = {default}"), unwritten.to_owned()),
+        (None, None) => (format!("#{name}"), unwritten.to_owned()),
     };
     let _ = writeln!(shown, "{value:<WIDTH$}  # {origin}");
 }

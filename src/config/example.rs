@@ -6,6 +6,9 @@ pub const EXAMPLE: &str = include_str!("../../packaging/usr/share/doc/kuma-repli
 /// Keys without a default that could be written: required, discovered, or found in several places.
 const WITHOUT_DEFAULT: [&str; 6] = ["role", "repository", "password-file", "environment-file", "data-directory", "url"];
 
+/// Keys for what is not done unless they are written.
+const NOT_SET: [&str; 1] = ["metrics-file"];
+
 /// A key of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
@@ -14,6 +17,8 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Its value in TOML, if it has one that is not written.
     pub(super) default: Option<&'static str>,
+    /// What it means that it is not written.
+    pub(super) unwritten: &'static str,
 }
 
 /// All keys, in their order.
@@ -26,7 +31,11 @@ pub(super) fn keys() -> impl Iterator<Item = Key> {
         }
         // A key starts right after the sign, prose after a space.
         let (name, value) = line.strip_prefix('#')?.split_once(" = ").filter(|(name, _)| !name.contains(' '))?;
-        let default = (!WITHOUT_DEFAULT.contains(&name)).then_some(value);
-        Some(Key { section, name, default })
+        let (default, unwritten) = match name {
+            name if WITHOUT_DEFAULT.contains(&name) => (None, "found on this host"),
+            name if NOT_SET.contains(&name) => (None, "not set"),
+            _ => (Some(value), "default"),
+        };
+        Some(Key { section, name, default, unwritten })
     })
 }

@@ -44,6 +44,8 @@ pub struct Settings {
     pub repository: Location,
     /// How long after the last successful cycle `status` reports this host as overdue.
     pub overdue_after: Duration,
+    /// The file for node_exporter's textfile collector.
+    pub metrics_file: Option<PathBuf>,
     /// How restic is run.
     pub restic: Restic,
     /// The Uptime Kuma of this host.

@@ -18,6 +18,7 @@ pub(super) struct Written {
     role: Option<Role>,
     repository: Option<String>,
     overdue_after: Option<WrittenDuration>,
+    metrics_file: Option<PathBuf>,
     #[serde(default)]
     restic: WrittenRestic,
     #[serde(default)]
@@ -73,6 +74,7 @@ impl Written {
             role,
             repository,
             overdue_after: duration("overdue-after", self.overdue_after, Duration::from_secs(1800))?,
+            metrics_file: self.metrics_file.map(metrics_file).transpose()?,
             restic: self.restic.check()?,
             kuma: self.uptime_kuma.check()?,
             main: self.main.check()?,
@@ -122,6 +124,16 @@ impl WrittenMain {
         let settle = duration_or_none("main.settle", self.settle, Duration::from_secs(3))?;
         Ok(Main { look_every, max_shrink, settle })
     }
+}
+
+/// The collector reads only files whose names end so.
+fn metrics_file(path: PathBuf) -> Result<PathBuf, String> {
+    if path.is_absolute() && path.extension().is_some_and(|end| end == "prom") {
+        return Ok(path);
+    }
+    let example = "/var/lib/prometheus/node-exporter/kuma-replicator.prom";
+    let path = path.display();
+    Err(format!("metrics-file is '{path}'; it must be an absolute path that ends in .prom, such as {example}"))
 }
 
 fn absolute(key: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String> {

@@ -16,4 +16,6 @@ pub mod restic;
 pub mod store;
 pub mod system;
 
-pub use outside::{AsService, Directories, SERVICE, System, booted, host_name, is_started_by_timer, repository};
+pub use outside::{
+    AsService, Directories, SERVICE, System, booted, host_name, is_started_by_timer, repository, tell_prometheus,
+};

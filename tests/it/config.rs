@@ -122,6 +122,14 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[main]\nmax-shrink = nan", &["main.max-shrink"]),
         ("{base}[main]\nmax-shrink = \"half\"", &["line 4, column 14: main.max-shrink must be a number"]),
         ("{base}overdue-after = \"0s\"", &["overdue-after"]),
+        (
+            "{base}metrics-file = \"kuma.prom\"",
+            &["metrics-file is 'kuma.prom'", "absolute path that ends in .prom", "/var/lib/prometheus/node-exporter/"],
+        ),
+        ("{base}metrics-file = \"/srv/kuma.txt\"", &["'/srv/kuma.txt'", "ends in .prom"]),
+        ("{base}metrics-file = \"/srv/.prom\"", &["'/srv/.prom'", "ends in .prom"]),
+        ("{base}metrics-file = 5", &["line 3, column 16: metrics-file"]),
+        ("{base}[main]\nmetrics-file = \"/x.prom\"", &["`metrics-file` belongs to the top of the file"]),
         ("{base}[main]\nlook-every = \"0s\"", &["main.look-every"]),
         // A day is not always as long for a clock.
         ("{base}[main]\nlook-every = \"2d\"", &["line 4, column 14: main.look-every: ", "hours (h)"]),
@@ -292,7 +300,10 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     let shipped = read("packaging/usr/share/doc/kuma-replicator/config.toml");
     let manual = read("docs/configuration.md");
     let top = keys("");
-    assert_eq!(top, ["role", "repository", "overdue-after", "restic", "uptime-kuma", "main", "replica"]);
+    assert_eq!(
+        top,
+        ["role", "repository", "overdue-after", "metrics-file", "restic", "uptime-kuma", "main", "replica"]
+    );
     let mut section = String::new();
     let mut documented = Vec::new();
     for line in shipped.lines() {
@@ -307,7 +318,7 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     }
     let mut known: Vec<(String, String)> = Vec::new();
     for name in &top {
-        if ["role", "repository", "overdue-after"].contains(&name.as_str()) {
+        if ["role", "repository", "overdue-after", "metrics-file"].contains(&name.as_str()) {
             known.push((String::new(), name.clone()));
         } else {
             let (tables, keys): (Vec<_>, Vec<_>) =
@@ -398,6 +409,7 @@ fn the_settings_in_force_are_shown_with_their_origin() {
         "role = \"replica\" # line 1",
         "repository = \"s3:https://***@s3.example.org/b\" # line 2",
         "overdue-after = \"30m\" # default",
+        "#metrics-file # not set",
         "label = \"x\" # line 5",
         "look-every = \"auto\" # default",
         "#data-directory # found on this host",

@@ -16,21 +16,22 @@ const PICTURE: &[(&str, &[&str])] = &[
     ("localise", &["config", "error", "model", "text"]),
     ("decide", &["config", "error", "model", "text"]),
     ("cycle", &["config", "decide", "error", "localise", "model", "plan", "text"]),
-    ("host", &["config", "cycle", "error", "logging", "model", "plan", "terminal", "text"]),
+    ("metrics", &["config", "cycle", "error", "model"]),
+    ("host", &["config", "cycle", "error", "logging", "metrics", "model", "plan", "terminal", "text"]),
     ("logging", &["cycle", "error", "terminal", "text"]),
     ("report", &["config", "error", "localise", "model", "plan", "terminal", "text"]),
     ("cli", &["config", "error"]),
     (
         "command",
         &[
-            "cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "model", "plan", "report",
-            "terminal", "text",
+            "cli", "config", "cycle", "decide", "error", "host", "localise", "logging", "metrics", "model", "plan",
+            "report", "terminal", "text",
         ],
     ),
 ];
 
 /// Only plain values in, plain values out.
-const PURE: &[&str] = &["model", "decide", "localise", "plan", "text"];
+const PURE: &[&str] = &["model", "decide", "localise", "metrics", "plan", "text"];
 
 const WORLD: &[&str] = &[
     "std::fs",

@@ -25,6 +25,7 @@ mod label;
 mod live;
 mod localise;
 mod manual;
+mod metrics;
 mod orders;
 mod plan;
 mod precedence;

@@ -36,7 +36,7 @@ fn manual() -> Result<[String; 3]> {
 }
 
 /// Follows the manual, except for the last step, which starts the timer.
-fn follow_the_manual(machine: &Machine) -> Result<()> {
+pub fn follow_the_manual(machine: &Machine) -> Result<()> {
     let [everybody, folder, _] = manual()?;
     machine.sh(&everybody)?;
     machine.sh(&folder).map(drop)
@@ -319,7 +319,7 @@ fn modes_do_not_depend_on_a_umask(pair: &Pair) -> Result<()> {
     assert_eq!(open_to_others(replica, "")?, "");
     assert_eq!(
         replica.run(&["ls", "/var/lib/kuma-replicator"])?,
-        "applied.dump\nlisting.json\nlock\nprevious.dump\nstate.json\n"
+        "applied.dump\nlisting.json\nlock\nmetrics.json\nprevious.dump\nstate.json\n"
     );
     replica.sh("rm -r /var/lib/kuma-replicator/lock /var/cache/kuma-replicator; umask 0000; \
          kuma-replicator export /root/typed.dump; kuma-replicator snapshots; kuma-replicator restore previous; \

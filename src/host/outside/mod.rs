@@ -3,11 +3,13 @@
 
 mod as_service;
 mod kuma;
+mod metrics;
 mod repository;
 mod store;
 mod surroundings;
 mod system;
 
 pub use as_service::{AsService, SERVICE};
+pub use metrics::tell_prometheus;
 pub use surroundings::{booted, is_started_by_timer};
 pub use system::{Directories, System, host_name, repository};

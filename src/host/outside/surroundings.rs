@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use crate::cycle::{Event, Surroundings};
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::systemd::Systemd;
+use crate::host::store;
 use crate::host::system::notify;
 use crate::logging;
 use crate::model::digest::Digest;
@@ -75,6 +76,7 @@ impl Surroundings for System {
         notify::status(&event.message(&self.zone()));
         notify::extend(STEP_TIMEOUT);
         logging::report(event);
+        store::count(&self.directories.state, event);
     }
 
     async fn pause(&mut self, duration: Duration) -> Result<()> {

@@ -2,7 +2,7 @@
 //! can read it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,10 +13,13 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Kind, Result};
 use crate::host::system::files::{PRIVATE, is_unfit, make_private_directory, open_own, read_own, replace_as};
 use crate::host::system::users;
-use crate::model::limits::{MAX_DUMP, MAX_STATE};
+use crate::model::limits::{MAX_DUMP, MAX_MANIFEST, MAX_STATE};
 use crate::model::looked::KeptListing;
+use crate::model::manifest::Manifest;
 use crate::model::state::{Hold, State, StateFault};
 use crate::terminal;
+
+use super::counters::COUNTERS;
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
@@ -237,7 +240,7 @@ fn waits_still(file: &File) -> bool {
 pub(super) fn open_lock(directory: &Path, name: &str) -> Result<File> {
     let path = directory.join(name);
     // Root must not give away a file that existed before.
-    let open = |new| open_own(&path, OpenOptions::new().write(true).create_new(new).mode(PRIVATE));
+    let open = |new| open_own(&path, OpenOptions::new().read(true).write(true).create_new(new).mode(PRIVATE));
     let lock = match open(true) {
         Ok(lock) => std::fs::metadata(directory).and_then(|owner| users::give(&lock, &owner)).map(|()| lock),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => open(false),
@@ -262,6 +265,14 @@ pub fn read_inherited(directory: &Path) -> Result<Option<Vec<u8>>> {
     read_if_exists(&directory.join(INHERITED), MAX_DUMP)
 }
 
+/// The first line of the dump of the snapshot in force in `directory`, if it is kept and can be read.
+pub(super) fn applied_manifest(directory: &Path) -> Option<Manifest> {
+    let file = open_own(&directory.join(APPLIED), OpenOptions::new().read(true)).ok()?;
+    let mut line = Vec::new();
+    BufReader::new(file.take(MAX_MANIFEST as u64)).read_until(b'\n', &mut line).ok()?;
+    serde_json::from_slice(&line).ok()
+}
+
 fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     match read_own(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -271,8 +282,8 @@ fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
 }
 
 /// The files in the state directory that contain data, whether they exist or not.
-pub fn written(directory: &Path) -> [PathBuf; 6] {
-    [STATE, PREVIOUS, APPLIED, INHERITED, LISTING, HOLD].map(|name| directory.join(name))
+pub fn written(directory: &Path) -> [PathBuf; 7] {
+    [STATE, PREVIOUS, APPLIED, INHERITED, LISTING, HOLD, COUNTERS].map(|name| directory.join(name))
 }
 
 /// How many bytes the kept dumps in `directory` take.

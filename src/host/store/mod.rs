@@ -1,7 +1,10 @@
-//! What this program keeps on the host: the lock, its state, the kept dumps.
+//! What this program keeps on the host: the lock, its state, the kept dumps, the counters.
 
+mod counters;
 mod directory;
 mod failure;
 
+pub(super) use counters::see;
+pub use counters::{count, read_counters, with_counters};
 pub use directory::{MAX_WAIT, Store, kept_bytes, read_applied, read_inherited, read_state, written};
 pub use failure::{forget_failure, has_failed_within, remember_failure};

@@ -8,6 +8,7 @@ pub mod notify;
 pub mod owner;
 pub mod permissions;
 pub mod process;
+pub mod textfile;
 pub mod unit;
 pub mod users;
 pub mod zone;

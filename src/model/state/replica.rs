@@ -153,6 +153,9 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// The words for all of them.
+    pub const NAMES: [&str; 4] = ["rejected", "backoff", "blocked", "deferred"];
+
     /// The word for it in JSON and for people.
     pub fn name(&self) -> &'static str {
         match self {
