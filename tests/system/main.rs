@@ -25,6 +25,7 @@ mod live;
 mod mains;
 mod manual;
 mod memory;
+mod metrics;
 mod news;
 mod operate;
 mod others;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         mains::TESTS,
         manual::TESTS,
         memory::TESTS,
+        metrics::TESTS,
         faults::TESTS,
         database::TESTS,
         disk::TESTS,

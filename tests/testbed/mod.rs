@@ -61,7 +61,7 @@ pub(crate) fn available() -> std::result::Result<(), String> {
             return Err(format!("{tool} is missing: run tests/testbed/provision"));
         }
     }
-    for part in ["base", "kuma", "node", "s3"] {
+    for part in ["base", "kuma", "node", "s3", "prometheus"] {
         let path = cache().join(part);
         if !path.is_dir() {
             return Err(format!("{} is missing: run tests/testbed/provision", path.display()));
@@ -112,6 +112,12 @@ fn cache() -> PathBuf {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/testbed"),
     }
+}
+
+/// The packages of Prometheus and its node_exporter, and promtool.
+pub(crate) fn prometheus() -> Result<PathBuf> {
+    let path = cache().join("prometheus");
+    Ok(path.canonicalize().map_err(|error| format!("Prometheus in {}: {error}", path.display()))?)
 }
 
 /// This directory, which contains the scripts.
