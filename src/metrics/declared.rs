@@ -102,16 +102,16 @@ metrics! { known;
         "The sequence of the snapshot that this host published or applied last."
         value(float(known.place().1));
     "rows" Gauge []
-        "The rows in that snapshot."
+        "The rows in the snapshot that this host published or applied last."
         value(float(known.rows()));
     "snapshot_published_timestamp_seconds" Gauge []
-        "When the main published that snapshot, by the clock of the main."
+        "When the snapshot was published that this host published or applied last, by the clock of the main."
         time(known.published());
     "snapshot_in_force_timestamp_seconds" Gauge []
-        "Replica: when that snapshot was in force here for the first time."
+        "Replica: when the snapshot that it applied last was in force here for the first time."
         time(known.in_force().map(|known| known.since));
     "snapshot_lag_seconds" Gauge []
-        "Replica: the time between the two."
+        "Replica: how long that snapshot took from its publish until it was in force here."
         value(known.in_force().map_or(0.0, |known| known.since.duration_since(known.created).as_secs_f64().max(0.0)));
     "verdict" Gauge ["decision"]
         "Replica: 1 for what was decided about the newest snapshot, which is not applied now; 0 for the rest."
@@ -147,10 +147,10 @@ metrics! { known;
         "How often Uptime Kuma was stopped to be started again: for an apply, a restore or a switch of the alerts."
         value(float(known.counters.restarts));
     "away_seconds_total" Counter []
-        "How long Uptime Kuma was away for these restarts, from the order to stop until it answered."
+        "How long Uptime Kuma was away for restarts, from the order to stop until it answered."
         value(seconds(known.counters.away_millis));
     "last_away_seconds" Gauge []
-        "How long it was away for the last of them."
+        "How long Uptime Kuma was away for the last restart."
         value(seconds(known.counters.last_away_millis));
 }
 

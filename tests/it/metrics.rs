@@ -93,6 +93,47 @@ fn rules_and_dashboard_name_only_what_is_declared() {
     }
 }
 
+/// Grafana moves panels that overlap.
+#[test]
+fn the_panels_of_the_dashboard_fit_its_grid() {
+    let text = read("packaging/usr/share/doc/kuma-replicator/examples/grafana/kuma-replicator.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let (mut taken, mut ids) = (BTreeSet::new(), BTreeSet::new());
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let at = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+        assert!(at("x") + at("w") <= 24, "{panel}");
+        for x in at("x")..at("x") + at("w") {
+            for y in at("y")..at("y") + at("h") {
+                assert!(taken.insert((x, y)), "{panel}");
+            }
+        }
+        assert!(ids.insert(panel["id"].as_u64().unwrap()) && panel["title"].is_string(), "{panel}");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "no data source of one Grafana: {target}");
+        }
+    }
+}
+
+#[test]
+fn every_alert_is_documented_and_has_a_unit_test_in_which_it_fires() {
+    let rules = read("packaging/usr/share/doc/kuma-replicator/examples/prometheus/kuma-replicator.rules.yml");
+    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 8, "{alerts:?}");
+    let manual = read("docs/metrics.md");
+    let documented = manual.lines().filter_map(|line| line.strip_prefix("| `KumaReplicator")?.split_once('`'));
+    let documented: Vec<String> = documented.map(|(name, _)| format!("KumaReplicator{name}")).collect();
+    assert_eq!(documented.iter().map(String::as_str).collect::<BTreeSet<_>>(), alerts);
+    // `promtool test rules` runs them in a system test.
+    let tests = read("tests/prometheus/rules.test.yml");
+    let fires = |alert: &&str| {
+        let mut cases = tests.split(&format!("- alertname: {alert}\n")).skip(1);
+        cases.any(|case| case.lines().nth(1).is_some_and(|line| line.trim() == "exp_alerts:"))
+    };
+    assert_eq!(alerts.iter().find(|alert| !fires(alert)), None);
+    let silent = |alert: &&str| tests.contains(&format!("- {{alertname: {alert}, "));
+    assert_eq!(alerts.iter().find(|alert| !silent(alert)), None);
+}
+
 #[test]
 fn a_new_host_has_every_series_and_nothing_happened() {
     for role in ["main", "replica"] {
