@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::config::without_credentials;
+use crate::host::http::{percent_decoded, percent_encoded};
 
 /// The length of the shortest secret that is masked, in bytes. A shorter value would mangle every text.
 const MIN_SECRET: usize = 4;
@@ -44,38 +45,6 @@ impl Secrets {
         }
         masked.split(' ').map(without_credentials).collect::<Vec<_>>().join(" ")
     }
-}
-
-pub(super) fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-        encoded
-    })
-}
-
-pub(super) fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        let (before, from) = rest.split_at(at);
-        bytes.extend_from_slice(before.as_bytes());
-        match from.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = from.get(3..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(b'%');
-                rest = from.get(1..).unwrap_or_default();
-            }
-        }
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

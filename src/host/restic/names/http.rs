@@ -1,17 +1,10 @@
-//! One request to a server.
+//! One request to the server of a repository.
 
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use crate::host::system::files;
-
-/// The certificates that this system trusts, where Debian has them and restic reads them.
-const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// The largest file of certificates that is read, in bytes.
-const MAX_ROOTS: usize = 4 << 20;
+use crate::host::http;
 
 /// The longest answer that is read, in bytes: a hundred thousand names.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -49,32 +42,12 @@ impl Client {
             return None;
         }
         let file = variable("SSL_CERT_FILE").filter(|file| !file.is_empty());
-        Some(Self { roots: file.unwrap_or(ROOTS).to_owned() })
+        Some(Self { roots: file.unwrap_or(http::ROOTS).to_owned() })
     }
 
-    /// Sends GET requests to `url`, which may be one of several. A redirect is not followed: the credentials are for this
-    /// server.
+    /// Sends GET requests to `url`, which may be one of several.
     pub(super) fn agent(&self, url: &str, timeout: Duration) -> Option<Agent> {
-        let roots = if url.starts_with("https:") { self.roots()? } else { Vec::new() };
-        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build();
-        let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("kuma-replicator/", env!("CARGO_PKG_VERSION")))
-            .tls_config(tls);
-        Some(config.build().new_agent())
-    }
-
-    fn roots(&self) -> Option<Vec<Certificate<'static>>> {
-        let pem = files::read_small(self.roots.as_ref(), MAX_ROOTS).ok()?;
-        let certificates = parse_pem(&pem).filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        });
-        Some(certificates.collect())
+        http::agent(url, &self.roots, timeout, None).ok()
     }
 }
 

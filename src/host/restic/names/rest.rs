@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use ureq::http::Uri;
 
-use super::super::secrets::percent_decoded;
 use super::http::{Answer, Client, get};
+use crate::host::http::percent_decoded;
 use crate::model::looked::Names;
 
 /// The version of the protocol in which a listing has the sizes, too.

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::super::secrets::percent_encoded;
+use crate::host::http::percent_encoded;
 use crate::model::digest::{Digest, authentication};
 
 /// What a request is signed with.
