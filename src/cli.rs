@@ -170,6 +170,12 @@ pub enum Verb {
         /// Whether this replica sends the main's alerts
         switch: Switch,
     },
+    /// Receivers of messages: those of the tables [notify.NAME] in the configuration file
+    Notify {
+        /// What to do with them
+        #[command(subcommand)]
+        action: Notify,
+    },
     /// Start Uptime Kuma again if an interrupted cycle left it stopped. For ExecStopPost=
     #[command(hide = true)]
     Recover,
@@ -200,6 +206,20 @@ fn reason(text: &str) -> Result<String, String> {
         text if text.chars().count() > LONGEST_REASON => Err(format!("it is longer than {LONGEST_REASON} characters")),
         text => Ok(text.to_owned()),
     }
+}
+
+/// What can be done with receivers.
+#[derive(Debug, Subcommand)]
+pub enum Notify {
+    /// Send each receiver a test message, and print what becomes of it
+    Test {
+        /// Print each result as a line of JSON, for another process of this program
+        #[arg(long, hide = true)]
+        steps: bool,
+        /// Only this one
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 /// On or off.

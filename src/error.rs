@@ -110,6 +110,8 @@ kinds! {
     WorkerFailed "worker-failed" TryAgain "see journalctl -k for a process that was killed for want of memory; the next cycle tries again";
     /// systemd does not know the unit.
     ServiceMissing "service-missing" Config "set unit in [uptime-kuma]; systemctl list-units '*kuma*' lists candidates";
+    /// A receiver did not take a message. A cycle never fails for it.
+    NotifyFailed "notify-failed" TryAgain "check its address and token in [notify], and whether this host can reach it";
     /// Uptime Kuma is starting or migrating, and must not be stopped now.
     ServiceBusy "service-busy" TryAgain "wait until Uptime Kuma answers; the next cycle tries again";
     /// The stop job failed; the database was not touched.

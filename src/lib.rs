@@ -8,7 +8,7 @@
 //!       decide localise plan │ four traits   Repository · Kuma (with Claim) · Store · Surroundings
 //!             \  │  /        │
 //!              model         │               plain values and formats
-//!                           host             restic · kuma · store · system
+//!                           host             restic · kuma · notify · store · system
 //! ```
 //!
 //! Imports point down and inward, and `tests/it/imports.rs` keeps it so: `host` implements traits that `cycle` owns, and

@@ -24,41 +24,72 @@ pub(super) async fn check(cli: &Cli, checking: Checking) -> Result<()> {
     };
     let mut findings = Findings::new(form);
     let interrupt = Interrupt::install()?;
-    let service = if steps { None } else { as_its_service(cli, as_service, &mut findings, &interrupt).await? };
-    match service {
-        Some(service) => follow(service, &mut findings).await?,
-        None => everything(cli, &mut findings, &interrupt).await,
+    let order = Order { arguments: &["check", "--steps"], must: as_service, is_step: steps };
+    if !through_the_service(cli, order, &mut findings, &interrupt).await? {
+        everything(cli, &mut findings, &interrupt).await;
     }
     findings.end()
+}
+
+/// What this program does as its service would.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order<'a> {
+    /// The verb, with what makes it print steps.
+    pub(super) arguments: &'a [&'a str],
+    /// Whether it fails if that is not possible.
+    pub(super) must: bool,
+    /// Whether this process is that service.
+    pub(super) is_step: bool,
+}
+
+/// Lets this program do it as its service, and takes over what it finds. `false` if it is to be done here.
+///
+/// # Errors
+/// If it must be, and cannot be; if what it finds cannot be received.
+pub(super) async fn through_the_service(
+    cli: &Cli,
+    order: Order<'_>,
+    findings: &mut Findings,
+    interrupt: &Interrupt,
+) -> Result<bool> {
+    if order.is_step {
+        return Ok(false);
+    }
+    match as_its_service(cli, order, findings, interrupt).await? {
+        Some(service) => follow(service, findings).await.map(|()| true),
+        None => Ok(false),
+    }
 }
 
 /// This program, started as its service to make the checks; `None` if they are to be made here.
 async fn as_its_service(
     cli: &Cli,
-    ordered: bool,
+    Order { arguments, must, .. }: Order<'_>,
     findings: &mut Findings,
     interrupt: &Interrupt,
 ) -> Result<Option<AsService>> {
     let possible = AsService::is_possible() && rustix::process::geteuid().is_root();
-    if ordered && !possible {
+    if must && !possible {
         let what = "only root can run the checks as the service, and only where systemd runs";
         return Err(Error::new(Kind::NotPermitted, what).with_hint("run kuma-replicator check without --as-service"));
     }
     let usual = cli.config == Path::new(DEFAULT_PATH) && !unit::is_its_main_process();
-    if !possible || !(ordered || usual) {
+    if !possible || !(must || usual) {
         return Ok(None);
     }
     let path =
         std::path::absolute(&cli.config).map_err(|error| Error::io(format!("find {}", cli.config.display()), error))?;
     findings.begin(format!("starting the checks as {SERVICE}"));
-    let started = AsService::start(&["check", "--steps", &format!("--config={}", path.display())], interrupt).await;
+    let config = format!("--config={}", path.display());
+    let arguments: Vec<&str> = arguments.iter().copied().chain([config.as_str()]).collect();
+    let started = AsService::start(&arguments, interrupt).await;
     match started {
-        Ok(None) if ordered => {
+        Ok(None) if must => {
             let what = format!("systemd does not know {SERVICE}");
             Err(Error::new(Kind::ServiceMissing, what).with_hint("install the package"))
         }
         // The checks themselves report it.
-        Err(error) if !ordered && error.kind() == Kind::BusUnavailable => Ok(None),
+        Err(error) if !must && error.kind() == Kind::BusUnavailable => Ok(None),
         Err(error) => {
             findings.add::<()>("sandbox", Err(error), |()| String::new());
             Ok(None)

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use jiff::tz::TimeZone;
+
 use crate::cli::Cli;
-use crate::config::{Customization, Restart, Role, Settings};
+use crate::config::{Customization, Receiver, Restart, Role, Settings};
 use crate::cycle::{self, Activity, Export, Verified, verify};
 use crate::decide;
 use crate::error::{Error, Kind};
@@ -12,10 +14,11 @@ use crate::host::kuma::instance::Instance;
 use crate::host::kuma::worker::Worker;
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::{permissions, textfile};
-use crate::host::{Directories, store};
+use crate::host::{Directories, notify, store};
 use crate::localise::{self, Desired};
 use crate::model::catalog;
 use crate::model::configuration::Configuration;
+use crate::model::notify::Trouble;
 use crate::model::server::Server;
 use crate::model::value::Value;
 use crate::model::zone;
@@ -41,15 +44,18 @@ pub(super) async fn everything(cli: &Cli, findings: &mut Findings, interrupt: &I
     if settings.role == Role::Main {
         inherited(findings, &directories);
     }
+    receivers(findings, &settings, &directories);
     instance(findings, &settings, &directories).await;
     repository_checks::everything(findings, &settings, &directories, interrupt).await;
 }
 
 /// The files that contain secrets, and those that decide what this program does.
 fn secrets(findings: &mut Findings, cli: &Cli, settings: &Settings, directories: &Directories) {
-    let configured = [&settings.restic.password_file, &settings.restic.environment_file];
+    let of_receivers = settings.receivers.iter().flat_map(|receiver| [&receiver.url_file, &receiver.token_file]);
+    let configured =
+        [&settings.restic.password_file, &settings.restic.environment_file].into_iter().chain(of_receivers);
     let written = store::written(&directories.state);
-    let paths = configured.into_iter().flatten().map(|path| path.as_path()).chain([
+    let paths = configured.flatten().map(|path| path.as_path()).chain([
         cli.config.as_path(),
         Path::new("/etc/kuma-replicator/restic-password"),
         Path::new("/etc/kuma-replicator/environment"),
@@ -74,6 +80,37 @@ fn metrics(findings: &mut Findings, settings: &Settings, directories: &Directori
     match textfile::check(path, &directories.state) {
         Ok(()) => findings.ok("metrics", format!("{} can be written", path.display())),
         Err(error) => findings.warn("metrics", error.chain(), error.hint()),
+    }
+}
+
+/// Whether receivers can be told, as far as that is known without telling them.
+fn receivers(findings: &mut Findings, settings: &Settings, directories: &Directories) {
+    let memory = store::read_memory(&directories.state);
+    for receiver in &settings.receivers {
+        let Receiver { name, kind, .. } = receiver;
+        let known = memory.as_ref().and_then(|memory| memory.receivers.get(name));
+        let hint = format!("correct [notify.{name}], then: kuma-replicator notify test {name}");
+        match notify::find(receiver) {
+            Err(problem) => findings.warn("notify", format!("{name} cannot be told: {problem}"), hint),
+            Ok(None) => {
+                let what = format!("{name} has its address from a credential, which only the service has");
+                findings.ok("notify", what);
+            }
+            Ok(Some(place)) => {
+                match known.and_then(|known| Some((known.trouble.as_ref()?, known.waiting.len() as u64))) {
+                    Some((Trouble { since, reason, .. }, waiting)) => {
+                        let (since, waiting) =
+                            (text::time(*since, &TimeZone::system()), text::count(waiting, "message"));
+                        findings.warn(
+                            "notify",
+                            format!("{name} takes nothing since {since}, {waiting} to send: {reason}"),
+                            hint,
+                        );
+                    }
+                    None => findings.ok("notify", format!("{name}: {kind} at {}", place.address.host())),
+                }
+            }
+        }
     }
 }
 

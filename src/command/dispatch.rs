@@ -1,12 +1,12 @@
 //! From a verb to its function, and from its result to an exit code.
 
-use crate::cli::{Cli, Printing, Showing, Verb};
+use crate::cli::{Cli, Notify, Printing, Showing, Verb};
 use crate::cycle::{Event, Options, Promotion};
 use crate::error::{Error, Exit, Kind};
 use crate::logging;
 use crate::report::{self, FailureDocument};
 
-use super::{check, order, plan, recover, repository, settings, status, transfer};
+use super::{check, notify, order, plan, recover, repository, settings, status, transfer};
 
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
@@ -27,11 +27,12 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
         Verb::Restore { dry_run, source } => order::restore(cli, *dry_run, source).await,
         Verb::Hold { duration, reason } => order::hold(cli, *duration, reason).await,
-        Verb::Release => order::release().await,
+        Verb::Release => order::release(cli).await,
         Verb::Promote { as_is, confirm_shrink } => {
             order::promote(cli, Promotion { as_is: *as_is, confirm_shrink: *confirm_shrink }).await
         }
         Verb::Alerts { switch } => order::alerts(cli, *switch).await,
+        Verb::Notify { action: Notify::Test { steps, name } } => notify::test(cli, name.as_deref(), *steps).await,
         Verb::Demote { as_is } => order::demote(cli, *as_is).await,
         Verb::Import { database, dry_run, file } => transfer::import(cli, database.as_deref(), *dry_run, file).await,
     };

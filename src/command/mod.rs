@@ -5,6 +5,7 @@ mod check;
 mod checks;
 mod dispatch;
 mod findings;
+mod notify;
 mod order;
 mod plan;
 mod recover;

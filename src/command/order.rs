@@ -14,7 +14,7 @@ use crate::decide;
 use crate::error::{Error, Kind, Result};
 use crate::host::store::{MAX_WAIT, Store};
 use crate::host::system::interrupt::Interrupt;
-use crate::host::{Directories, System};
+use crate::host::{Directories, System, keep_for_receivers};
 use crate::logging;
 use crate::model::snapshot::Malformed;
 use crate::model::state::{Hold, PendingHistory, State};
@@ -122,15 +122,21 @@ fn described(Hold { reason, until, .. }: &Hold) -> String {
     format!("{end}: {}", text::line(reason))
 }
 
-pub(super) async fn release() -> Result<()> {
-    let store = Store::wait_first(&Directories::from_environment().state).await?;
+pub(super) async fn release(cli: &Cli) -> Result<()> {
+    let directories = Directories::from_environment();
+    let store = Store::wait_first(&directories.state).await?;
     let mut state = store.load()?;
     if state.hold.take().is_none() {
         return say("this host was not on hold");
     }
     state.obeyed("release", Timestamp::now());
     store.save(&state)?;
-    logging::report(&Event::Released { by_hand: true });
+    let event = Event::Released { by_hand: true };
+    logging::report(&event);
+    // A hold ends whatever is wrong with the configuration.
+    if let Ok(settings) = settings(cli) {
+        keep_for_receivers(&event, &settings, &directories);
+    }
     Ok(())
 }
 

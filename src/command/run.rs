@@ -11,13 +11,14 @@ use crate::decide;
 use crate::error::{Error, Exit, Kind, Result};
 use crate::host::store::{self, Store};
 use crate::host::system::interrupt::Interrupt;
-use crate::host::system::notify;
+use crate::host::system::notify as status;
 use crate::host::{Directories, System, booted, is_started_by_timer, tell_prometheus};
 use crate::logging;
 use crate::model::outcome::Outcome;
 use crate::model::state::{LastCycle, State};
 use crate::report::{self, RunDocument};
 
+use super::notify::{self, Left};
 use super::settings::settings;
 
 /// How long a cycle waits for a command that is at work, such as `plan`.
@@ -38,6 +39,8 @@ struct Cycle<'a> {
     has_news: bool,
     /// The settings, once it has begun.
     settings: Option<Settings>,
+    /// What receivers are told of it.
+    left: Left,
 }
 
 /// Runs a cycle unless the timer started it too early, reports its failure as an event, and returns the exit code.
@@ -51,33 +54,44 @@ pub(super) async fn run(cli: &Cli, options: Options, json: bool) -> Exit {
     }
     // Before anything is changed: what kills this run must not keep the next one from going on.
     store::forget_failure(&directories.state);
-    let (state, before) = (State::default(), None);
-    let mut cycle = Cycle { cli, options, directories, role: None, state, before, has_news: false, settings: None };
-    let (outcome, message, failure) = match cycle.run().await {
-        Ok(None) => return Exit::Success,
-        Ok(Some(end)) => (end.outcome(), end.reason().unwrap_or_default().to_owned(), None),
-        Err(error) => (Outcome::from(error.kind()), error.chain(), Some(error)),
-    };
-    let document = json.then(|| {
-        RunDocument::new(outcome, message, begun.elapsed()).failure(failure.as_ref()).of(cycle.role, &cycle.state)
-    });
-    let exit = failure.as_ref().map_or(Exit::Success, |error| error.kind().exit());
-    if let Some(error) = failure {
-        cycle.report(error);
-    }
-    if let Some(settings) = &cycle.settings {
-        tell_prometheus(settings, &cycle.state, &cycle.directories, begun.elapsed());
-    }
-    match document.map(|document| report::print_json(&document.events(logging::kept()))) {
-        Some(Err(error)) if exit == Exit::Success => {
-            logging::error(&error);
-            error.kind().exit()
-        }
-        _ => exit,
-    }
+    let (state, before, left) = (State::default(), None, Left::default());
+    let mut cycle =
+        Cycle { cli, options, directories, role: None, state, before, has_news: false, settings: None, left };
+    let result = cycle.run().await;
+    cycle.left.ended = notify::ended(&result, begun.elapsed());
+    let exit = cycle.conclude(result, begun, json);
+    // The lock is free, and Uptime Kuma runs.
+    notify::tell(cycle.left, &cycle.directories).await;
+    exit
 }
 
 impl Cycle<'_> {
+    /// Reports how it ended, and returns the exit code.
+    fn conclude(&self, result: Result<Option<Conclusion>>, begun: Instant, json: bool) -> Exit {
+        let (outcome, message, failure) = match result {
+            Ok(None) => return Exit::Success,
+            Ok(Some(end)) => (end.outcome(), end.reason().unwrap_or_default().to_owned(), None),
+            Err(error) => (Outcome::from(error.kind()), error.chain(), Some(error)),
+        };
+        let document = json.then(|| {
+            RunDocument::new(outcome, message, begun.elapsed()).failure(failure.as_ref()).of(self.role, &self.state)
+        });
+        let exit = failure.as_ref().map_or(Exit::Success, |error| error.kind().exit());
+        if let Some(error) = failure {
+            self.report(error);
+        }
+        if let Some(settings) = &self.settings {
+            tell_prometheus(settings, &self.state, &self.directories, begun.elapsed());
+        }
+        match document.map(|document| report::print_json(&document.events(logging::kept()))) {
+            Some(Err(error)) if exit == Exit::Success => {
+                logging::error(&error);
+                error.kind().exit()
+            }
+            _ => exit,
+        }
+    }
+
     /// Runs it. Returns nothing if the timer started it and nothing is due.
     async fn run(&mut self) -> Result<Option<Conclusion>> {
         self.settings()?;
@@ -91,6 +105,7 @@ impl Cycle<'_> {
         if !decide::is_due(&settings, &self.state, Timestamp::now(), booted()) && is_started_by_timer().await {
             return Ok(None);
         }
+        self.left.starts = notify::begin(&settings, &self.directories.state);
         self.settings = Some(settings.clone());
         let configuration = self.cli.config.clone();
         let system = System::new(settings.clone(), configuration, self.directories.clone(), store, interrupt);
@@ -105,6 +120,7 @@ impl Cycle<'_> {
     fn settings(&mut self) -> Result<Settings> {
         let settings = settings(self.cli)?;
         self.role = Some(settings.role);
+        self.left.settings = Some(settings.clone());
         if self.options.retry && settings.role == Role::Main {
             return Err(no_retry());
         }
@@ -124,7 +140,7 @@ impl Cycle<'_> {
         let is_same = self.before.as_ref().is_some_and(|last| last.message == error.chain());
         let again = error.kind() == Kind::Shrunk && is_same && !self.has_news;
         let event = Event::Failed { error, snapshot, last_success_age, again };
-        notify::status(&event.to_string());
+        status::status(&event.to_string());
         logging::report(&event);
         store::count(&self.directories.state, &event);
     }

@@ -56,6 +56,9 @@ pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
     drop(waiting);
     let mut document = StatusDocument::new(&settings, service, state, alarm.as_ref().err(), clock);
     document = document.not_started(not_started);
+    if let Some(memory) = store::read_memory(&directories.state).filter(|_| !settings.receivers.is_empty()) {
+        document = document.receivers(&memory, &settings.receivers);
+    }
     if let Some(takes) = takes {
         let interval = settings.replica.min_restart_interval;
         document = document.restarts(takes, decide::between_restarts(interval, Some(takes)));

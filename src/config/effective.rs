@@ -7,6 +7,7 @@ use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::example::{Key, keys};
 use super::names::without_credentials;
+use super::receiver::Address;
 
 /// How wide a setting may be before its origin no longer stands in line with the others.
 const WIDTH: usize = 40;
@@ -26,10 +27,15 @@ pub fn effective(text: &str) -> String {
     }
     let overrides = document.get("replica").and_then(|replica| replica.get("overrides"));
     for table in overrides.and_then(Item::as_array_of_tables).into_iter().flatten() {
-        written(&mut shown, text, table, table.span());
+        written(&mut shown, text, "[[replica.overrides]]", (table, table.span()));
     }
     for table in overrides.and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_inline_table) {
-        written(&mut shown, text, table, table.span());
+        written(&mut shown, text, "[[replica.overrides]]", (table, table.span()));
+    }
+    for (name, item) in document.get("notify").and_then(Item::as_table_like).into_iter().flat_map(TableLike::iter) {
+        if let Some(table) = item.as_table_like() {
+            written(&mut shown, text, &format!("[notify.{name}]"), (table, item.span()));
+        }
     }
     shown
 }
@@ -54,12 +60,16 @@ fn setting(shown: &mut String, document: &Table, Key { section, name, default, u
     let _ = writeln!(shown, "{value:<WIDTH$}  # {origin}");
 }
 
-/// Appends a table as it is written.
-fn written(shown: &mut String, text: &str, table: &dyn TableLike, span: Option<Range<usize>>) {
+/// Appends a table as it is written, except for addresses that are secrets.
+fn written(shown: &mut String, text: &str, header: &str, (table, span): (&dyn TableLike, Option<Range<usize>>)) {
     let line = span.map_or(0, |span| line_at(text, span.start));
-    let _ = writeln!(shown, "\n{:<WIDTH$}  # line {line}", "[[replica.overrides]]");
+    let _ = writeln!(shown, "\n{header:<WIDTH$}  # line {line}");
     for (name, item) in table.iter() {
-        let _ = writeln!(shown, "{name} = {}", item.to_string().trim());
+        let address = item.as_str().filter(|_| header.starts_with("[notify.") && name == "url");
+        let _ = match address.map(Address::new) {
+            Some(Ok(address)) => writeln!(shown, "{name} = {}", Value::from(address.to_string())),
+            _ => writeln!(shown, "{name} = {}", item.to_string().trim()),
+        };
     }
 }
 

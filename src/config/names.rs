@@ -75,6 +75,14 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
+/// Whether `url` is a whole address of a web server.
+pub(super) fn is_address(url: &str) -> bool {
+    let uri = url.parse::<ureq::http::Uri>();
+    uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
 /// The name of a systemd service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitName(String);

@@ -6,6 +6,10 @@ use std::ops::Range;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::example::keys;
+use super::receiver;
+
+/// Stands for the section of any receiver.
+const RECEIVER: &str = "notify.NAME";
 
 /// Line, column, key and message of an error.
 pub(super) fn located(text: &str, error: &toml::de::Error) -> String {
@@ -51,6 +55,7 @@ fn header(line: &str) -> Option<&str> {
 
 /// What is probably meant by `name`, which is no key of this section: one that belongs elsewhere, or is mistyped.
 fn meant(name: &str, section: &str) -> Option<String> {
+    let section = if section.starts_with("notify.") { RECEIVER } else { section };
     let distance = |known: &str| strsim::damerau_levenshtein(&name.replace('_', "-"), known);
     let (place, known) = places().min_by_key(|(place, known)| (distance(known), *place != section))?;
     if distance(known) > (name.len() / 3).min(3) {
@@ -67,7 +72,11 @@ fn meant(name: &str, section: &str) -> Option<String> {
 fn places() -> impl Iterator<Item = (&'static str, &'static str)> {
     let sections = keys().map(|key| key.section).filter(|section| !section.is_empty());
     let sections = sections.map(|section| section.rsplit_once('.').unwrap_or(("", section)));
-    keys().map(|key| (key.section, key.name)).chain(sections).chain([("replica", "overrides")])
+    keys()
+        .map(|key| (key.section, key.name))
+        .chain(sections)
+        .chain([("replica", "overrides"), ("", "notify")])
+        .chain(receiver::KEYS.map(|key| (RECEIVER, key)))
 }
 
 fn to(section: &str) -> String {

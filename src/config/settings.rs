@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{Location, UnitName};
 use super::place::located;
+use super::receiver::Receiver;
 use super::replica::Replica;
 use super::written::Written;
 use crate::error::{Error, Kind, Result};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub main: Main,
     /// Settings of a replica.
     pub replica: Replica,
+    /// Who is told of failures and of other events.
+    pub receivers: Vec<Receiver>,
 }
 
 /// How restic is run.

@@ -1,5 +1,6 @@
 //! The keys of the configuration file as written, and how they are checked.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration::{WrittenDuration, duration, duration_or_none};
-use super::names::{Location, UnitName};
+use super::names::{Location, UnitName, is_address};
+use super::receiver::{WrittenReceiver, receivers};
 use super::replica::WrittenReplica;
 use super::settings::{Kuma, Main, Restic, Role, Settings};
 
@@ -27,6 +29,8 @@ pub(super) struct Written {
     main: WrittenMain,
     #[serde(default)]
     replica: WrittenReplica,
+    #[serde(default)]
+    notify: BTreeMap<String, WrittenReceiver>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -79,6 +83,7 @@ impl Written {
             kuma: self.uptime_kuma.check()?,
             main: self.main.check()?,
             replica: self.replica.check()?,
+            receivers: receivers(self.notify)?,
         })
     }
 }
@@ -136,19 +141,11 @@ fn metrics_file(path: PathBuf) -> Result<PathBuf, String> {
     Err(format!("metrics-file is '{path}'; it must be an absolute path that ends in .prom, such as {example}"))
 }
 
-fn absolute(key: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
+pub(super) fn absolute(key: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
     match path {
         Some(path) if !path.is_absolute() => Err(format!("{key} is '{}'; it must be an absolute path", path.display())),
         path => Ok(path),
     }
-}
-
-/// Whether `url` is a whole address of a web server.
-fn is_address(url: &str) -> bool {
-    let uri = url.parse::<ureq::http::Uri>();
-    uri.is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    })
 }
 
 /// The JSON schema of a configuration file, for editors. What it accepts may still be refused, as by the checks of a name.

@@ -271,7 +271,7 @@ pub trait Surroundings {
     /// An identity that stays the same on this host even if the state is lost.
     fn main_id(&self) -> Result<MainId>;
 
-    /// Reports an event to the journal and the service manager.
+    /// Reports an event to the journal and the service manager, and keeps it for the receivers that are to be told of it.
     fn report(&mut self, event: &Event);
 
     /// Waits this long.

@@ -5,6 +5,7 @@ mod apply;
 mod fencing;
 mod guard;
 mod newest;
+mod notify;
 mod operation;
 mod publish;
 mod schedule;
@@ -15,6 +16,7 @@ pub use apply::{
 };
 pub use fencing::{epoch, fenced_since, fleet, next_epoch, of_fleet, overruled, stray, succeeded};
 pub use guard::{first_contact, shrink, shrink_of};
+pub use notify::{Ended, Run, is_ping_due, is_tried, notice, ping};
 pub use operation::{alarm, last_success_age, on_hold};
 pub use publish::{Publish, is_overdue, publish, unchanged};
 pub use schedule::{AFTER_FAILURE, AFTER_NEWS, between_looks, is_due, turn};

@@ -19,6 +19,23 @@ pub fn last_success_age(last_success: Option<Timestamp>, now: Timestamp) -> Opti
     u64::try_from(now.duration_since(last_success?).as_secs()).ok()
 }
 
+/// When this host was last seen to be well, if it was: its last success, or the end of a hold, or when a person saw to it.
+/// Before the end of a hold, any cycle counts.
+pub(super) fn last_seen(state: &State, now: Timestamp) -> Option<Timestamp> {
+    let seen = match state.hold.as_ref().and_then(|hold| hold.until) {
+        Some(until) if now < until => state.last_cycle.as_ref().map(|last| last.at),
+        until => state.last_success.max(until),
+    };
+    seen.max(state.last_order.as_ref().map(|order| order.at))
+}
+
+/// Whether `at` is no longer ago than `limit`. A time far in the future was taken from a wrong clock, and proves as little
+/// as no time at all.
+pub(super) fn is_recent(at: Timestamp, now: Timestamp, limit: Duration) -> bool {
+    let limit = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+    now.duration_since(at).abs() <= limit
+}
+
 /// Fails if a person has to look at this host: its last cycle failed, or none has ended well for longer than
 /// `overdue_after`. A hold with an end is no reason before that end, and a failure before a person's order is over.
 ///
@@ -35,16 +52,7 @@ pub fn alarm(state: &State, now: Timestamp, overdue_after: Duration, zone: &Time
         return Err(Error::new(*kind, format!("the last cycle, at {}, ended as {outcome}; {success}", time(at)))
             .because(message.clone()));
     }
-    let last = state.last_cycle.as_ref().map(|last| last.at);
-    let seen = match state.hold.as_ref().and_then(|hold| hold.until) {
-        Some(until) if now < until => last,
-        until => state.last_success.max(until),
-    };
-    // A person has just seen to this host.
-    let seen = seen.max(state.last_order.as_ref().map(|order| order.at));
-    // A time far in the future was taken from a wrong clock, and proves as little as no time at all.
-    let limit = SignedDuration::try_from(overdue_after).unwrap_or(SignedDuration::MAX);
-    if seen.is_some_and(|at| now.duration_since(at).abs() <= limit) {
+    if last_seen(state, now).is_some_and(|at| is_recent(at, now, overdue_after)) {
         return Ok(());
     }
     let why = match &state.last_cycle {

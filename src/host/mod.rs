@@ -6,18 +6,21 @@
 //! | [`kuma`] | Uptime Kuma: its database, its uploaded files, its unit, its answers |
 //! | [`store`] | what this program keeps on the host |
 //! | `http` | requests over HTTP, for the others |
+//! | [`notify`] | receivers: who is told of failures and of other events |
 //! | [`system`] | files, users, signals, the service manager that started this program |
 //! | `outside` | [`System`], which puts them together as the host of the cycles |
 //!
-//! `outside` imports the other modules; `kuma`, `restic` and `store` import `http` and `system`; nothing imports the other way.
+//! `outside` imports the other modules; `kuma`, `restic`, `notify` and `store` import `http` and `system`; nothing imports the other way.
 
 mod http;
 pub mod kuma;
+pub mod notify;
 mod outside;
 pub mod restic;
 pub mod store;
 pub mod system;
 
 pub use outside::{
-    AsService, Directories, SERVICE, System, booted, host_name, is_started_by_timer, repository, tell_prometheus,
+    AsService, Directories, SERVICE, System, booted, host_name, is_started_by_timer, keep_for_receivers, repository,
+    tell_prometheus,
 };

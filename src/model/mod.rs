@@ -11,6 +11,7 @@ pub mod known;
 pub mod limits;
 pub mod looked;
 pub mod manifest;
+pub mod notify;
 pub mod origin;
 pub mod outcome;
 pub mod place;

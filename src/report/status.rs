@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::changes::{self, Changes};
 use super::{Clock, Shaped, VERSION};
-use crate::config::{Alerts, Role, Settings};
+use crate::config::{Alerts, Receiver, Role, Settings};
 use crate::error::Error;
 use crate::model::digest::Digest;
 use crate::model::manifest::Place;
+use crate::model::notify::{Memory, Trouble};
 use crate::model::outcome::Outcome;
 use crate::model::snapshot::{MainId, SnapshotId};
 use crate::model::state::{
@@ -47,6 +48,8 @@ pub struct StatusDocument {
     unfinished: Option<Unfinished>,
     /// How many rows of history of removed monitors are left to remove; none if there are none.
     history_left: Option<u64>,
+    /// The receivers that take nothing.
+    undelivered: Vec<Undelivered>,
     /// None on a replica.
     main: Option<Main>,
     /// None on a main.
@@ -71,6 +74,16 @@ struct Unfinished {
     since: Timestamp,
     /// Whether its rows are written, and Uptime Kuma was stopped by hand before it answered.
     written: bool,
+}
+
+/// A receiver that takes nothing.
+#[derive(Debug, Serialize)]
+struct Undelivered {
+    receiver: String,
+    since: Timestamp,
+    reason: String,
+    /// How many messages it has not received.
+    waiting: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -180,6 +193,7 @@ impl StatusDocument {
                 written,
             }),
             history_left: replica.history.map(|pending| pending.rows),
+            undelivered: Vec::new(),
             main: main.filter(|_| is_main).map(Main::from),
             replica: (!is_main).then(|| Replica {
                 customization_in_force: replica
@@ -203,6 +217,20 @@ impl StatusDocument {
     #[must_use]
     pub fn not_started(self, reason: Option<String>) -> Self {
         Self { not_started: reason, ..self }
+    }
+
+    /// Adds those of these receivers that take nothing.
+    #[must_use]
+    pub fn receivers(mut self, memory: &Memory, receivers: &[Receiver]) -> Self {
+        let known =
+            receivers.iter().filter_map(|receiver| Some((&receiver.name, memory.receivers.get(&receiver.name)?)));
+        self.undelivered = known
+            .filter_map(|(name, known)| {
+                let Trouble { since, reason, .. } = known.trouble.clone()?;
+                Some(Undelivered { receiver: name.clone(), since, reason, waiting: known.waiting.len() })
+            })
+            .collect();
+        self
     }
 
     /// Adds within which time the monitors begin after a restart, and after which time the next one is allowed.
@@ -267,7 +295,7 @@ impl Shaped for StatusDocument {
             "last cycle" if failed().iter().any(|end| value.contains(end)) => Tone::Bad,
             "not started" | "fenced" | "rejected" => Tone::Bad,
             "on hold" | "unfinished" | "written" | "edited here" | "restored" | "not in force" | "backoff"
-            | "blocked" | "deferred" => Tone::Warning,
+            | "blocked" | "deferred" | "notify" => Tone::Warning,
             _ => Tone::Plain,
         };
         Shape { tone, painted: line.len(), indent: VALUES }
@@ -317,6 +345,14 @@ impl fmt::Display for StatusDocument {
                 writeln!(f, "history       {rows} of removed monitors left to remove; every cycle goes on")?;
             }
             None => {}
+        }
+        for Undelivered { receiver, since, reason, waiting } in &self.undelivered {
+            let (waiting, reason) = (text::count(*waiting as u64, "message"), text::line(reason));
+            writeln!(
+                f,
+                "notify        {receiver} takes nothing since {}, {waiting} to send: {reason}",
+                clock.when(since)
+            )?;
         }
         if let Some(main) = &self.main {
             main.show(f, clock)?;

@@ -174,6 +174,46 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         ("{base}[replica.local-entities]\nproxy = \"mine\"", &["line 4, column 9", "local-entities.proxy: ", "`keep`"]),
         ("{base}[replica.local-entities]\nmonitor = \"keep\"", &["line 4, column 1", "monitor"]),
+        ("{base}notify = 5", &["line 3, column 10: notify must be a table"]),
+        ("{base}[notify]\nurl = \"https://h/geheim\"", &["line 4", "notify.url must be a table"]),
+        ("{base}[notify.x]\nurl = \"https://h/geheim\"", &["line 3", "notify.x", "missing field `kind`"]),
+        (
+            "{base}[notify.x]\nkind = \"mail\"",
+            &["line 4, column 8: notify.x.kind: ", "mail", "`ntfy`", "`uptime-kuma`"],
+        ),
+        ("{base}[notify.X]\nkind = \"ntfy\"", &["notify.X", "a to z, 0 to 9 and -"]),
+        ("{base}[notify.x]\nkind = \"ntfy\"\nurl = \"geheim\"", &["notify.x.url", "https://ntfy.sh/my-topic"]),
+        ("{base}[notify.x]\nkind = \"ntfy\"\nurl = \"https://h/geheim\"\nurl-file = \"/f\"", &["url and url-file"]),
+        ("{base}[notify.x]\nkind = \"ntfy\"\nurl-file = \"f\"", &["notify.x.url-file", "absolute"]),
+        ("{base}[notify.x]\nkind = \"ntfy\"\ntoken-file = \"f\"", &["notify.x.token-file", "absolute"]),
+        ("{base}[notify.x]\nkind = \"ntfy\"\npriority = 6", &["notify.x.priority is 6", "1 (lowest) to 5 (highest)"]),
+        ("{base}[notify.x]\nkind = \"ntfy\"\npriority = 1000", &["line 5, column 12: notify.x.priority"]),
+        (
+            "{base}[notify.x]\nkind = \"ntfy\"\nevents = [\"fail\"]",
+            &["line 5, column 11: notify.x.events: ", "`failed`"],
+        ),
+        ("{base}[notify.x]\nkind = \"webhook\"\ntags = []", &["notify.x.tags means nothing", "only with \"ntfy\""]),
+        ("{base}[notify.x]\nkind = \"uptime-kuma\"\nevents = []", &["notify.x.events means nothing", "\"webhook\""]),
+        (
+            "{base}[notify.x]\nkind = \"ntfy\"\nping-every = \"1m\"",
+            &["notify.x.ping-every means nothing", "healthchecks"],
+        ),
+        ("{base}[notify.x]\nkind = \"healthchecks\"\nping-every = \"0s\"", &["notify.x.ping-every", "one second"]),
+        (
+            "{base}[notify.x]\nkind = \"webhook\"\ntemplate = '{\"a\": \"{{txt}}\"}'",
+            &["notify.x.template: there is no placeholder {{txt}}; there are {{event}}, ", "{{text}}"],
+        ),
+        (
+            "{base}[notify.x]\nkind = \"webhook\"\ntemplate = '{\"a\": {{text}}}'",
+            &["notify.x.template: it is no JSON", "inside strings"],
+        ),
+        ("{base}[notify.x]\nkind = \"webhook\"\ntemplate = '{\"a\": \"{{text'", &["there is no placeholder"]),
+        (
+            "{base}[notify.a]\nkind=\"ntfy\"\n[notify.b]\nkind=\"ntfy\"\n[notify.c]\nkind=\"ntfy\"\n[notify.d]\nkind=\"ntfy\"\n\
+             [notify.e]\nkind=\"ntfy\"\n[notify.f]\nkind=\"ntfy\"\n[notify.g]\nkind=\"ntfy\"\n[notify.h]\nkind=\"ntfy\"\n\
+             [notify.i]\nkind=\"ntfy\"",
+            &["notify has 9 receivers; there may be 8"],
+        ),
         ("{base}[leader]\nx = 1", &["line 3, column 2", "leader"]),
         ("{base}[restic]\n[restic]", &["line 4, column 2", "duplicate"]),
         ("{base}x = \"ü\"\ny", &["line"]),
@@ -184,6 +224,7 @@ fn what_is_wrong_is_named_with_its_place() {
         let error = parse(&text).expect_err(&text);
         assert_eq!(error.kind(), Kind::Config, "{text}");
         let chain = error.chain();
+        assert!(!chain.contains("geheim"), "a secret: {chain}");
         assert!(chain.starts_with("configuration /etc/x/config.toml"), "{chain}");
         for part in *said {
             assert!(chain.contains(part), "'{part}' is not in: {chain}\nfor: {text}");
@@ -302,7 +343,7 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
     let top = keys("");
     assert_eq!(
         top,
-        ["role", "repository", "overdue-after", "metrics-file", "restic", "uptime-kuma", "main", "replica"]
+        ["role", "repository", "overdue-after", "metrics-file", "restic", "uptime-kuma", "main", "replica", "notify"]
     );
     let mut section = String::new();
     let mut documented = Vec::new();
@@ -317,7 +358,7 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
         }
     }
     let mut known: Vec<(String, String)> = Vec::new();
-    for name in &top {
+    for name in top.iter().filter(|name| *name != "notify") {
         if ["role", "repository", "overdue-after", "metrics-file"].contains(&name.as_str()) {
             known.push((String::new(), name.clone()));
         } else {
@@ -334,6 +375,11 @@ fn every_key_is_in_the_shipped_file_and_in_the_manual() {
         assert!(shipped.contains(&format!("\n#   {key} = ")), "the example of an override has no {key}");
         known.push(("replica.overrides".to_owned(), key.to_owned()));
         documented.push(("replica.overrides".to_owned(), key.to_owned()));
+    }
+    for key in keys("notify.x") {
+        assert!(shipped.contains(&format!("\n#   {key} = ")), "the example of a receiver has no {key}");
+        known.push(("notify.NAME".to_owned(), key.clone()));
+        documented.push(("notify.NAME".to_owned(), key));
     }
     documented.sort();
     known.sort();
@@ -380,6 +426,9 @@ fn a_mistyped_or_misplaced_key_says_what_was_meant() {
         ("[replica.exlude]\ntables = []", "there is no key `exlude`; did you mean `exclude`?"),
         ("[replica.exclude]\nmonitor-tag = []", "there is no key `monitor-tag`; did you mean `monitor-tags`?"),
         ("[restic]\nunit = \"x\"", "`unit` belongs to [uptime-kuma], not to [restic]"),
+        ("[notify.x]\nkind = \"ntfy\"\nurl_file = \"/f\"", "there is no key `url_file`; did you mean `url-file`?"),
+        ("[notfy.x]\nkind = \"ntfy\"", "there is no key `notfy`; did you mean `notify`?"),
+        ("[replica]\nping-every = \"60s\"", "`ping-every` belongs to [notify.NAME], not to [replica]"),
         ("[main]\nretention = 7", "unknown field `retention`, expected one of `look-every`"),
     ] {
         let error = parse(&format!("{BASE}{lines}\n")).unwrap_err().chain();
@@ -401,7 +450,8 @@ fn shown(content: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn the_settings_in_force_are_shown_with_their_origin() {
     let content = "role = \"replica\" # of a hundred\nrepository = \"s3:https://key:geheim@s3.example.org/b\"\n\n\
-                   [replica]\nlabel = \"x\"\n[[replica.overrides]]\ntable = \"monitor\"\nset = { interval = 120 }\n";
+                   [replica]\nlabel = \"x\"\n[[replica.overrides]]\ntable = \"monitor\"\nset = { interval = 120 }\n\
+                   [notify.phone]\nkind = \"ntfy\"\nurl = \"https://ntfy.example.org/geheim\"\n";
     let (code, shown, said) = shown(content, &[]);
     assert_eq!((code, said.as_str()), (Some(0), ""));
     let lines: Vec<String> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
@@ -415,6 +465,8 @@ fn the_settings_in_force_are_shown_with_their_origin() {
         "#data-directory # found on this host",
         "[[replica.overrides]] # line 6",
         "set = { interval = 120 }",
+        "[notify.phone] # line 9",
+        "url = \"https://ntfy.example.org/***\"",
     ] {
         assert!(lines.iter().any(|shown| shown == line), "no {line} in\n{shown}");
     }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::config::{Occasion, Settings};
 use crate::cycle::{Event, Surroundings};
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::systemd::Systemd;
+use crate::host::notify::occasion;
 use crate::host::store;
 use crate::host::system::notify;
 use crate::logging;
@@ -16,7 +18,7 @@ use crate::model::snapshot::MainId;
 use crate::terminal;
 
 use super::system::STEP_TIMEOUT;
-use super::{System, host_name};
+use super::{Directories, System, host_name};
 
 /// When this host was booted.
 pub fn booted() -> Timestamp {
@@ -32,6 +34,22 @@ pub async fn is_started_by_timer() -> bool {
     match Systemd::connect().await {
         Ok(systemd) => systemd.is_started_by_timer().await.unwrap_or(false),
         Err(_) => false,
+    }
+}
+
+/// Keeps that this happened for the receivers that have to be told of it, which a run of the service does.
+pub fn keep_for_receivers(event: &Event, settings: &Settings, directories: &Directories) {
+    let wanted = |event: &str| {
+        let occasion = Occasion::named(event);
+        let receivers = settings.receivers.iter().filter(|receiver| !receiver.kind.is_pinged());
+        receivers.flat_map(|receiver| &receiver.events).any(|wanted| Some(*wanted) == occasion)
+    };
+    if !wanted(event.name()) {
+        return;
+    }
+    let Some(notice) = occasion(event, Timestamp::now(), &TimeZone::system()) else { return };
+    if let Err(error) = store::keep_notice(&directories.state, &notice) {
+        logging::report(&Event::Warning { text: format!("receivers will not be told of this: {}", error.chain()) });
     }
 }
 
@@ -77,6 +95,7 @@ impl Surroundings for System {
         notify::extend(STEP_TIMEOUT);
         logging::report(event);
         store::count(&self.directories.state, event);
+        keep_for_receivers(event, &self.settings, &self.directories);
     }
 
     async fn pause(&mut self, duration: Duration) -> Result<()> {

@@ -20,6 +20,7 @@ use crate::model::state::{Hold, State, StateFault};
 use crate::terminal;
 
 use super::counters::COUNTERS;
+use super::notices::{MEMORY, NOTICED};
 
 const STATE: &str = "state.json";
 const PREVIOUS: &str = "previous.dump";
@@ -167,9 +168,8 @@ impl Store {
         self.replace(PREVIOUS, dump)
     }
 
-    /// A file that root writes by hand gets the owner of the directory: the user that the unit runs as.
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        replace_as(&self.directory.join(name), bytes, |file| users::give(file, &std::fs::metadata(&self.directory)?))
+        replace_in(&self.directory, name, bytes)
     }
 
     /// The dump that [`Store::keep_previous`] kept, if any.
@@ -230,6 +230,12 @@ impl Store {
     }
 }
 
+/// Replaces a file in `directory`. One that root writes by hand gets the owner of the directory: the user that the unit runs
+/// as.
+pub(super) fn replace_in(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    replace_as(&directory.join(name), bytes, |file| users::give(file, &std::fs::metadata(directory)?))
+}
+
 /// Whether an order that began to wait when this file was changed may still wait. A clock that went back proves nothing.
 fn waits_still(file: &File) -> bool {
     let begun = file.metadata().and_then(|metadata| metadata.modified());
@@ -273,7 +279,7 @@ pub(super) fn applied_manifest(directory: &Path) -> Option<Manifest> {
     serde_json::from_slice(&line).ok()
 }
 
-fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     match read_own(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -282,8 +288,8 @@ fn read_if_exists(path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
 }
 
 /// The files in the state directory that contain data, whether they exist or not.
-pub fn written(directory: &Path) -> [PathBuf; 7] {
-    [STATE, PREVIOUS, APPLIED, INHERITED, LISTING, HOLD, COUNTERS].map(|name| directory.join(name))
+pub fn written(directory: &Path) -> [PathBuf; 9] {
+    [STATE, PREVIOUS, APPLIED, INHERITED, LISTING, HOLD, COUNTERS, MEMORY, NOTICED].map(|name| directory.join(name))
 }
 
 /// How many bytes the kept dumps in `directory` take.
