@@ -34,6 +34,7 @@ mod package;
 mod power;
 mod proof;
 mod publish;
+mod receivers;
 mod remote;
 mod replication;
 mod repository;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         guards::TESTS,
         others::TESTS,
         package::TESTS,
+        receivers::TESTS,
         repository::TESTS,
         rights::TESTS,
         service::TESTS,
