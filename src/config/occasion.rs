@@ -24,6 +24,8 @@ occasions! {
     Failed "failed";
     /// The previous configuration is in force again.
     RolledBack "rolled-back";
+    /// Uptime Kuma did not come up, and the previous configuration is being put back.
+    RollingBack "rolling-back";
     /// Another host is the main.
     Fenced "fenced";
     /// Nothing is written: other versions, or nothing was published yet.

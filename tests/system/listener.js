@@ -16,7 +16,7 @@ http.createServer((request, response) => {
     request.on("end", () => {
         fs.appendFileSync(file, `${JSON.stringify([request.url.split("/")[1], body])}\n`);
         response.setHeader("content-type", "application/json");
-        response.end("{}");
+        response.end('{"id":"1"}');
     });
 }).listen(9080, "127.0.0.1");
 

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::testbed::{FolderRepository, Machine, Network, Options, Result, wait_for};
+use crate::testbed::{FolderRepository, Machine, Network, Options, Page, Result, wait_for};
 use crate::voices::{heard, listen};
 use crate::world::{Pair, SOON, Setup, beginning, boot, configure, cycle, drop_in, expect, fails, says, typed};
 
 pub const TESTS: &[Test] = &[
     ("a_push_monitor_of_another_host_sees_failures_and_their_end", push_monitor),
     ("receivers_are_told_with_the_credentials_and_in_the_sandbox_of_the_service", sandbox),
+    ("what_the_page_about_notifications_says_works", follow),
     ("a_failure_is_mailed_once_and_not_while_it_is_tried_again", mail),
 ];
 
@@ -174,6 +175,40 @@ fn sandbox() -> Result<()> {
         let shown = typed(replica, 0, &["config"])?;
         assert!(!journal.contains("gEheim") && !shown.contains("gEheim"), "{shown}");
         Ok(())
+    })
+}
+
+/// The page of the manual, as a person follows it.
+fn follow() -> Result<()> {
+    Pair::test(&Setup::default(), |pair| {
+        let replica = &pair.replica;
+        listen(replica)?;
+        let mut page = Page::open("docs/notifications.md")?;
+        // A server that answers as that of ntfy, and an Uptime Kuma without such a monitor.
+        page.replace("https://ntfy.sh/", "http://127.0.0.1:9080/");
+        page.replace("https://other-kuma.example.org/", "http://127.0.0.1:3001/");
+        let configure = |text: &str| -> Result<()> {
+            let path = replica.root().join("etc/kuma-replicator/config.toml");
+            let before = std::fs::read_to_string(&path)?;
+            Ok(std::fs::write(path, before + text)?)
+        };
+        configure(&page.text()?)?;
+        let commands = page.text()?;
+        let said = replica.sh(&commands.replace("notify test", "notify test 2>&1 || test $? = 75"))?;
+        page.shows(&said)?;
+        configure(&page.text()?)?;
+        replica.sh("umask 077; echo http://127.0.0.1:9080/chat >/etc/kuma-replicator/chat-url")?;
+        typed(replica, 0, &["notify", "test", "chat"])?;
+        let (_, body) = heard(replica)?.pop().ok_or("nothing was heard")?;
+        let text =
+            "kuma-replicator on replica: test: this is a test: kuma-replicator notify test was typed on this host ";
+        assert_eq!(serde_json::from_str::<Value>(&body)?, json!({ "text": text }));
+        page.run(replica)?;
+        // Passed by systemd, and by no key.
+        replica.sh("cd /etc/kuma-replicator; umask 077; echo tk_1 >phone-token; sed -i /phone-url/d config.toml")?;
+        page.edit_unit(replica)?;
+        assert!(typed(replica, 0, &["notify", "test", "phone"])?.contains("it took the test message (ntfy)"));
+        page.end()
     })
 }
 
