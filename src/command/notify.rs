@@ -26,12 +26,12 @@ use super::settings::settings;
 
 /// Tells receivers of pings that a cycle begins, if one will be due at its end.
 pub(super) fn begin(settings: &Settings, directory: &Path) -> Vec<Start> {
-    let counts = |receiver: &&Receiver| receiver.kind.counts_starts();
-    if !settings.receivers.iter().any(|receiver| counts(&receiver)) {
+    let mut counting = settings.receivers.iter().filter(|receiver| receiver.kind.counts_starts()).peekable();
+    if counting.peek().is_none() {
         return Vec::new();
     }
     let (memory, now) = (store::read_memory(directory), Timestamp::now());
-    let due = settings.receivers.iter().filter(counts).filter(|receiver| {
+    let due = counting.filter(|receiver| {
         let known = memory.as_ref().and_then(|memory| memory.receivers.get(&receiver.name));
         decide::is_ping_due(receiver, known, true, now) && decide::is_tried(known, now)
     });
@@ -49,7 +49,7 @@ pub(super) struct Left {
     pub(super) ended: Option<(Ended, u64)>,
 }
 
-/// What the end of a run is to receivers, after so long: nothing if nothing was due, or only the command line was wrong.
+/// How a run ended, as receivers are told: none if nothing was due, or if only the command line was wrong.
 pub(super) fn ended(result: &Result<Option<Conclusion>>, took: Duration) -> Option<(Ended, u64)> {
     let ended = match result {
         Ok(None) => return None,

@@ -5,12 +5,13 @@
 //! | [`restic`] | the repository |
 //! | [`kuma`] | Uptime Kuma: its database, its uploaded files, its unit, its answers |
 //! | [`store`] | what this program keeps on the host |
-//! | `http` | requests over HTTP, for the others |
 //! | [`notify`] | receivers: who is told of failures and of other events |
+//! | `http` | requests over HTTP, for the others |
 //! | [`system`] | files, users, signals, the service manager that started this program |
 //! | `outside` | [`System`], which puts them together as the host of the cycles |
 //!
-//! `outside` imports the other modules; `kuma`, `restic`, `notify` and `store` import `http` and `system`; nothing imports the other way.
+//! `outside` imports the other modules; `kuma`, `restic`, `notify` and `store` import `http` and `system`; nothing imports the
+//! other way.
 
 mod http;
 pub mod kuma;
