@@ -38,10 +38,33 @@ pub(crate) fn files() -> io::Result<Vec<(String, Vec<u8>)>> {
         (Shell::Fish, format!("usr/share/fish/vendor_completions.d/{name}.fish")),
     ] {
         let mut script = Vec::new();
-        generate(shell, &mut command.clone(), &name, &mut script);
-        files.push((path, script));
+        generate(shell, &mut shown(&Cli::command()), &name, &mut script);
+        files.push((path, if shell == Shell::Bash { with_one_name(&script, &name) } else { script }));
     }
     Ok(files)
+}
+
+/// The script for bash, which names the verbs of a program with a hyphen in one way where it finds them and in another where
+/// it lists their flags, and so completes no flag (clap_complete 4.6.11).
+fn with_one_name(script: &[u8], name: &str) -> Vec<u8> {
+    let script = String::from_utf8_lossy(script);
+    script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__")).into_bytes()
+}
+
+/// `command` without the verbs and flags that nobody types, which a completion would offer.
+fn shown(command: &Command) -> Command {
+    // Names in clap live as long as the program, and this one does not live long.
+    let name: &'static str = Box::leak(command.get_name().to_owned().into_boxed_str());
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let shown = Command::new(name)
+        .about(command.get_about().cloned().unwrap_or_default())
+        .args(command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned())
+        .subcommands(verbs.map(self::shown))
+        .disable_help_subcommand(true);
+    match command.get_version() {
+        Some(_) => shown.version(env!("CARGO_PKG_VERSION")),
+        None => shown,
+    }
 }
 
 fn page_path(page: &str, section: &str) -> String {

@@ -1,5 +1,7 @@
 //! `snapshots` and `init`: the repository itself.
 
+use jiff::tz::TimeZone;
+
 use crate::cli::Cli;
 use crate::config::{Role, Settings};
 use crate::error::{Error, Kind, Result};
@@ -17,7 +19,7 @@ pub(super) async fn snapshots(cli: &Cli, json: bool) -> Result<()> {
     let waiting = wait(&settings, "looking into");
     let listing = restic.look().await?;
     drop(waiting);
-    show(&SnapshotsDocument::new(listing), json)
+    show(&SnapshotsDocument::new(listing, TimeZone::system()), json)
 }
 
 pub(super) async fn init(cli: &Cli) -> Result<()> {

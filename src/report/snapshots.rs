@@ -28,12 +28,12 @@ struct Unreadable {
 }
 
 impl SnapshotsDocument {
-    /// All snapshots of `listing`, newest first. The text has times in the zone of this host.
-    pub fn new(listing: Listing) -> Self {
+    /// All snapshots of `listing`, newest first. The text has times in `zone`.
+    pub fn new(listing: Listing, zone: TimeZone) -> Self {
         let mut snapshots = listing.snapshots;
         snapshots.sort_by(|a, b| b.tags.place.order().cmp(&a.tags.place.order()).then(a.id.cmp(&b.id)));
         let unreadable = listing.unreadable.into_iter().map(|(id, reason)| Unreadable { id: id.to_string(), reason });
-        Self { version: VERSION, snapshots, unreadable: unreadable.collect(), zone: TimeZone::system() }
+        Self { version: VERSION, snapshots, unreadable: unreadable.collect(), zone }
     }
 }
 

@@ -76,7 +76,7 @@ fn listings(budget: Budget) {
         let content = Content { digest: Digest::of(b"x"), schema: Digest::of(b"y") };
         let _ = (decide::publish(&listing, &main, content), decide::epoch(&listing, &main));
         let rows = 1 + listing.snapshots.len() + listing.unreadable.len();
-        let shown = SnapshotsDocument::new(listing).to_string();
+        let shown = SnapshotsDocument::new(listing, jiff::tz::TimeZone::UTC).to_string();
         prop_assert_eq!(shown.lines().count(), rows, "a line was forged: {}", shown);
         prop_assert_eq!(&*text::lines(&shown), &*shown);
         Ok(())

@@ -35,6 +35,7 @@ mod receivers;
 mod reliability;
 mod roles;
 mod run;
+mod samples;
 mod schedule;
 mod seen;
 mod settings;

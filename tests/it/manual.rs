@@ -44,6 +44,25 @@ fn every_verb_and_flag_has_its_place_in_the_manual_and_the_completions() {
 }
 
 #[test]
+fn no_shell_offers_what_is_hidden_and_bash_knows_each_verb_by_one_name() {
+    let files = files();
+    for (path, script) in files.iter().filter(|(path, _)| !path.contains("/man/")) {
+        for verb in Cli::command().get_subcommands() {
+            let hidden = verb.get_arguments().filter(|argument| argument.is_hide_set());
+            for flag in hidden.filter_map(|argument| argument.get_long()) {
+                assert!(!script.contains(flag), "{path} offers --{flag}");
+            }
+            assert!(!verb.is_hide_set() || !script.contains(verb.get_name()), "{path} offers {}", verb.get_name());
+        }
+    }
+    let bash = &files["usr/share/bash-completion/completions/kuma-replicator"];
+    for found in bash.split("cmd=\"").skip(1).filter_map(|rest| rest.split('"').next()).filter(|name| !name.is_empty())
+    {
+        assert_eq!(bash.matches(&format!("\n        {found})\n")).count(), 1, "{found}");
+    }
+}
+
+#[test]
 fn the_page_of_the_configuration_file_has_every_key_with_its_default() {
     let files = files();
     let page = &files["usr/share/man/man5/kuma-replicator.toml.5"];

@@ -49,6 +49,7 @@ mod steps;
 mod strategies;
 mod surroundings;
 mod target;
+mod terminal;
 mod told;
 mod upgrades;
 mod uploads;
@@ -110,14 +111,15 @@ fn main() -> ExitCode {
         silence::TESTS,
         snapshots::TESTS,
         surroundings::TESTS,
+        terminal::TESTS,
         upgrades::TESTS,
         zones::TESTS,
     ]
     .concat();
-    let trials = tests.into_iter().map(|(name, test)| {
-        let missing = missing.clone();
-        Trial::ignorable_test(name, move || run(test, missing))
-    });
+    let without_shells = missing.clone().or(testbed::part("shells").err());
+    let in_shells = terminal::IN_OTHER_SHELLS.iter().map(|test| (*test, without_shells.clone()));
+    let tests = tests.into_iter().map(|test| (test, missing.clone())).chain(in_shells);
+    let trials = tests.map(|((name, test), missing)| Trial::ignorable_test(name, move || run(test, missing)));
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     world::clean_up();
     conclusion.exit_code()

@@ -120,6 +120,16 @@ pub(crate) fn prometheus() -> Result<PathBuf> {
     Ok(path.canonicalize().map_err(|error| format!("Prometheus in {}: {error}", path.display()))?)
 }
 
+/// A part that `provision` made.
+///
+/// # Errors
+/// What to do if it is missing.
+#[allow(dead_code, reason = "not every target needs one")]
+pub(crate) fn part(name: &str) -> std::result::Result<PathBuf, String> {
+    let path = cache().join(name);
+    if path.is_dir() { Ok(path) } else { Err(format!("there is no {}: run tests/testbed/provision", path.display())) }
+}
+
 /// This directory, which contains the scripts.
 fn source() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed"))

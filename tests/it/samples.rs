@@ -1,0 +1,281 @@
+//! Promise: what the documents show is real. Every command in them is one that this program takes, and every sample of its
+//! output is what it prints for the values in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use jiff::tz::TimeZone;
+use kuma_replicator::cli::Cli;
+use kuma_replicator::config::{Role, Settings};
+use kuma_replicator::localise::Desired;
+use kuma_replicator::model::configuration::Configuration;
+use kuma_replicator::model::digest::Digest;
+use kuma_replicator::model::manifest::Place;
+use kuma_replicator::model::outcome::Outcome;
+use kuma_replicator::model::snapshot::{Listing, Snapshot, Tags};
+use kuma_replicator::model::state::{Applied, LastCycle, LocalRows, State};
+use kuma_replicator::model::told::Told;
+use kuma_replicator::plan::plan;
+use kuma_replicator::report::{Check, Clock, PlanDocument, SnapshotsDocument, StatusDocument, Verdict};
+
+use crate::support::host::settings;
+use crate::support::rows::{i, t, table};
+
+const PROGRAM: &str = "kuma-replicator";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The documents for people who use the program, with their text.
+fn documents() -> Vec<(PathBuf, String)> {
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = pages.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    paths.push(root().join("README.md"));
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The blocks of code in a document, each without the indentation of its fence.
+fn blocks(text: &str) -> Vec<String> {
+    let (mut found, mut open): (Vec<String>, Option<(usize, String)>) = (Vec::new(), None);
+    for line in text.lines() {
+        let fence = line.trim_start().starts_with("```");
+        match &mut open {
+            None if fence => open = Some((line.len() - line.trim_start().len(), String::new())),
+            Some(_) if fence => found.extend(open.take().map(|(_, block)| block)),
+            Some((indent, block)) => {
+                block.push_str(line.get(*indent..).unwrap_or_default());
+                block.push('\n');
+            }
+            None => {}
+        }
+    }
+    assert!(open.is_none(), "a block without an end");
+    found
+}
+
+/// The words of a line of a shell, and what separates its commands as words of their own. A comment ends it.
+fn shell_words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, ' ') => words.extend(word.take()),
+            (None, '|' | ';' | '&' | '(' | ')' | '>' | '<') => {
+                words.extend(word.take());
+                words.push(c.to_string());
+            }
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The arguments of each command of this program on a line of a shell.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let words = shell_words(line);
+    let is_separator = |word: &String| ["|", ";", "&", "(", ")", ">", "<"].contains(&word.as_str());
+    let commands = words.split(is_separator).filter(|words| words.first().is_some_and(|word| word == PROGRAM));
+    // The number before a redirection is no argument.
+    commands.map(|words| words.iter().filter(|word| *word != "2" && *word != "1").cloned().collect()).collect()
+}
+
+#[test]
+fn this_test_can_read_a_shell() {
+    let line =
+        "x && kuma-replicator hold --reason 'a # b' >/dev/null 2>&1; kuma-replicator status # kuma-replicator no";
+    let found = commands(line);
+    assert_eq!(found, [vec![PROGRAM, "hold", "--reason", "a # b"], vec![PROGRAM, "status"]]);
+    assert_eq!(commands("apt remove kuma-replicator"), Vec::<Vec<String>>::new());
+    assert_eq!(blocks("a\n  ```sh\n  b\n    c\n  ```\n"), ["b\n  c\n"]);
+}
+
+/// `Err` with what the command line says if it takes no such arguments.
+fn accepts(arguments: &[String]) -> Result<(), String> {
+    // A word that stands for any verb.
+    let arguments = arguments.iter().map(|argument| if argument == "VERB" { "run" } else { argument });
+    match Cli::try_parse_from(arguments) {
+        Ok(_) => Ok(()),
+        Err(error) if [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind()) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn every_command_in_the_documents_is_one_that_the_program_takes() {
+    let mut found = 0;
+    let manual = fs::read_to_string(root().join("packaging/manual/manual.roff")).unwrap();
+    let manual = manual.replace("\\-", "-").replace("\\(aq", "'");
+    let mut lines: Vec<(PathBuf, String)> =
+        manual.lines().map(|line| (PathBuf::from("manual.roff"), line.to_owned())).collect();
+    for (path, text) in documents() {
+        lines.extend(blocks(&text).iter().flat_map(|block| block.lines()).map(|line| (path.clone(), line.to_owned())));
+        // In prose, where a command stands between backticks on one line.
+        for span in
+            text.lines().filter(|line| !line.starts_with("```")).flat_map(|line| line.split('`').skip(1).step_by(2))
+        {
+            // One that ends with a space is a text that something follows.
+            if span.starts_with("kuma-replicator ") && !span.ends_with(' ') {
+                lines.push((path.clone(), span.to_owned()));
+            }
+        }
+    }
+    for (path, line) in lines {
+        for arguments in commands(&line) {
+            if let Err(error) = accepts(&arguments) {
+                panic!("{}: {line}\n{error}", path.display());
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 100, "{found}");
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Samples of output
+
+/// All blocks that begin so, with the names of their documents; there has to be one.
+fn samples(beginning: &str) -> Vec<(PathBuf, String)> {
+    let of = |(path, text): (PathBuf, String)| blocks(&text).into_iter().map(move |block| (path.clone(), block));
+    let found: Vec<_> =
+        documents().into_iter().flat_map(of).filter(|(_, block)| block.starts_with(beginning)).collect();
+    assert!(!found.is_empty(), "no sample begins with {beginning:?}");
+    found
+}
+
+fn assert_samples(beginning: &str, printed: &str) {
+    for (path, sample) in samples(beginning) {
+        assert_eq!(sample.trim_end(), printed.trim_end(), "{}", path.display());
+    }
+}
+
+/// An id or a digest that begins so.
+fn hex(beginning: &str, length: usize) -> String {
+    format!("{beginning}{}", "0".repeat(length - beginning.len()))
+}
+
+fn snapshot(id: &str, time: &str, place: (u64, u64), digest: &str) -> Snapshot {
+    let main: kuma_replicator::model::snapshot::MainId = hex("a7c12836afa4", 32).parse().unwrap();
+    let digest: Digest = format!("sha256:{}", hex(digest, 64)).parse().unwrap();
+    let (epoch, sequence) = place;
+    Snapshot {
+        id: hex(id, 64).parse().unwrap(),
+        time: time.parse().unwrap(),
+        host: "main".to_owned(),
+        tags: Tags {
+            format: 1,
+            place: Place { main: main.clone(), epoch, sequence },
+            fleet: main,
+            digest,
+            schema: digest,
+        },
+    }
+}
+
+#[test]
+fn the_samples_of_snapshots_are_what_is_printed() {
+    let snapshots = vec![
+        snapshot("f56b3282", "2026-11-26T07:26:29Z", (1, 1), "8ab82bbc5518"),
+        snapshot("22e67cb9", "2026-11-26T07:26:35Z", (1, 2), "1378dd35589f"),
+    ];
+    let document = SnapshotsDocument::new(Listing { snapshots, unreadable: Vec::new() }, TimeZone::UTC);
+    assert_samples("id  ", &document.to_string());
+}
+
+#[test]
+fn the_samples_of_status_are_what_is_printed() {
+    let settings = "role = \"replica\"\nrepository = \"/srv/kuma-repository\"\n";
+    let settings = Settings::parse(settings, Path::new("config.toml")).unwrap();
+    let at = "2026-11-26T07:27:07Z".parse().unwrap();
+    let Snapshot { id, tags, .. } = snapshot("da37c74b", "2026-11-26T07:27:00Z", (1, 3), "0123456789ab");
+    let mut state = State {
+        last_cycle: Some(LastCycle { outcome: Outcome::Applied, message: String::new(), error: None, at }),
+        last_success: Some(at),
+        ..State::default()
+    };
+    let customization = Some(settings.replica.customization.digest());
+    let (digest, rows) = (tags.digest, LocalRows::Unknown);
+    state.replica.applied = Some(Applied { snapshot: id, place: tags.place, digest, at, customization, rows });
+    let clock = Clock { now: "2026-11-26T07:27:47Z".parse().unwrap(), zone: TimeZone::UTC };
+    let document = StatusDocument::new(&settings, Some("running"), state, None, clock);
+    let document = document.restarts(Duration::from_secs(46), Duration::from_secs(346));
+    assert_samples("role  ", &document.to_string());
+}
+
+/// The rows of a host: monitor 5 with these values, six monitors that are paused on a replica, and links.
+fn rows(interval: i64, url: &str, active: i64, tagged: bool) -> Configuration {
+    let columns = ["id", "name", "type", "active", "interval", "url", "user_id"];
+    let monitor = |id: i64, name: &str, kind: &str, active: i64, interval: i64, url: &str| {
+        vec![i(id), t(name), t(kind), i(active), i(interval), t(url), i(1)]
+    };
+    let mut monitors = vec![monitor(5, "http basic", "http", 1, interval, url)];
+    monitors.extend((11..17).map(|id| monitor(id, "push", "push", active, 60, "")));
+    let (tag, notification) = (vec![vec![i(1), i(1), t("web")]], vec![vec![i(5), i(6)]]);
+    Configuration {
+        tables: vec![
+            table("user", &["id", "username", "password", "active"], vec![vec![i(1), t("admin"), t("x"), i(1)]]),
+            table("tag", &["id", "name"], vec![vec![i(1), t("prod")]]),
+            table("notification", &["id", "name"], vec![vec![i(6), t("mail")]]),
+            table("monitor", &columns, monitors),
+            table(
+                "monitor_notification",
+                &["monitor_id", "notification_id"],
+                if tagged { Vec::new() } else { notification },
+            ),
+            table("monitor_tag", &["monitor_id", "tag_id", "value"], if tagged { tag } else { Vec::new() }),
+        ],
+        files: Vec::new(),
+        zone: None,
+    }
+}
+
+#[test]
+fn the_samples_of_plan_are_what_is_printed() {
+    let (here, main) = (rows(3600, "http://old.example.org", 0, true), rows(30, "http://new.example.org", 1, false));
+    let customization = settings(Role::Replica).replica.customization;
+    let localised = Desired::customized(&main, &customization).on(&here).unwrap();
+    let snapshot = snapshot("da37c74b", "2026-11-26T07:27:00Z", (1, 3), "0123456789ab");
+    let document = PlanDocument::new(Role::Replica, Outcome::Applied, "snapshot da37c74b of host main")
+        .snapshot(&snapshot)
+        .notes(&localised.notes)
+        .changes(&plan(&here, &localised.configuration))
+        .told(&Told { monitors: [5].into(), ..Told::default() });
+    assert_samples("next cycle: applied", &document.to_string());
+}
+
+#[test]
+fn the_samples_of_check_have_the_form_that_is_printed() {
+    for (path, sample) in samples("ok       sandbox") {
+        let (checks, error) = sample.split_once("error: ").expect("a check that failed ends with an error");
+        let mut lines = checks.lines().peekable();
+        while let Some(line) = lines.next() {
+            let mut words = line.split_whitespace();
+            let result = match words.next().unwrap() {
+                "ok" => Verdict::Ok,
+                "warning" => Verdict::Warning,
+                "failed" => Verdict::Failed,
+                other => panic!("{}: {other}", path.display()),
+            };
+            let name = words.next().unwrap().to_owned();
+            let hint = lines.next_if(|line| line.starts_with(' '));
+            assert_eq!(hint.is_none(), result == Verdict::Ok, "{line}");
+            let message = line[24..].to_owned();
+            let next = hint.map(|hint| hint.trim_start_matches([' ', '→']).to_owned());
+            let printed = Check { name, result, message, hint: next }.to_string();
+            let shown: Vec<&str> = std::iter::once(line).chain(hint).collect();
+            assert_eq!(shown.join("\n"), printed, "{}", path.display());
+        }
+        let failed = checks.lines().filter(|line| line.starts_with("failed")).count();
+        assert_eq!(error, format!("{failed} check failed\nhint: see the checks above\n"), "{}", path.display());
+    }
+}
