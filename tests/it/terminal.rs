@@ -2,7 +2,7 @@
 //! that can be read, also if something fails.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -374,5 +374,4 @@ fn closed_streams_are_survived() {
             assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{typed}");
         }
     }
-    let _ = std::io::stdout().flush();
 }
