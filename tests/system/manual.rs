@@ -79,14 +79,16 @@ fn populate(pair: &Pair) -> Result<()> {
     let mut kuma = pair.main_kuma()?;
     let web = kuma.add_monitor("web", URL)?;
     let tag = kuma.add_tag("site", "#2563EB")?;
-    kuma.tag_monitor(tag, web, "fra1")?;
-    let shop = kuma.add_monitor("shop", URL)?;
-    kuma.tag_monitor(tag, shop, "fra1")?;
-    // The first save of its page fills columns that a new monitor leaves empty.
-    for monitor in [web, shop] {
+    let basic = kuma.add_monitor("http basic", URL)?;
+    for monitor in [web, basic] {
+        kuma.tag_monitor(tag, monitor, "web")?;
+        // The first save of its page fills columns that a new monitor leaves empty.
         kuma.call("changeMonitor", json!([monitor, {}]))?;
     }
-    kuma.add_monitor_with(json!({ "name": "nightly backup", "type": "push", "pushToken": "0123456789abcdef" }))?;
+    for number in 1..=6 {
+        let name = format!("nightly backup {number}");
+        kuma.add_monitor_with(json!({ "name": name, "type": "push", "pushToken": format!("token{number}") }))?;
+    }
     kuma.add_notification("on call", URL).map(drop)
 }
 
@@ -97,9 +99,9 @@ fn monitoring(pair: &Pair) -> Result<()> {
 
     // What plan shows: a changed monitor, a row more, and one less.
     let mut kuma = pair.main_kuma()?;
-    kuma.call("changeMonitor", json!([2, { "interval": 30, "url": "http://127.0.0.1:3001/shop" }]))?;
+    kuma.call("changeMonitor", json!([2, { "interval": 30, "url": "http://127.0.0.1:3001/dashboard" }]))?;
     kuma.call("changeMonitor", json!([1, { "notificationIDList": { "1": true } }]))?;
-    kuma.call("deleteMonitorTag", json!([1, 1, "fra1"]))?;
+    kuma.call("deleteMonitorTag", json!([1, 1, "web"]))?;
     expect(&pair.main, 0, "published")?;
     page.shows(&says(replica, &["kuma-replicator", "plan"])?)?;
 
@@ -135,10 +137,6 @@ fn journalctl(page: &mut Page, machine: &Machine) -> Result<Vec<String>> {
             let begin = if endless { "timeout 2 " } else { "" };
             let end = if endless { " || test $? = 124" } else { "" };
             let (command, comment) = line.split_once("  #").unwrap_or((line, ""));
-            // TEMPORARY
-            if line.contains("jq") {
-                return Ok(String::new());
-            }
             machine.sh(&format!("{begin}{command}{end} #{comment}"))
         })
         .collect()
@@ -192,10 +190,6 @@ fn format(pair: &Pair) -> Result<()> {
     for sum in ["digest", "fingerprint"] {
         let printed = page.run(&pair.main)?;
         let digest = format!("sha256:{}", printed.split_whitespace().next().unwrap_or_default());
-        // TEMPORARY
-        if digest.contains("e3b0c442") {
-            continue;
-        }
         assert_eq!(manifest[sum], digest, "{sum}");
     }
     // What the agent starts, and what a plan has.
