@@ -26,6 +26,7 @@ const FOLLOWED: &[&str] = &[
 
 /// Pages whose blocks other tests try.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("docs/metrics.md", "metrics.rs"),
     ("docs/notifications.md", "receivers.rs"),
     ("docs/unprivileged.md", "rights.rs"),
     ("docs/upgrading.md", "upgrades.rs"),

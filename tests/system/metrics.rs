@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Test;
 use crate::rights::follow_the_manual;
-use crate::testbed::{FolderRepository, Machine, Network, Options, Result, prometheus, wait_for};
+use crate::testbed::{FolderRepository, Machine, Network, Options, Page, Result, prometheus, wait_for};
 use crate::world::{Pair, SOON, Setup, beginning, boot, configure, drop_in, expect, fails, says, sql, state, typed};
 
 pub const TESTS: &[Test] = &[
@@ -27,6 +27,9 @@ const AGENT: &str = "kuma-replicator.service";
 const COLLECTOR: &str = "/var/lib/prometheus/node-exporter";
 
 const FILE: &str = "/var/lib/prometheus/node-exporter/kuma-replicator.prom";
+
+/// The page of the manual.
+const PAGE: &str = "docs/metrics.md";
 
 /// Where the package puts what belongs to Prometheus and Grafana.
 const EXAMPLES: &str = "/usr/share/doc/kuma-replicator/examples";
@@ -122,28 +125,18 @@ fn accepted() -> Result<()> {
     })
 }
 
-/// The blocks of commands under a heading of docs/metrics.md.
-fn blocks(heading: &str) -> Result<Vec<String>> {
-    let text = source("docs/metrics.md");
-    let (_, section) = text.split_once(&format!("\n## {heading}\n")).ok_or("no such heading")?;
-    let section = section.split("\n## ").next().unwrap_or_default();
-    Ok(section.split("```\n").skip(1).step_by(2).map(str::to_owned).collect())
-}
-
-/// Follows the manual on a host: `apt` installs the package of the testbed, as the host has no way out.
-fn follow(machine: &Machine) -> Result<String> {
-    let blocks = blocks("Setting it up")?;
-    let commands = blocks.first().ok_or("no commands")?;
-    let rest = commands.strip_prefix("apt install prometheus-node-exporter\n").ok_or("another first command")?;
+/// Follows the beginning of the manual on a host, and returns what the last command prints. `apt` installs the package of the
+/// testbed, as the host has no way out.
+fn follow(page: &mut Page, machine: &Machine) -> Result<String> {
+    let lines = page.lines()?;
+    let [install, rest @ ..] = &lines[..] else { return Err("no commands".into()) };
+    assert_eq!(install, "apt install prometheus-node-exporter");
     machine.install_deb(&prometheus()?.join("node-exporter.deb"))?;
-    wait_for("node_exporter answers", SOON, || {
-        Ok(machine
-            .output(&["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:9100/metrics"])?
-            .status
-            .success()
-            .then_some(()))
-    })?;
-    machine.sh(rest)
+    let asked = ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:9100/metrics"];
+    wait_for("node_exporter answers", SOON, || Ok(machine.output(&asked)?.status.success().then_some(())))?;
+    let said = machine.sh(&rest.join("\n"))?;
+    assert!(said.contains(&format!("ok       metrics        {FILE} can be written")), "{said}");
+    Ok(said.lines().last().unwrap_or_default().to_owned())
 }
 
 /// Two hosts on one network.
@@ -165,9 +158,9 @@ fn networked(network: &Network) -> Result<Pair> {
     Ok(pair)
 }
 
-/// A Prometheus of Debian on a host, which collects from all hosts of the test each second, with the rules of the package.
-/// They wait for nothing.
-fn start_prometheus(machine: &Machine, hosts: [&Machine; 2]) -> Result<()> {
+/// A Prometheus of Debian on a host, which collects from all hosts of the test each second, with the rules of the package as
+/// the manual adds them. They wait for nothing.
+fn start_prometheus(page: &mut Page, machine: &Machine, hosts: [&Machine; 2]) -> Result<()> {
     let mut targets = String::new();
     for host in hosts {
         let address = host.sh("ip -4 -oneline address show eth0 | awk '{ print $4 }' | cut -d/ -f1")?;
@@ -181,7 +174,7 @@ fn start_prometheus(machine: &Machine, hosts: [&Machine; 2]) -> Result<()> {
         "cp {EXAMPLES}/prometheus/kuma-replicator.rules.yml /etc/prometheus/
          sed -i 's/^\\( *for:\\) .*/\\1 0s/' /etc/prometheus/kuma-replicator.rules.yml"
     ))?;
-    let [rule_files, commands] = blocks("Alert rules")?.try_into().map_err(|_| "other blocks")?;
+    let rule_files = page.text()?;
     let text = format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n{rule_files}scrape_configs:\n  - job_name: node\n    \
          static_configs:\n{targets}"
@@ -190,7 +183,7 @@ fn start_prometheus(machine: &Machine, hosts: [&Machine; 2]) -> Result<()> {
     // It was started with the configuration of its package, and may not be ready for another one yet.
     machine.run(&["systemctl", "restart", "prometheus"])?;
     wait_for("Prometheus answers", SOON, || Ok(ask(machine, "/-/ready", &[]).is_ok().then_some(())))?;
-    machine.sh(&commands).map(drop)
+    page.run(machine).map(drop)
 }
 
 /// What Prometheus answers to a request with these parameters.
@@ -238,13 +231,11 @@ fn scraped() -> Result<()> {
     let network = Network::new()?;
     networked(&network)?.shows(|pair| {
         let (main, replica) = (&pair.main, &pair.replica);
+        let mut page = Page::open(PAGE)?;
+        let shown = follow(&mut page, main)?;
+        page.shows(&shown)?;
+        follow(&mut Page::open(PAGE)?, replica)?;
         for machine in [main, replica] {
-            let said = follow(machine)?;
-            assert!(said.contains(&format!("ok       metrics        {FILE} can be written")), "{said}");
-            // What the manual shows is what came.
-            let shown = said.lines().last().unwrap_or_default();
-            let documented = blocks("Setting it up")?.get(1).cloned().unwrap_or_default();
-            assert_eq!(shown.split(' ').next(), documented.split(' ').next(), "{said}");
             let mode = machine.run(&["stat", "-c", "%U:%G %a", FILE])?;
             assert_eq!(mode.trim(), "root:root 644", "the unit has umask 077");
             assert_eq!(machine.run(&["ls", COLLECTOR])?, "kuma-replicator.prom\n");
@@ -252,7 +243,7 @@ fn scraped() -> Result<()> {
         }
         pair.offer("web")?;
         expect(replica, 0, "applied")?;
-        start_prometheus(main, [main, replica])?;
+        start_prometheus(&mut page, main, [main, replica])?;
         wait_for("both hosts are known", SOON, || {
             Ok((query(main, "kuma_replicator_build_info")?.len() == 2).then_some(()))
         })?;
@@ -282,7 +273,18 @@ fn scraped() -> Result<()> {
         assert_eq!(main.output(&["kuma-replicator", "run", "--look"])?.status.code(), Some(4));
         wait_for_alerts(main, &["KumaReplicatorFenced main"])?;
         replica.run(&["systemctl", "stop", "prometheus-node-exporter"])?;
-        wait_for_alerts(main, &["KumaReplicatorFenced main", "KumaReplicatorMetricsMissing replica"])
+        wait_for_alerts(main, &["KumaReplicatorFenced main", "KumaReplicatorMetricsMissing replica"])?;
+        // Another directory, which the service may write after what the manual says.
+        replica.run(&["mkdir", "/run/node-exporter"])?;
+        set_file(replica, "/run/node-exporter/kuma-replicator.prom")?;
+        assert!(typed(replica, 0, &["check"])?.contains("ReadWritePaths=/run/node-exporter"));
+        page.edit_unit(replica)?;
+        expect(replica, 0, "unchanged")?;
+        replica.run(&["test", "-s", "/run/node-exporter/kuma-replicator.prom"])?;
+        page.run(replica)?;
+        let given = replica.run(&["stat", "-c", "%U:%G %a", COLLECTOR])?;
+        assert_eq!(given.trim(), "root:uptime-kuma 775");
+        page.end()
     })
 }
 
@@ -416,8 +418,11 @@ fn without_root() -> Result<()> {
         follow_the_manual(main)?;
         let checked = typed(main, 0, &["check"])?;
         assert!(checked.contains("warning  metrics") && checked.contains("let user uptime-kuma write in"), "{checked}");
-        let blocks = blocks("Another directory, another user")?;
-        main.sh(blocks.last().ok_or("no commands")?)?;
+        let mut page = Page::open(PAGE)?;
+        while !page.is_at("dpkg-statoverride") {
+            page.pass()?;
+        }
+        page.run(main)?;
         let checked = typed(main, 0, &["check"])?;
         assert!(checked.contains(&format!("{FILE} can be written")), "{checked}");
         let owner = || says(main, &["stat", "-c", "%U %a", FILE]);

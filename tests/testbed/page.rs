@@ -97,6 +97,11 @@ impl Page {
         self.next().map(drop)
     }
 
+    /// Whether the next block begins so.
+    pub(crate) fn is_at(&self, begin: &str) -> bool {
+        self.blocks.front().is_some_and(|block| block.text.starts_with(begin))
+    }
+
     /// Ends the page; all of it must have been tried.
     pub(crate) fn end(self) -> Result<()> {
         match self.blocks.front() {
