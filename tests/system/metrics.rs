@@ -275,12 +275,13 @@ fn scraped() -> Result<()> {
         replica.run(&["systemctl", "stop", "prometheus-node-exporter"])?;
         wait_for_alerts(main, &["KumaReplicatorFenced main", "KumaReplicatorMetricsMissing replica"])?;
         // Another directory, which the service may write after what the manual says.
-        replica.run(&["mkdir", "/run/node-exporter"])?;
-        set_file(replica, "/run/node-exporter/kuma-replicator.prom")?;
-        assert!(typed(replica, 0, &["check"])?.contains("ReadWritePaths=/run/node-exporter"));
+        replica.run(&["mkdir", "-p", "/usr/local/share/node-exporter"])?;
+        set_file(replica, "/usr/local/share/node-exporter/kuma-replicator.prom")?;
+        let checked = typed(replica, 0, &["check"])?;
+        assert!(checked.contains("ReadWritePaths=/usr/local/share/node-exporter"), "{checked}");
         page.edit_unit(replica)?;
         expect(replica, 0, "unchanged")?;
-        replica.run(&["test", "-s", "/run/node-exporter/kuma-replicator.prom"])?;
+        replica.run(&["test", "-s", "/usr/local/share/node-exporter/kuma-replicator.prom"])?;
         page.run(replica)?;
         let given = replica.run(&["stat", "-c", "%U:%G %a", COLLECTOR])?;
         assert_eq!(given.trim(), "root:uptime-kuma 775");
