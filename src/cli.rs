@@ -2,6 +2,7 @@
 //!
 //! The manual pages and the shell completions are made from these types: see `packaging/manual/main.rs`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -80,6 +81,29 @@ pub enum Verb {
     Status(Showing),
     /// List the snapshots of all mains in the repository, newest first
     Snapshots(Printing),
+    /// Remove old snapshots from the repository, by keep in [main], after showing which. Only on the main
+    ///
+    /// A main does so by itself, once a day. No snapshot goes that shows which host is the main, none of another fleet, and none
+    /// of another program.
+    Forget {
+        /// Only show which snapshots would go, and why the others stay
+        #[arg(long)]
+        dry_run: bool,
+        /// Also prune the repository: remove the data that no snapshot needs, those of other programs included
+        #[arg(long)]
+        prune: bool,
+        /// How the snapshots are printed
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Run restic with the repository, the credentials and the options of this host
+    ///
+    /// Such as: kuma-replicator restic -- stats. Ends with the exit code of restic.
+    Restic {
+        /// What restic is told to do
+        #[arg(required = true, trailing_var_arg = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
     /// Check configuration, permissions, service, database and repository, and say what to do
     ///
     /// Root's checks run as the service would, if it is installed: in its sandbox, as its user, with its credentials.
@@ -188,6 +212,7 @@ impl Verb {
             Self::Run { printing, .. } | Self::Plan(printing) | Self::Snapshots(printing) => printing.json,
             Self::Status(showing) => showing.printing.json,
             Self::Check(checking) => checking.printing.json,
+            Self::Forget { printing, .. } => printing.json,
             _ => false,
         }
     }

@@ -6,6 +6,7 @@ use crate::error::{Error, Exit, Kind};
 use crate::logging;
 use crate::report::{self, FailureDocument};
 
+use super::order::Forgetting;
 use super::{check, notify, order, plan, recover, repository, settings, status, transfer};
 
 /// Does what the command line says and gives the exit code.
@@ -21,6 +22,10 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Status(Showing { prometheus: true, .. }) => status::metrics(cli),
         Verb::Status(Showing { printing: Printing { json }, .. }) => status::show(cli, *json).await,
         Verb::Snapshots(Printing { json }) => repository::snapshots(cli, *json).await,
+        Verb::Forget { dry_run, prune, printing } => {
+            order::forget(cli, Forgetting { dry_run: *dry_run, prune: *prune, json: printing.json }).await
+        }
+        Verb::Restic { arguments } => repository::restic(cli, arguments),
         Verb::Check(checking) => check::check(cli, *checking).await,
         Verb::Config { example, schema } => settings::show(cli, *example, *schema),
         Verb::Init => repository::init(cli).await,
@@ -81,7 +86,7 @@ pub fn is_order(verb: &Verb) -> bool {
         | Verb::Promote { .. }
         | Verb::Demote { .. }
         | Verb::Alerts { .. } => true,
-        Verb::Restore { dry_run, .. } => !dry_run,
+        Verb::Restore { dry_run, .. } | Verb::Forget { dry_run, .. } => !dry_run,
         _ => false,
     }
 }

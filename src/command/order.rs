@@ -1,4 +1,4 @@
-//! What an operator orders by hand: restore, hold, release, promote, demote, alerts. Each order waits for a running
+//! What an operator orders by hand: restore, hold, release, promote, demote, alerts, forget. Each order waits for a running
 //! cycle, and the journal records it.
 
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use crate::cli::{Cli, Switch};
 use crate::config::{Alerts, Role, Settings};
 use crate::cycle::{
     Activity, AlertsSwitch, Event, Kuma as _, Options, Promotion, RoleChange, Session, Source, Store as _,
-    Surroundings as _,
+    Surroundings as _, Tidying,
 };
 use crate::decide;
 use crate::error::{Error, Kind, Result};
@@ -18,7 +18,7 @@ use crate::host::{Directories, System, keep_for_receivers};
 use crate::logging;
 use crate::model::snapshot::Malformed;
 use crate::model::state::{Hold, PendingHistory, State};
-use crate::report::{PlanDocument, say, show};
+use crate::report::{ForgetDocument, PlanDocument, say, show};
 use crate::text;
 
 use super::settings::settings;
@@ -138,6 +138,26 @@ pub(super) async fn release(cli: &Cli) -> Result<()> {
         keep_for_receivers(&event, &settings, &directories);
     }
     Ok(())
+}
+
+/// How `forget` is ordered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forgetting {
+    pub(super) dry_run: bool,
+    pub(super) prune: bool,
+    pub(super) json: bool,
+}
+
+pub(super) async fn forget(cli: &Cli, Forgetting { dry_run, prune, json }: Forgetting) -> Result<()> {
+    let (settings, mut system, mut state) = begin(cli, Needs::Repository).await?;
+    let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
+    let retained = session.prepare_forget().await?;
+    let tidying = Tidying::of(&retained, prune);
+    show(&ForgetDocument::new(retained, dry_run, prune), json)?;
+    if dry_run || tidying.forget.is_empty() && !prune {
+        return Ok(());
+    }
+    session.forget_as_ordered(&tidying).await
 }
 
 pub(super) async fn promote(cli: &Cli, promotion: Promotion) -> Result<()> {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::cycle::{
-    Activity, Application, Cause, Kuma as _, Options, Publication, Ready, Session, Surroundings as _, WHY_DEFERRED, Way,
+    Activity, Application, Cause, Kuma as _, Options, Publication, Ready, Session, Surroundings as _, Tidying,
+    WHY_DEFERRED, Way,
 };
 use crate::error::Result;
 use crate::host::store::Store;
@@ -43,11 +44,12 @@ async fn describe(session: &mut Session<'_, System>, ready: Ready) -> Result<Pla
     let document = |message: String| PlanDocument::new(role, outcome.name(), message);
     Ok(match ready {
         Ready::OnHold(hold) => document(hold.reason),
-        Ready::Unchanged { digest, found: None } => {
+        Ready::Unchanged { digest, found: None, .. } => {
             document(format!("the configuration is the one that was published last (digest {})", digest.short()))
         }
-        Ready::Unchanged { found: Some(snapshot), .. } => {
-            document(format!("already identical to snapshot {}", snapshot.id.short())).snapshot(&snapshot)
+        Ready::Unchanged { found: Some(snapshot), tidying, .. } => {
+            let message = format!("already identical to snapshot {}", snapshot.id.short());
+            document(message + &tidied(&tidying)).snapshot(&snapshot)
         }
         Ready::Publish(publication) => publish(session, &publication, document).await,
         Ready::UpToDate { snapshot, drifted: false } => {
@@ -106,6 +108,15 @@ async fn publish(
             document(message)
         }
     }
+}
+
+/// What is tidied up in the repository.
+fn tidied(Tidying { forget, kept, prune }: &Tidying) -> String {
+    let forget = match forget.len() {
+        0 => String::new(),
+        forgotten => format!("; forgets {}, and {kept} stay", text::count(forgotten as u64, "snapshot")),
+    };
+    forget + if *prune { "; prunes the repository" } else { "" }
 }
 
 fn published(publication: &Publication) -> String {

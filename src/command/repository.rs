@@ -1,4 +1,6 @@
-//! `snapshots` and `init`: the repository itself.
+//! `snapshots`, `init` and `restic`: the repository itself.
+
+use std::ffi::OsString;
 
 use jiff::tz::TimeZone;
 
@@ -34,6 +36,13 @@ pub(super) async fn init(cli: &Cli) -> Result<()> {
     let created = restic.init().await?;
     drop(waiting);
     print(&InitDocument { repository: settings.repository.to_string(), created }, false)
+}
+
+/// Becomes restic.
+pub(super) fn restic(cli: &Cli, arguments: &[OsString]) -> Result<()> {
+    let settings = settings(cli)?;
+    let restic = repository(&settings, &Directories::from_environment(), &Interrupt::never())?;
+    match restic.become_restic(arguments)? {}
 }
 
 /// Says to people at a terminal that the repository is waited for.

@@ -50,7 +50,13 @@ fn setting(shown: &mut String, document: &Table, Key { section, name, default, u
             let value = match item.as_str().filter(|_| name == "repository") {
                 // Shown, it may be copied anywhere.
                 Some(address) => Value::from(without_credentials(address)).to_string(),
-                None => item.to_string().trim().to_owned(),
+                // A table, which may be written as a section, takes one line here.
+                None => item
+                    .clone()
+                    .into_value()
+                    .map_or_else(|item| item.to_string(), |value| value.to_string())
+                    .trim()
+                    .to_owned(),
             };
             (format!("{name} = {value}"), format!("line {line}"))
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::keep::{Keep, Prune};
 use super::names::{Location, UnitName};
 use super::place::located;
 use super::receiver::Receiver;
@@ -70,6 +71,8 @@ pub struct Restic {
     pub environment_file: Option<PathBuf>,
     /// How long one restic command may take.
     pub timeout: Duration,
+    /// What each restic gets with `-o`: `NAME=value`, no secrets.
+    pub options: Vec<String>,
 }
 
 /// The Uptime Kuma of this host; a `None` is discovered from its unit.
@@ -100,6 +103,10 @@ pub struct Main {
     pub max_shrink: f64,
     /// How long a changed configuration must stay the same before it is published.
     pub settle: Duration,
+    /// Which snapshots it keeps; all of them without it.
+    pub keep: Option<Keep>,
+    /// Whether it prunes the repository.
+    pub prune: Prune,
 }
 
 impl Settings {

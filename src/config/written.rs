@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::duration::{WrittenDuration, duration, duration_or_none};
+use super::keep::{Keep, Prune, WrittenKeep};
 use super::names::{Location, UnitName, is_address};
+use super::options;
 use super::receiver::{WrittenReceiver, receivers};
 use super::replica::WrittenReplica;
 use super::settings::{Kuma, Main, Restic, Role, Settings};
@@ -40,6 +42,7 @@ struct WrittenRestic {
     password_file: Option<PathBuf>,
     environment_file: Option<PathBuf>,
     timeout: Option<WrittenDuration>,
+    options: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -57,6 +60,8 @@ struct WrittenMain {
     look_every: Option<WrittenDuration>,
     max_shrink: Option<f64>,
     settle: Option<WrittenDuration>,
+    keep: Option<WrittenKeep>,
+    prune: Option<Prune>,
 }
 
 impl Written {
@@ -95,6 +100,7 @@ impl WrittenRestic {
             password_file: absolute("restic.password-file", self.password_file)?,
             environment_file: absolute("restic.environment-file", self.environment_file)?,
             timeout: duration("restic.timeout", self.timeout, Duration::from_secs(300))?,
+            options: options::checked(self.options.unwrap_or_default())?,
         })
     }
 }
@@ -127,7 +133,8 @@ impl WrittenMain {
         }
         let look_every = duration("main.look-every", self.look_every, Duration::from_secs(86_400))?;
         let settle = duration_or_none("main.settle", self.settle, Duration::from_secs(3))?;
-        Ok(Main { look_every, max_shrink, settle })
+        let keep = self.keep.map_or(Ok(Some(Keep::default())), WrittenKeep::check)?;
+        Ok(Main { look_every, max_shrink, settle, keep, prune: self.prune.unwrap_or_default() })
     }
 }
 

@@ -317,6 +317,20 @@ events! { zone;
             if *started { "started Uptime Kuma again" } else { "Uptime Kuma did not need to be started" }
         );
 
+    /// Main: old snapshots were removed from the repository.
+    Forgotten { snapshots: usize, kept: usize }
+        "forgotten" "e876766d9b6b49c4a63dd7242457952c"
+        level Level::Notice;
+        journal [snapshots];
+        text format!("forgot {}; {kept} stay", count(*snapshots as u64, "snapshot"));
+
+    /// Main: the data that no snapshot needs were removed from the repository.
+    Pruned { millis: u64 }
+        "pruned" "99bfe5e54a9b4babae883dc0ef51599a"
+        level Level::Notice;
+        journal [millis];
+        text format!("pruned the repository in {millis} ms");
+
     /// A fault that ends no cycle.
     Warning { text: String }
         "warning" "ce5f66943404449ea56d5477c0001c2a"

@@ -26,6 +26,8 @@ macro_rules! journal_fields {
             rows: u64, kuma_rows;
             /// The size of the dump in bytes.
             bytes: u64, kuma_bytes;
+            /// The snapshots forgotten.
+            snapshots: u64, kuma_snapshots;
             /// The rows added.
             inserts: u64, kuma_inserts;
             /// The rows changed.
@@ -109,6 +111,10 @@ impl Fields {
 
     pub(super) fn bytes(&mut self, bytes: &usize) {
         self.bytes = Some(*bytes as u64);
+    }
+
+    pub(super) fn snapshots(&mut self, snapshots: &usize) {
+        self.snapshots = Some(*snapshots as u64);
     }
 
     pub(super) fn size(&mut self, size: &Size) {

@@ -16,6 +16,7 @@
 //! | `drift` | whether the snapshot in force is applied again |
 //! | `seen` | whether the database is as it was at the last full export |
 //! | `restore`, `role`, `alerts` | what an operator orders |
+//! | `tidying` | a main: forgetting old snapshots, and pruning |
 //! | `inherit` | settings that a promoted host publishes without having them |
 //! | `event`, `fields` | the steps that a cycle reports, and their fields in the journal |
 
@@ -41,6 +42,7 @@ mod rollback;
 mod seen;
 mod session;
 mod tell;
+mod tidying;
 mod verify;
 mod way;
 
@@ -56,5 +58,6 @@ pub use ready::{Application, Cause, Publication, Ready};
 pub use restore::{Restoration, Source};
 pub use role::{Promotion, RoleChange};
 pub use session::{Conclusion, Options, Session};
+pub use tidying::Tidying;
 pub use verify::{Verified, in_force, verify};
 pub use way::{MAX_LIVE_ROWS, WHY_DEFERRED, Way};

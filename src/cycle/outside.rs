@@ -60,7 +60,17 @@ pub trait Repository {
     /// could not be removed again, returns why.
     async fn check_publishable(&mut self) -> Result<Option<String>>;
 
-    /// Removes the locks that killed publishes of this host left in the repository, and no others. Returns their
+    /// Removes these snapshots, and not their data, under an exclusive lock. One that is gone already does no harm.
+    ///
+    /// # Errors
+    /// [`Kind::RepositoryDenied`](crate::error::Kind::RepositoryDenied) if the storage refuses to remove them. After an
+    /// error some may be removed.
+    async fn forget(&mut self, ids: &[SnapshotId]) -> Result<()>;
+
+    /// Removes the data that no snapshot needs, under an exclusive lock.
+    async fn prune(&mut self) -> Result<()>;
+
+    /// Removes the locks that killed restics of this host left in the repository, and no others. Returns their
     /// number.
     async fn remove_stale_locks(&mut self) -> Result<usize>;
 }

@@ -9,12 +9,12 @@ use crate::model::manifest::FORMAT;
 use crate::model::outcome::Outcome;
 use crate::model::sanity;
 use crate::model::snapshot::{Listing, Snapshot, Tags};
-use crate::model::state::{Attempt, Fenced, MainState, Published};
+use crate::model::state::{Attempt, Fenced, MainState, Published, Retention};
 
 use super::outside::{Host, Surroundings};
 use super::session::Conclusion;
 use super::verify::verify_beside;
-use super::{CanonicalExport, Event, Export, Publication, Ready, Session};
+use super::{CanonicalExport, Event, Export, Publication, Ready, Session, Tidying};
 
 /// How often a changing configuration is exported in one cycle.
 const MAX_EXPORTS: usize = 6;
@@ -42,12 +42,12 @@ impl<H: Host> Session<'_, H> {
         if let Some(content) = published.filter(|content| unchanged(*content))
             && self.seen_as_main(&inherited).await? == Some(content)
         {
-            return Ok(Ready::Unchanged { digest: content.digest, found: None });
+            return Ok(unchanged_now(content));
         }
         let canonical = self.settled(&main, &inherited).await?;
         let content = canonical.content();
         if unchanged(content) {
-            return Ok(Ready::Unchanged { digest: content.digest, found: None });
+            return Ok(unchanged_now(content));
         }
         self.guard(&canonical.export, &main).await?;
         self.host.check_interrupted()?;
@@ -70,7 +70,8 @@ impl<H: Host> Session<'_, H> {
                 let (id, sequence, at) = (snapshot.id.clone(), snapshot.tags.place.sequence, snapshot.time);
                 let counts = canonical.export.configuration.counts();
                 self.remember_published(Published { snapshot: id, sequence, content, counts, at })?;
-                Ok(Ready::Unchanged { digest: content.digest, found: Some(snapshot.clone()) })
+                let tidying = self.prepare_tidying(&listing)?;
+                Ok(Ready::Unchanged { digest: content.digest, found: Some(snapshot.clone()), tidying })
             }
             Publish::At(place) => {
                 self.host.check_in_use().await?;
@@ -121,7 +122,14 @@ impl<H: Host> Session<'_, H> {
         let own = self.main_state()?.id.clone();
         let fleet = self.state.fleet.clone().unwrap_or(own);
         let tags = Tags { format: FORMAT, place, fleet, digest, schema };
-        let snapshot = self.host.publish(&dump, &tags).await?;
+        let snapshot = match self.host.publish(&dump, &tags).await {
+            Err(error) if error.kind() == Kind::RepositoryLocked => {
+                // By a prune of this host that was killed, perhaps.
+                self.remove_stale_locks().await;
+                return Err(error);
+            }
+            result => result?,
+        };
 
         let (rows, at) = (counts.values().sum(), self.host.now());
         self.remember_published(Published { snapshot: snapshot.clone(), sequence, content, counts, at })?;
@@ -131,13 +139,14 @@ impl<H: Host> Session<'_, H> {
         Ok(Conclusion::Published(snapshot))
     }
 
-    pub(super) async fn unchanged(&mut self, digest: Digest, looked: bool) -> Conclusion {
+    pub(super) async fn unchanged(&mut self, digest: Digest, looked: bool, tidying: &Tidying) -> Result<Conclusion> {
         if looked {
             self.remove_stale_locks().await;
         }
+        self.tidy(tidying).await?;
         let again = self.ended_before_as(Outcome::Unchanged, "");
         self.ending = Some(Event::Unchanged { digest, again });
-        Conclusion::Unchanged
+        Ok(Conclusion::Unchanged)
     }
 
     /// What this main remembers. One that never published, or lost its state, begins with the first epoch.
@@ -150,7 +159,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Takes the epoch that the repository has for this main. If another host was promoted, remembers it for good: a
     /// repository that loses this snapshot does not make this host the main again.
-    fn fence(&mut self, listing: &Listing) -> Result<()> {
+    pub(super) fn fence(&mut self, listing: &Listing) -> Result<()> {
         let (at, zone) = (self.host.now(), self.host.zone());
         let main = self.main_state()?;
         main.epoch = decide::epoch(listing, main);
@@ -168,13 +177,13 @@ impl<H: Host> Session<'_, H> {
         Ok(())
     }
 
-    /// Removes the locks that killed publishes left. Such a lock only blocks a prune, so a failure ends nothing.
+    /// Removes the locks that killed restics left. A failure ends nothing.
     async fn remove_stale_locks(&mut self) {
         let text = match self.host.remove_stale_locks().await {
             Ok(0) => return,
-            Ok(1) => "removed a lock from the repository that a killed publish of this host left".to_owned(),
+            Ok(1) => "removed a lock from the repository that a killed restic of this host left".to_owned(),
             Ok(removed) => {
-                format!("removed {removed} locks from the repository that killed publishes of this host left")
+                format!("removed {removed} locks from the repository that killed restics of this host left")
             }
             Err(error) => format!("{} — {}", error.chain(), error.hint()),
         };
@@ -253,7 +262,13 @@ pub(super) fn first_state<S: Surroundings>(surroundings: &S) -> Result<MainState
         looked: None,
         repository: None,
         fenced: None,
+        retention: Retention::default(),
     })
+}
+
+/// What a cycle does that need not look.
+fn unchanged_now(content: Content) -> Ready {
+    Ready::Unchanged { digest: content.digest, found: None, tidying: Tidying::default() }
 }
 
 /// Nothing without a user who could log in is published, whatever an operator orders.

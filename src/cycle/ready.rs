@@ -13,7 +13,7 @@ use crate::model::state::Hold;
 use crate::plan::Size;
 
 use super::change::{Change, Clearance};
-use super::{CanonicalExport, Export, Way};
+use super::{CanonicalExport, Export, Tidying, Way};
 
 /// What a cycle would do now.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub enum Ready {
         digest: Digest,
         /// The snapshot that has it, if this cycle looked.
         found: Option<Snapshot>,
+        /// What it tidies up in the repository.
+        tidying: Tidying,
     },
     /// Main: publish.
     Publish(Publication),

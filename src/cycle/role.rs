@@ -52,7 +52,7 @@ impl<H: Host> Session<'_, H> {
     pub async fn promote(&mut self, promotion: Promotion) -> Result<RoleChange> {
         self.begin_order().await?;
         let Promotion { as_is, confirm_shrink } = promotion;
-        self.options = Options { at_once: true, as_main: true, confirm_shrink, ..Options::default() };
+        self.options = Options { at_once: true, as_main: true, briefly: true, confirm_shrink, ..Options::default() };
         if self.settings.role == Role::Main {
             match self.standing().await? {
                 Standing::Confirmed => return Ok(RoleChange::Unchanged),
@@ -100,6 +100,7 @@ impl<H: Host> Session<'_, H> {
             return Ok(RoleChange::Unchanged);
         }
         if !as_is {
+            self.options.briefly = true;
             match self.run().await {
                 Err(error) if error.kind() != Kind::Fenced => return Err(or_as_is(error)),
                 _ => {}

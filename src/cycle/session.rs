@@ -26,6 +26,8 @@ pub struct Options {
     /// Apply the newest snapshot as the main has it, without the customization of this replica, and even if it is in
     /// force.
     pub as_main: bool,
+    /// On a main, forget and prune nothing, which a person would have to wait for.
+    pub briefly: bool,
     /// As [`Options::at_once`], and even if the newest snapshot was rejected.
     pub retry: bool,
 }
@@ -183,7 +185,7 @@ impl<'a, H: Host> Session<'a, H> {
     async fn carry_out(&mut self, ready: Ready) -> Result<Conclusion> {
         match ready {
             Ready::OnHold(hold) => Ok(self.on_hold(hold)),
-            Ready::Unchanged { digest, found } => Ok(self.unchanged(digest, found.is_some()).await),
+            Ready::Unchanged { digest, found, tidying } => self.unchanged(digest, found.is_some(), &tidying).await,
             Ready::Publish(publication) => self.publish(publication).await,
             Ready::UpToDate { snapshot, .. } => Ok(self.up_to_date(snapshot.id)),
             Ready::Blocked { reason, .. } => Ok(self.blocked(reason)),

@@ -90,8 +90,8 @@ fn known(state: &State) -> (u64, u64) {
 /// The listing without snapshots whose epoch or sequence is too far above all others to be that of a main of this fleet:
 /// they count as unreadable. Such a number, made by mistake or on purpose, would leave no room for a later main.
 #[must_use]
-fn plausible(listing: Listing, state: &State) -> Listing {
-    let Listing { snapshots, mut unreadable } = listing;
+pub(super) fn plausible(listing: Listing, state: &State) -> Listing {
+    let Listing { snapshots, mut unreadable, others: foreign } = listing;
     let reach = |known: u64, number: fn(&Snapshot) -> u64| {
         let mut numbers: Vec<u64> = snapshots.iter().map(number).collect();
         numbers.sort_unstable();
@@ -107,7 +107,7 @@ fn plausible(listing: Listing, state: &State) -> Listing {
         let Place { epoch, sequence, .. } = snapshot.tags.place;
         (snapshot.id, format!("no main of this fleet can be at epoch {epoch}, sequence {sequence}"))
     }));
-    Listing { snapshots: plausible, unreadable }
+    Listing { snapshots: plausible, unreadable, others: foreign }
 }
 
 /// The failure of a former main: another host was promoted.

@@ -8,6 +8,7 @@ mod newest;
 mod notify;
 mod operation;
 mod publish;
+mod retention;
 mod schedule;
 mod versions;
 
@@ -19,5 +20,6 @@ pub use guard::{first_contact, shrink, shrink_of};
 pub use notify::{Ended, Run, is_ping_due, is_tried, notice, ping};
 pub use operation::{alarm, last_success_age, on_hold};
 pub use publish::{Publish, is_overdue, publish, unchanged};
+pub use retention::{confirmed, forget_is_due, prune_is_due, retention};
 pub use schedule::{AFTER_FAILURE, AFTER_NEWS, between_looks, is_due, turn};
 pub use versions::{schema_gate, still_blocked, unwritable};

@@ -41,6 +41,16 @@ impl Names {
         new.next().filter(|_| new.next().is_none() && before.0.is_subset(&self.0))
     }
 
+    /// Those of `ids` that are among them.
+    pub fn among<'a>(&self, ids: &'a [SnapshotId]) -> Vec<&'a SnapshotId> {
+        ids.iter().filter(|id| self.0.contains(id)).collect()
+    }
+
+    /// Whether these are those of `before` without some of `ids`, and no others are missing or new.
+    pub fn are_fewer_by(&self, before: &Self, ids: &[SnapshotId]) -> bool {
+        self.0.is_subset(&before.0) && before.0.difference(&self.0).all(|gone| ids.contains(gone))
+    }
+
     fn digest(&self) -> Digest {
         let names: Vec<String> = self.0.iter().map(SnapshotId::to_string).collect();
         Digest::of(names.join("\n").as_bytes())
@@ -82,6 +92,18 @@ pub struct Looked {
     pub listing: Listing,
     /// The names of all snapshots.
     pub names: Names,
+}
+
+impl Looked {
+    /// What a look finds that finds these names, after some of the snapshots were removed. `None` if more has changed.
+    pub fn without(mut self, removed: &[SnapshotId], names: Names) -> Option<Self> {
+        if !names.are_fewer_by(&self.names, removed) {
+            return None;
+        }
+        let kept: BTreeSet<&SnapshotId> = names.0.iter().collect();
+        self.listing.snapshots.retain(|snapshot| kept.contains(&snapshot.id));
+        Some(Self { listing: self.listing, names })
+    }
 }
 
 /// A listing as it is kept.
@@ -151,7 +173,9 @@ impl KeptListing {
         if names.0.is_empty() || names.digest() != self.names {
             return None;
         }
-        let mut listing = Listing { snapshots: Vec::new(), unreadable: self.unreadable };
+        let own = self.snapshots.len() + self.unreadable.len();
+        let others = names.0.len().saturating_sub(own);
+        let mut listing = Listing { snapshots: Vec::new(), unreadable: self.unreadable, others };
         for Entry { id, time, host, tags } in self.snapshots {
             let tags = Tags::from_strings(&tags).ok()?;
             listing.snapshots.push(Snapshot { id, time, host, tags });
@@ -181,7 +205,9 @@ mod tests {
             looked.listing.snapshots.push(Snapshot { id, time, host: "main".to_owned(), tags });
             looked.names.add(&super::tests::id(digit)).expect("a name");
         }
-        looked.names.add(&super::tests::id('f')).expect("the name of another program's snapshot");
+        looked.names.add(&super::tests::id('e')).expect("the name of another program's snapshot");
+        looked.listing.others = 1;
+        looked.names.add(&super::tests::id('f')).expect("the name of one that cannot be read");
         looked.listing.unreadable.push((super::tests::id('f').parse().expect("an id"), "a reason".to_owned()));
         looked
     }
@@ -229,6 +255,20 @@ mod tests {
         ] {
             assert_eq!(kept.is_usable(address, now), usable, "{now}");
         }
+    }
+
+    #[test]
+    fn what_was_forgotten_is_known_without_another_look() {
+        let ids =
+            |digits: &str| digits.chars().map(|digit| id(digit).parse().expect("an id")).collect::<Vec<SnapshotId>>();
+        let without = |removed: &str, names: &str| looked("abc").without(&ids(removed), looked(names).names);
+        let found = without("bc", "a").expect("nothing else has changed");
+        assert_eq!((found.listing.snapshots.len(), found.listing.others), (1, 1));
+        assert_eq!(found.names, looked("a").names);
+        assert_eq!(without("bc", "ab").expect("one stays").listing.snapshots.len(), 2);
+        assert_eq!(without("b", "a"), None, "another one is gone, too");
+        assert_eq!(without("bc", "ad"), None, "there is a new one");
+        assert_eq!(looked("ab").names.among(&ids("bcd")), ids("b").iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod notify;
 pub mod origin;
 pub mod outcome;
 pub mod place;
+pub mod retention;
 pub mod row;
 pub mod sanity;
 pub mod schema;

@@ -119,6 +119,8 @@ pub struct Listing {
     pub snapshots: Vec<Snapshot>,
     /// Snapshots with the mark of this program and malformed tags, with the reason.
     pub unreadable: Vec<(SnapshotId, String)>,
+    /// How many snapshots of other programs lie in the same repository.
+    pub others: usize,
 }
 
 impl Listing {

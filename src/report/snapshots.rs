@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Shaped, VERSION};
-use crate::model::snapshot::{Listing, Snapshot};
+use crate::model::snapshot::{Listing, Snapshot, SnapshotId};
 use crate::terminal::{Shape, Tone, columns};
 use crate::text;
 
@@ -22,9 +22,16 @@ pub struct SnapshotsDocument {
 
 /// A snapshot with the mark of this program and tags that cannot be read.
 #[derive(Debug, Serialize)]
-struct Unreadable {
-    id: String,
-    reason: String,
+pub(super) struct Unreadable {
+    pub(super) id: String,
+    pub(super) reason: String,
+}
+
+impl Unreadable {
+    /// All of a listing.
+    pub(super) fn all(unreadable: Vec<(SnapshotId, String)>) -> Vec<Self> {
+        unreadable.into_iter().map(|(id, reason)| Self { id: id.to_string(), reason }).collect()
+    }
 }
 
 impl SnapshotsDocument {
@@ -32,8 +39,8 @@ impl SnapshotsDocument {
     pub fn new(listing: Listing, zone: TimeZone) -> Self {
         let mut snapshots = listing.snapshots;
         snapshots.sort_by(|a, b| b.tags.place.order().cmp(&a.tags.place.order()).then(a.id.cmp(&b.id)));
-        let unreadable = listing.unreadable.into_iter().map(|(id, reason)| Unreadable { id: id.to_string(), reason });
-        Self { version: VERSION, snapshots, unreadable: unreadable.collect(), zone }
+        let unreadable = Unreadable::all(listing.unreadable);
+        Self { version: VERSION, snapshots, unreadable, zone }
     }
 }
 

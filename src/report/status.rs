@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::changes::{self, Changes};
+use super::retention::RetentionView;
 use super::{Clock, Shaped, VERSION};
 use crate::config::{Alerts, Receiver, Role, Settings};
 use crate::error::Error;
@@ -92,6 +93,7 @@ struct Main {
     epoch: u64,
     published: Option<PublishedView>,
     fenced: Option<Fenced>,
+    retention: RetentionView,
 }
 
 #[derive(Debug, Serialize)]
@@ -257,12 +259,12 @@ impl StatusDocument {
 }
 
 impl From<MainState> for Main {
-    fn from(MainState { id, epoch, published, fenced, .. }: MainState) -> Self {
+    fn from(MainState { id, epoch, published, fenced, retention, .. }: MainState) -> Self {
         let published = published.map(|Published { snapshot, sequence, content, counts, at }| {
             let rows = counts.values().sum();
             PublishedView { snapshot, sequence, digest: content.digest, rows, at }
         });
-        Self { id, epoch, published, fenced }
+        Self { id, epoch, published, fenced, retention: retention.into() }
     }
 }
 
@@ -295,7 +297,7 @@ impl Shaped for StatusDocument {
             "last cycle" if failed().iter().any(|end| value.contains(end)) => Tone::Bad,
             "not started" | "fenced" | "rejected" => Tone::Bad,
             "on hold" | "unfinished" | "written" | "edited here" | "restored" | "not in force" | "backoff"
-            | "blocked" | "deferred" | "notify" => Tone::Warning,
+            | "blocked" | "deferred" | "notify" | "no forget" | "no prune" => Tone::Warning,
             _ => Tone::Plain,
         };
         Shape { tone, painted: line.len(), indent: VALUES }
@@ -377,7 +379,7 @@ impl Main {
         if let Some(Fenced { host, at, .. }) = &self.fenced {
             writeln!(f, "fenced        since {}: host {} is the main", clock.when(at), text::line(host))?;
         }
-        Ok(())
+        self.retention.show(f, clock)
     }
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use kuma_replicator::config::Settings;
+use jiff::tz::TimeZone;
+use kuma_replicator::config::{Keep, Settings};
 use kuma_replicator::decide;
 use kuma_replicator::error::{Exit, Kind};
 use kuma_replicator::host::restic::{Restic, answers};
@@ -15,9 +16,10 @@ use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::limits::{MAX_HOST, MAX_SNAPSHOTS};
 use kuma_replicator::model::looked::Looked;
 use kuma_replicator::model::manifest::Place;
+use kuma_replicator::model::retention::Retained;
 use kuma_replicator::model::snapshot::{PATH, SnapshotId, Tags};
-use kuma_replicator::model::state::{MainState, ReplicaState};
-use kuma_replicator::report::SnapshotsDocument;
+use kuma_replicator::model::state::{MainState, ReplicaState, Retention};
+use kuma_replicator::report::{ForgetDocument, SnapshotsDocument};
 use kuma_replicator::text;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -71,11 +73,18 @@ fn listings(budget: Budget) {
             looked: None,
             repository: None,
             fenced: None,
+            retention: Retention::default(),
         };
         let _ = (decide::newest(&listing, &ReplicaState::default()), decide::stray(&listing));
         let content = Content { digest: Digest::of(b"x"), schema: Digest::of(b"y") };
         let _ = (decide::publish(&listing, &main, content), decide::epoch(&listing, &main));
+        let keep = Keep { last: 1, ..Keep::default() };
+        let kept = decide::retention(&listing, Some(&keep), &main.id, &TimeZone::UTC);
+        let retained = Retained { kept, unreadable: listing.unreadable.clone(), others: listing.others };
+        prop_assert!(retained.forgotten().len() <= listing.snapshots.len());
         let rows = 1 + listing.snapshots.len() + listing.unreadable.len();
+        let forgets = ForgetDocument::new(retained, true, false).to_string();
+        prop_assert_eq!(forgets.lines().count(), rows + 1, "a line was forged: {}", forgets);
         let shown = SnapshotsDocument::new(listing, jiff::tz::TimeZone::UTC).to_string();
         prop_assert_eq!(shown.lines().count(), rows, "a line was forged: {}", shown);
         prop_assert_eq!(&*text::lines(&shown), &*shown);

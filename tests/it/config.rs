@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use kuma_replicator::config::{EXAMPLE, Role, Settings, Strategy, UnitName, without_credentials};
+use kuma_replicator::config::{EXAMPLE, Keep, Prune, Role, Settings, Strategy, UnitName, without_credentials};
 use kuma_replicator::error::{Error, Kind};
 use kuma_replicator::model::catalog;
 
@@ -33,6 +33,9 @@ fn what_is_not_written_has_a_default() {
     assert_eq!((&settings.kuma.data_directory, &settings.kuma.url), (&None, &None));
     assert_eq!(settings.kuma.start_timeout, Duration::from_secs(120));
     assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(86_400), 0.5));
+    let keep = Keep { last: 50, daily: 60, weekly: 0, monthly: 12, yearly: 0 };
+    assert_eq!((settings.main.keep, settings.main.prune), (Some(keep), Prune::Auto));
+    assert!(settings.restic.options.is_empty());
     assert_eq!(settings.replica.customization.strategy, Strategy::Snapshot);
 }
 
@@ -48,6 +51,7 @@ fn what_is_written_counts() {
         password-file = "/p"
         environment-file = "/e"
         timeout = "1h 30m"
+        options = ["s3.bucket-lookup=path", "sftp.args=-i /x -p 22"]
         [uptime-kuma]
         unit = "uptime"
         data-directory = "/d"
@@ -57,6 +61,8 @@ fn what_is_written_counts() {
         look-every = "36h"
         max-shrink = 1.0
         settle = "1s"
+        keep = { weekly = 5, yearly = 2 }
+        prune = "always"
         [replica]
         strategy = "snapshot"
         "#,
@@ -70,6 +76,12 @@ fn what_is_written_counts() {
     assert_eq!(settings.kuma.url.as_deref(), Some("https://127.0.0.1:3001"));
     assert_eq!((settings.main.look_every, settings.main.max_shrink), (Duration::from_secs(129_600), 1.0));
     assert_eq!(settings.main.settle, Duration::from_secs(1));
+    let keep = Keep { last: 0, daily: 0, weekly: 5, monthly: 0, yearly: 2 };
+    assert_eq!((settings.main.keep, settings.main.prune), (Some(keep), Prune::Always), "the default is replaced whole");
+    assert_eq!(settings.restic.options, ["s3.bucket-lookup=path", "sftp.args=-i /x -p 22"]);
+    let as_section = parse(&format!("{BASE}\n[main.keep]\nlast = 3\n")).unwrap().main.keep;
+    assert_eq!(as_section.map(|keep| (keep.last, keep.daily)), Some((3, 0)));
+    assert_eq!(parse(&format!("{BASE}\n[main]\nkeep = \"all\"\n")).unwrap().main.keep, None);
 }
 
 #[test]
@@ -120,6 +132,18 @@ fn what_is_wrong_is_named_with_its_place() {
         ("{base}[main]\nmax-shrink = 1.5", &["main.max-shrink", "1.5", "between 0 and 1"]),
         ("{base}[main]\nmax-shrink = -0.1", &["main.max-shrink"]),
         ("{base}[main]\nmax-shrink = nan", &["main.max-shrink"]),
+        ("{base}[main]\nkeep = \"some\"", &["line 4, column 8: main.keep must be \"all\" or a table such as"]),
+        ("{base}[main]\nkeep = {}", &["main.keep would keep nothing", "keep = \"all\""]),
+        ("{base}[main]\nkeep = { last = 0, yearly = 0 }", &["main.keep would keep nothing"]),
+        ("{base}[main]\nkeep = { last = -1 }", &["main.keep.last must be a whole number from 0 on"]),
+        ("{base}[main]\nkeep = { hourly = 9 }", &["unknown field `hourly`", "`last`, `daily`, `weekly`"]),
+        ("{base}[main]\nprune = \"maybe\"", &["`maybe`", "`auto`, `always`, `never`"]),
+        ("{base}[restic]\noptions = [\"s3.bucket-lookup\"]", &["restic.options", "write NAME=value"]),
+        ("{base}[restic]\noptions = [\"path=x\"]", &["restic.options", "write NAME=value"]),
+        ("{base}[restic]\noptions = [\"s3.region=\"]", &["gives s3.region no value"]),
+        ("{base}[restic]\noptions = [\"s3.region=a\", \"s3.region=b\"]", &["gives s3.region twice"]),
+        ("{base}[restic]\noptions = [\"s3.secret=b\"]", &["a secret in s3.secret", "environment file"]),
+        ("{base}[restic]\noptions = [\"rest.x=https://u:p@h\"]", &["a secret in rest.x"]),
         ("{base}[main]\nmax-shrink = \"half\"", &["line 4, column 14: main.max-shrink must be a number"]),
         ("{base}overdue-after = \"0s\"", &["overdue-after"]),
         (
@@ -450,7 +474,7 @@ fn shown(content: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
 #[test]
 fn the_settings_in_force_are_shown_with_their_origin() {
     let content = "role = \"replica\" # of a hundred\nrepository = \"s3:https://key:geheim@s3.example.org/b\"\n\n\
-                   [replica]\nlabel = \"x\"\n[[replica.overrides]]\ntable = \"monitor\"\nset = { interval = 120 }\n\
+                   [replica]\nlabel = \"x\"\n[main.keep]\nlast = 9\n[[replica.overrides]]\ntable = \"monitor\"\nset = { interval = 120 }\n\
                    [notify.phone]\nkind = \"ntfy\"\nurl = \"https://ntfy.example.org/geheim\"\n";
     let (code, shown, said) = shown(content, &[]);
     assert_eq!((code, said.as_str()), (Some(0), ""));
@@ -463,9 +487,10 @@ fn the_settings_in_force_are_shown_with_their_origin() {
         "label = \"x\" # line 5",
         "look-every = \"auto\" # default",
         "#data-directory # found on this host",
-        "[[replica.overrides]] # line 6",
+        "keep = { last = 9 } # line 6",
+        "[[replica.overrides]] # line 8",
         "set = { interval = 120 }",
-        "[notify.phone] # line 9",
+        "[notify.phone] # line 11",
         "url = \"https://ntfy.example.org/***\"",
     ] {
         assert!(lines.iter().any(|shown| shown == line), "no {line} in\n{shown}");

@@ -24,6 +24,11 @@ const DUMP: Requests = Requests { lists: 6, uploads: 0, reads: 6, deletes: 0 };
 /// What restic reads of a snapshot that is new to its cache.
 const NEW_SNAPSHOT: Requests = Requests { lists: 0, uploads: 0, reads: 1, deletes: 0 };
 
+/// A lock that is made and removed again, to prove that this host may remove.
+const PROOF: Requests = Requests { lists: 6, uploads: 1, reads: 3, deletes: 1 };
+/// Of as many snapshots as are published in a day.
+const FORGET: Requests = Requests { lists: 7, uploads: 1, reads: 3, deletes: 1 + PUBLISHES_A_DAY };
+
 /// The assumption: how often a main publishes.
 const PUBLISHES_A_DAY: u64 = 10;
 
@@ -79,12 +84,20 @@ fn fetch() -> Requests {
     LOOK_OF_RESTIC + NEW_SNAPSHOT + DUMP
 }
 
+/// A main forgets once a day, and looks for the names that are left.
+fn forget() -> Requests {
+    PROOF + FORGET + LOOK
+}
+
 /// A day of a main and its replicas, each of which looks every so many seconds, and every ten seconds for a while after it
-/// applied something if `lively`. The applies come one by one: that makes for the most looks.
+/// applied something if `lively`. The applies come one by one: that makes for the most looks. One that asks for names finds
+/// others after a forget, and lets restic look.
 fn day(replicas: u64, look: Requests, every: u64, lively: bool) -> Requests {
     let after_news = if lively { AFTER_NEWS.as_secs() * PUBLISHES_A_DAY } else { 0 };
     let looks = (SECONDS_A_DAY - after_news) / every + after_news / 10;
-    look * (looks * replicas) + (publish() + fetch() * replicas) * PUBLISHES_A_DAY + LOOK_OF_RESTIC
+    let other_names = if look.all() == LOOK.all() { LOOK_OF_RESTIC } else { Requests::default() };
+    let replica = look * looks + fetch() * PUBLISHES_A_DAY + other_names;
+    replica * replicas + publish() * PUBLISHES_A_DAY + forget() + LOOK_OF_RESTIC
 }
 
 /// A number with commas.
@@ -108,6 +121,7 @@ fn the_counted_requests_are_documented() {
         ("a look of restic", LOOK_OF_RESTIC),
         ("a publish, with a look by name before and after it", publish()),
         ("a new snapshot on a replica: a look of restic, and the fetch", fetch()),
+        ("a forget of 10 snapshots, once a day, with the proof before it and a look by name after it", forget()),
     ];
     let row = |(what, of): (&str, Requests)| {
         format!("| {what} | {} | {} | {} | {} | {} |", of.all(), of.lists, of.uploads, of.reads, of.deletes)

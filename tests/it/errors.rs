@@ -206,6 +206,8 @@ fn events() -> Vec<Event> {
         Event::Alerts { on: false, size },
         Event::Stray { snapshot: snapshot(), host: "alpha".to_owned() },
         Event::Recovered { origin: origin(), started: true },
+        Event::Forgotten { snapshots: 12, kept: 50 },
+        Event::Pruned { millis: 1 },
         Event::Warning { text: "x".to_owned() },
         Event::Failed {
             error: Error::new(Kind::Unhealthy, "x"),

@@ -33,6 +33,7 @@ mod precedence;
 mod preview;
 mod receivers;
 mod reliability;
+mod retention;
 mod roles;
 mod run;
 mod samples;

@@ -198,7 +198,8 @@ fn refusing() -> (World, SnapshotId) {
     (world, second)
 }
 
-const RETRY: Options = Options { confirm_shrink: false, at_once: false, as_main: false, retry: true, look: false };
+const RETRY: Options =
+    Options { confirm_shrink: false, at_once: false, as_main: false, briefly: false, retry: true, look: false };
 
 /// No order opens a set-up page.
 #[test]

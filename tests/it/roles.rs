@@ -446,7 +446,7 @@ fn strays_are_recognised_by_order_and_not_by_time() {
     at('b', 2, 10);
     let listing = |world: &World, leave: usize| Listing {
         snapshots: world.repository.iter().skip(leave).map(|(snapshot, _)| snapshot.clone()).collect(),
-        unreadable: Vec::new(),
+        ..Listing::default()
     };
     assert_eq!(decide::stray(&listing(&world, 0)).map(|stray| stray.id.clone()), Some(last));
     // With a gap as a promotion leaves it, there is none.

@@ -16,8 +16,8 @@ use kuma_replicator::model::origin::Origin;
 use kuma_replicator::model::outcome::Outcome;
 use kuma_replicator::model::snapshot::{MainId, SnapshotId};
 use kuma_replicator::model::state::{
-    Applied, Attempt, Decision, Fenced, FollowedZone, Hold, Intent, KnownServer, LastCycle, LocalRows, MainState,
-    PendingHistory, Published, ReplicaState, Seen, State, Telling, VERSION, Verdict,
+    Applied, Attempt, Attempted, Decision, Failure, Fenced, FollowedZone, Hold, Intent, KnownServer, LastCycle,
+    LocalRows, MainState, PendingHistory, Published, ReplicaState, Retention, Seen, State, Telling, VERSION, Verdict,
 };
 use kuma_replicator::model::told::Told;
 
@@ -51,6 +51,18 @@ fn golden() -> State {
                 host: "bravo".to_owned(),
                 at: at("2026-01-02T03:04:05Z"),
             }),
+            retention: Retention {
+                forget: Some(Attempted { at: at("2026-01-02T03:04:05Z"), failure: None }),
+                prune: Some(Attempted {
+                    at: at("2026-01-01T00:00:00Z"),
+                    failure: Some(Failure {
+                        kind: Kind::RepositoryDenied,
+                        message: "it refuses".to_owned(),
+                        since: at("2025-12-25T00:00:00Z"),
+                    }),
+                }),
+                unpruned: 12,
+            },
         }),
         replica: ReplicaState {
             applied: Some(Applied {

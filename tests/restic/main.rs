@@ -12,6 +12,7 @@ mod locks;
 mod misbehaving;
 mod names;
 mod parts;
+mod removal;
 mod servers;
 #[path = "../testbed/mod.rs"]
 mod testbed;
@@ -78,6 +79,12 @@ const ON_EVERY: &[Test<OnAny>] = &[
         misbehaving::a_restic_killed_in_a_publish_leaves_no_partial_snapshot,
     ),
     ("an_oversized_snapshot_is_not_read_to_its_end", misbehaving::an_oversized_snapshot_is_not_read_to_its_end),
+    ("what_is_forgotten_is_gone_and_nothing_else", removal::what_is_forgotten_is_gone_and_nothing_else),
+    ("storage_that_removes_nothing_is_told_from_others", removal::storage_that_removes_nothing_is_told_from_others),
+    ("a_prune_that_is_stopped_leaves_no_lock", removal::a_prune_that_is_stopped_leaves_no_lock),
+    ("the_rules_are_those_of_restic", removal::the_rules_are_those_of_restic),
+    ("options_reach_every_restic", removal::options_reach_every_restic),
+    ("a_person_runs_restic_as_a_cycle_does", removal::a_person_runs_restic_as_a_cycle_does),
     ("names_in_a_folder_are_those_that_restic_lists", names::names_in_a_folder_are_those_that_restic_lists),
     ("certificates_are_checked_and_what_is_wrong_is_named", tls::certificates_are_checked_and_what_is_wrong_is_named),
 ];

@@ -176,6 +176,7 @@ impl Program {
             path: self.path.clone(),
             timeout: PATIENCE,
             lines: AWS.map(|(name, value)| format!("{name}={value}")).to_vec(),
+            options: Vec::new(),
         }
     }
 
@@ -208,9 +209,21 @@ pub(crate) struct Host {
     path: Option<String>,
     timeout: Duration,
     lines: Vec<String>,
+    options: Vec<String>,
 }
 
 impl Host {
+    /// Adds an option for restic's `-o`.
+    pub(crate) fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// Its configuration file and its cache.
+    pub(crate) fn files(&self) -> (PathBuf, PathBuf) {
+        (self.write(), self.cache())
+    }
+
     pub(crate) fn password(mut self, password: &str) -> Self {
         self.password = password.to_owned();
         self
@@ -270,12 +283,13 @@ impl Host {
         let lines: Vec<String> = self.lines.iter().cloned().chain(path).collect();
         fs::write(file("environment"), lines.join("\n")).expect("the environment file");
         let text = format!(
-            "role = \"main\"\nrepository = {:?}\n[restic]\nprogram = {:?}\npassword-file = {:?}\nenvironment-file = {:?}\ntimeout = \"{}s\"\n",
+            "role = \"main\"\nrepository = {:?}\n[restic]\nprogram = {:?}\npassword-file = {:?}\nenvironment-file = {:?}\ntimeout = \"{}s\"\noptions = {:?}\n",
             self.url,
             self.program,
             file("password"),
             file("environment"),
             self.timeout.as_secs(),
+            self.options,
         );
         fs::write(file("config.toml"), text).expect("the configuration");
         file("config.toml")
@@ -322,6 +336,18 @@ impl Host {
         file.write_all(input.as_bytes()).and_then(|()| file.rewind()).expect("input");
         let output = self.command(program, arguments).stdin(file).output().expect(program);
         assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What such a program writes.
+    pub(crate) fn says(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.command(program, arguments).output().expect(program);
+        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The exit code of such a program.
+    pub(crate) fn code(&self, program: &str, arguments: &[&str]) -> i32 {
+        self.command(program, arguments).output().expect(program).status.code().expect("an exit code")
     }
 
     /// Starts such a program.

@@ -33,6 +33,11 @@ impl Server {
         Self::rest_with("http", &[])
     }
 
+    /// One that does not let snapshots be removed, nor anything but locks.
+    pub(crate) fn rest_that_removes_nothing() -> std::result::Result<Self, Failed> {
+        Self::rest_with("http", &["--append-only"])
+    }
+
     /// The same behind TLS.
     pub(crate) fn rest_with_tls(certificate: &Path, key: &Path) -> std::result::Result<Self, Failed> {
         let (certificate, key) = (certificate.to_str().expect("a path"), key.to_str().expect("a path"));

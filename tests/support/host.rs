@@ -168,6 +168,14 @@ pub(crate) struct World {
     pub(crate) stubborn: BTreeSet<i64>,
     /// What the repository holds.
     pub(crate) repository: Vec<(Snapshot, Vec<u8>)>,
+    /// How many snapshots were forgotten.
+    pub(crate) forgotten: usize,
+    /// How many snapshots of other programs lie in it.
+    pub(crate) others: usize,
+    /// Why the storage refuses to remove even a lock, if it does.
+    pub(crate) keeps_locks: Option<String>,
+    /// How often it was pruned.
+    pub(crate) prunes: usize,
     /// Locks in the repository whose owners are gone.
     pub(crate) left_locks: usize,
     /// How many looks asked for names first.
@@ -245,6 +253,10 @@ impl World {
             at_stop: None,
             poison: None,
             repository: Vec::new(),
+            forgotten: 0,
+            others: 0,
+            keeps_locks: None,
+            prunes: 0,
             left_locks: 0,
             by_name: 0,
             by_timer: false,
@@ -331,8 +343,19 @@ impl World {
             Ok(Conclusion::Unchanged)
         });
         assert!(matches!(end, End::Done(_)), "{end:?}");
-        for call in ["save", "publish", "stop", "start", "claim", "write_live", "tell", "keep_applied", "keep_previous"]
-        {
+        for call in [
+            "save",
+            "publish",
+            "forget",
+            "prune",
+            "stop",
+            "start",
+            "claim",
+            "write_live",
+            "tell",
+            "keep_applied",
+            "keep_previous",
+        ] {
             assert_eq!(world.did(call), 0, "{call}: a preview changes nothing");
         }
         ready.unwrap()
@@ -463,8 +486,8 @@ impl World {
     }
 
     fn store(&mut self, bytes: Vec<u8>, tags: Tags) -> SnapshotId {
-        let id: SnapshotId =
-            Digest::of(format!("snapshot {}", self.repository.len()).as_bytes()).hex().parse().unwrap();
+        let number = self.repository.len() + self.forgotten;
+        let id: SnapshotId = Digest::of(format!("snapshot {number}").as_bytes()).hex().parse().unwrap();
         let snapshot = Snapshot { id: id.clone(), time: self.clock, host: "alpha".to_owned(), tags };
         self.repository.push((snapshot, bytes));
         id
@@ -601,7 +624,7 @@ impl Repository for World {
         self.enter("look", Some(Kind::RepositoryUnreachable))?;
         let snapshots = self.repository.iter().map(|(snapshot, _)| snapshot.clone()).collect();
         self.leave("look", None)?;
-        Ok(Listing { snapshots, unreadable: Vec::new() })
+        Ok(Listing { snapshots, unreadable: Vec::new(), others: self.others })
     }
 
     async fn look_by_name(&mut self) -> Result<Listing> {
@@ -641,7 +664,21 @@ impl Repository for World {
     async fn check_publishable(&mut self) -> Result<Option<String>> {
         self.enter("check_publishable", Some(Kind::RepositoryDenied))?;
         self.leave("check_publishable", Some(Kind::RepositoryDenied))?;
-        Ok(None)
+        Ok(self.keeps_locks.clone())
+    }
+
+    async fn forget(&mut self, ids: &[SnapshotId]) -> Result<()> {
+        self.enter("forget", Some(Kind::RepositoryDenied))?;
+        let before = self.repository.len();
+        self.repository.retain(|(snapshot, _)| !ids.contains(&snapshot.id));
+        self.forgotten += before - self.repository.len();
+        self.leave("forget", Some(Kind::RepositoryUnreachable))
+    }
+
+    async fn prune(&mut self) -> Result<()> {
+        self.enter("prune", Some(Kind::RepositoryLocked))?;
+        self.prunes += 1;
+        self.leave("prune", Some(Kind::RepositoryUnreachable))
     }
 
     async fn remove_stale_locks(&mut self) -> Result<usize> {

@@ -38,6 +38,7 @@ mod receivers;
 mod remote;
 mod replication;
 mod repository;
+mod retention;
 mod rights;
 mod secrets;
 mod service;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         package::TESTS,
         receivers::TESTS,
         repository::TESTS,
+        retention::TESTS,
         rights::TESTS,
         service::TESTS,
         settings::TESTS,

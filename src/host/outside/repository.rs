@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
-use crate::host::restic::{Published, Restic};
+use crate::host::restic::{PRUNE_TIMEOUT, Published, Restic};
 use crate::host::system::notify;
 use crate::model::looked::{KeptListing, LookCost, Looked};
 use crate::model::snapshot::{Listing, Snapshot, SnapshotId, Tags};
@@ -74,7 +74,23 @@ impl System {
         listing.snapshots.push(Snapshot { id, time, host, tags: tags.clone() });
         self.keep(Looked { listing, names }, at);
     }
+
+    /// Keeps what a look would find after these were forgotten, if nothing else has changed since the look before. Otherwise
+    /// the next look is one with restic. Returns how many of them are still there, as far as that is known.
+    async fn keep_forgotten(&mut self, ids: &[SnapshotId]) -> usize {
+        let Some((looked, at)) = self.looked.take() else { return 0 };
+        let Ok(restic) = self.restic() else { return 0 };
+        let Some(names) = restic.names().await else { return 0 };
+        let left = names.among(ids).len();
+        if let Some(looked) = looked.without(ids, names) {
+            self.keep(looked, at);
+        }
+        left
+    }
 }
+
+/// How many snapshots one restic forgets: its arguments have a limit, and so has its time.
+const MAX_FORGOTTEN: usize = 1000;
 
 /// What restic reads, unless an order comes first. restic takes no lock for that and is killed.
 async fn or_give_way<T>(reading: impl Future<Output = Result<T>>, order: impl Future<Output = ()>) -> Result<T> {
@@ -129,6 +145,29 @@ impl Repository for System {
         let _waiting = self.wait_for_repository("writing a lock into");
         notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         self.restic()?.check_publishable().await
+    }
+
+    async fn forget(&mut self, ids: &[SnapshotId]) -> Result<()> {
+        for ids in ids.chunks(MAX_FORGOTTEN) {
+            notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
+            let order = self.order_that_goes_first();
+            let forgotten = self.restic()?.forget(ids, order).await;
+            let left = self.keep_forgotten(ids).await;
+            forgotten?;
+            if left > 0 {
+                let what = format!("cannot forget snapshots in repository {}", self.settings.repository);
+                let cause = format!("restic reported success, but {left} of them are still there");
+                return Err(Error::new(Kind::RepositoryDenied, what).because(cause));
+            }
+        }
+        Ok(())
+    }
+
+    async fn prune(&mut self) -> Result<()> {
+        notify::extend(PRUNE_TIMEOUT.max(self.settings.restic.timeout) + STEP_TIMEOUT);
+        notify::status("pruning the repository");
+        let order = self.order_that_goes_first();
+        self.restic()?.prune(order).await
     }
 
     async fn remove_stale_locks(&mut self) -> Result<usize> {

@@ -57,6 +57,8 @@ impl<'de> Visitor<'de> for Snapshots {
                 return Err(serde::de::Error::custom(what));
             }
         }
+        let own = listing.snapshots.len() + listing.unreadable.len();
+        listing.others = names.len().saturating_sub(own);
         Ok(Looked { listing, names: names.into_iter().collect::<Names>() })
     }
 }
@@ -202,6 +204,8 @@ mod tests {
         for (answer, readable, unreadable) in cases {
             let found = listing(answer.as_bytes()).unwrap_or_else(|error| panic!("{answer}: {error}"));
             assert_eq!((found.snapshots.len(), found.unreadable.len()), (readable, unreadable), "{answer}");
+            let all = answer.matches("\"id\":").count();
+            assert_eq!(found.others, all - readable - unreadable, "{answer}");
         }
         let many =
             |count: usize| serde_json::to_string(&[&TAGS[..], &vec!["x"; count - TAGS.len()]].concat()).expect("tags");

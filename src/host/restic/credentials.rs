@@ -230,6 +230,7 @@ mod tests {
                 password_file: None,
                 environment_file: None,
                 timeout: Duration::from_secs(1),
+                options: Vec::new(),
             };
             Self { root, settings, inherited }
         }

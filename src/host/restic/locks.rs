@@ -1,9 +1,10 @@
-//! Locks: making one to prove that this host may write, and stale ones, which killed publishes of this host left.
+//! Locks: making one to prove that this host may write, and stale ones, which killed restics of this host left: those of
+//! publishes, and the exclusive ones of forgets and prunes.
 //!
 //! `restic unlock` removes more than those: every lock older than 30 minutes, of any host, and every lock under this
 //! host's name whose process it cannot signal, which may be a running prune of another user (internal/restic/lock.go,
 //! `Stale`, the same in 0.14 and 0.18). A process that loses a lock that it needs may lose data. So it only runs if, by
-//! its own rules, it would remove nothing but the locks of killed publishes of this host.
+//! its own rules, it would remove nothing but the locks of killed restics of this host.
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
@@ -28,7 +29,6 @@ const MAX_LOCKS: usize = 32;
 #[derive(Debug, Clone, Deserialize)]
 struct Lock {
     time: Timestamp,
-    exclusive: bool,
     hostname: String,
     pid: i32,
     /// restic leaves it out for root.
@@ -60,7 +60,7 @@ impl Restic {
         }
     }
 
-    /// Removes the locks that killed publishes of `host`, this host, left behind, once they are stale. Returns their
+    /// Removes the locks that killed restics of `host`, this host, left behind, once they are stale. Returns their
     /// number. Removes none if restic could not remove these without removing others.
     ///
     /// # Errors
@@ -97,15 +97,11 @@ fn ids(output: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(output).lines().map(str::trim).filter(is_id).map(str::to_owned).collect()
 }
 
-/// How many of `locks` killed publishes of this host left behind; 0 if `restic unlock` would remove others, too.
+/// How many of `locks` killed restics of this host left behind; 0 if `restic unlock` would remove others, too.
 fn stale(locks: &[Lock], here: &Here<'_>, is_alive: impl Fn(i32) -> bool) -> usize {
     let age = |lock: &Lock| here.now.duration_since(lock.time);
     let dead = |lock: &Lock| {
-        lock.hostname == here.host
-            && lock.uid == here.uid
-            && !lock.exclusive
-            && age(lock) > STALE_AGE
-            && !is_alive(lock.pid)
+        lock.hostname == here.host && lock.uid == here.uid && age(lock) > STALE_AGE && !is_alive(lock.pid)
     };
     let safe = |lock: &Lock| lock.hostname != here.host && age(lock) < NEARLY_STALE_AGE;
     if locks.iter().all(|lock| dead(lock) || safe(lock)) { locks.iter().filter(|lock| dead(lock)).count() } else { 0 }
@@ -127,7 +123,7 @@ mod tests {
     /// A lock of a process on a host, so many minutes old.
     fn lock(hostname: &str, pid: i32, minutes: i64) -> Lock {
         let time = here().now - jiff::SignedDuration::from_mins(minutes);
-        Lock { time, exclusive: false, hostname: hostname.to_owned(), pid, uid: 0 }
+        Lock { time, hostname: hostname.to_owned(), pid, uid: 0 }
     }
 
     fn here() -> Here<'static> {
@@ -147,7 +143,6 @@ mod tests {
             (0, "beside a young one of this host, which restic would signal", vec![lock("main", DEAD, 3)]),
             (0, "beside one of a process that runs", vec![lock("main", ALIVE, 31)]),
             (0, "beside one of another user", vec![Lock { uid: 1000, ..lock("main", DEAD, 31) }]),
-            (0, "beside an exclusive one", vec![Lock { exclusive: true, ..lock("main", DEAD, 31) }]),
         ];
         for (removed, what, others) in cases {
             let locks: Vec<Lock> = others.into_iter().chain([old.clone()]).collect();
@@ -163,7 +158,7 @@ mod tests {
         let text = r#"{ "time": "2026-11-25T10:04:51.161913066+01:00", "exclusive": false, "hostname": "main",
                         "username": "root", "pid": 22447 }"#;
         let lock: Lock = serde_json::from_str(text).expect("a lock");
-        assert_eq!((lock.uid, lock.pid, lock.exclusive), (0, 22447, false));
+        assert_eq!((lock.uid, lock.pid), (0, 22447));
         let id = "a4912d36b55740ba134d97546b2cbb5399ea7d830541a84564e1992d71957559";
         assert_eq!(ids(format!("{id}\nrepository 0aba4002 opened\n\n").as_bytes()), [id]);
     }

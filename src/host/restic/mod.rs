@@ -3,6 +3,8 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `repository` | what can be done with the repository |
+//! | `removal` | forgetting snapshots, and pruning |
+//! | `passed` | what a person types for restic |
 //! | `locks` | proving with a lock that this host may write, removing stale locks |
 //! | `run` | one run of restic: its command, and whether it succeeded |
 //! | `process` | the process: starting it, reading its outputs, ending it |
@@ -19,9 +21,12 @@ mod failure;
 mod locks;
 mod messages;
 mod names;
+mod passed;
 mod process;
+mod removal;
 mod repository;
 mod run;
 mod secrets;
 
+pub use removal::PRUNE_TIMEOUT;
 pub use repository::{Published, Restic};

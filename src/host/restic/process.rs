@@ -19,10 +19,9 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use super::failure;
 use super::messages::Messages;
 use crate::error::Kind;
-use crate::host::system::interrupt::Interrupt;
 
 /// How long restic may take to remove its lock after an interrupt, and its outputs to be closed after its end.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The number of hopeless retries after which restic is ended.
 const MAX_HOPELESS_RETRIES: u32 = 3;
@@ -37,7 +36,7 @@ pub(super) enum End {
     Exited(ExitStatus),
     /// It was ended because it took too long.
     Deadline,
-    /// It was ended because this process received a signal to stop.
+    /// It was ended because this process received a signal to stop, or something else goes first.
     Interrupted,
     /// It was ended because it wrote more than allowed.
     TooLong,
@@ -64,15 +63,17 @@ pub(super) struct Process {
     /// The longest output, in bytes.
     pub(super) limit: usize,
     pub(super) timeout: Duration,
+    /// How long it may take to remove its lock after an interrupt.
+    pub(super) patience: Duration,
 }
 
 impl Process {
-    /// Runs it to its end.
+    /// Runs it to its end, which `stopped` brings early.
     ///
     /// # Errors
     /// If it cannot be started or waited for.
-    pub(super) async fn run(self, interrupt: &Interrupt) -> io::Result<Finished> {
-        let (timeout, limit) = (self.timeout, self.limit);
+    pub(super) async fn run(self, stopped: impl Future<Output = ()>) -> io::Result<Finished> {
+        let (timeout, limit, patience) = (self.timeout, self.limit, self.patience);
         let mut child = self.spawn()?;
         let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
         let (mut output, mut messages) = (Vec::new(), Messages::default());
@@ -81,7 +82,7 @@ impl Process {
             tokio::select! {
                 biased;
                 end = &mut reading => end?,
-                () = interrupt.wait() => Some(End::Interrupted),
+                () = stopped => Some(End::Interrupted),
                 () = tokio::time::sleep(timeout) => Some(End::Deadline),
                 // All that it wrote is in the pipes by now. What it has started, such as the agent of a password manager,
                 // may keep them open for ever.
@@ -90,13 +91,13 @@ impl Process {
         };
         let end = match end {
             Some(end) => {
-                end_child(&mut child, stdout, stderr).await?;
+                end_child(&mut child, patience, stdout, stderr).await?;
                 end
             }
             // It has ended, or has closed its outputs and is about to.
             None => End::Exited(match tokio::time::timeout(END_TIMEOUT, child.wait()).await {
                 Ok(status) => status?,
-                Err(_) => end_child(&mut child, stdout, stderr).await?,
+                Err(_) => end_child(&mut child, patience, stdout, stderr).await?,
             }),
         };
         Ok(Finished { end, output, messages })
@@ -176,6 +177,7 @@ async fn read(
 /// Interrupts restic, so that it removes its lock, and kills it if it does not end.
 async fn end_child(
     child: &mut Child,
+    patience: Duration,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
 ) -> io::Result<ExitStatus> {
@@ -186,7 +188,7 @@ async fn end_child(
         let _ = rustix::process::kill_process(pid, Signal::INT);
         // It writes a message before it removes the lock, and would die of a closed pipe.
         let ended = async { tokio::join!(child.wait(), drain(stdout), drain(stderr)).0 };
-        if let Ok(status) = tokio::time::timeout(END_TIMEOUT, ended).await {
+        if let Ok(status) = tokio::time::timeout(patience, ended).await {
             return status;
         }
         // The group contains its helpers, such as ssh or rclone.

@@ -31,6 +31,7 @@ pub struct Restic {
     pub(super) credentials: Credentials,
     pub(super) cache: PathBuf,
     source: Option<Source>,
+    pub(super) options: Vec<String>,
     /// The user that restic runs as, if that is not the user of this process.
     pub(super) user: Option<User>,
     pub(super) interrupt: Interrupt,
@@ -55,13 +56,15 @@ impl Restic {
             .map_err(|error| Error::io(format!("create cache directory {}", cache.display()), error))?;
         let credentials = Credentials::find(settings, repository, cache, user.as_ref())?;
         // What restic reads as another user is not read as root.
-        let source = Source::find(repository, |name| credentials.variable(name)).filter(|_| user.is_none());
+        let source = Source::find(repository, &settings.options, |name| credentials.variable(name));
+        let source = source.filter(|_| user.is_none());
         Ok(Self {
             program: settings.program.clone(),
             timeout: settings.timeout,
             repository: repository.clone(),
             credentials,
             source,
+            options: settings.options.clone(),
             cache: cache.to_owned(),
             user,
             interrupt,

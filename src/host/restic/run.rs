@@ -86,16 +86,42 @@ impl Restic {
         input: Option<OwnedFd>,
         output: Output,
     ) -> Result<Finished> {
-        if self.interrupt.happened() {
-            return Err(interrupted(what));
-        }
+        let process = Process { input, ..self.process(&arguments, output) };
+        self.finish_process(what, process, self.interrupt.wait()).await
+    }
+
+    /// A restic with these arguments.
+    pub(super) fn process(&self, arguments: &[&str], output: Output) -> Process {
+        let mut command = self.command();
+        command.args(arguments);
+        let (limit, timeout, patience) = (output.limit(), self.timeout, process::END_TIMEOUT);
+        Process { command, input: None, limit, timeout, patience }
+    }
+
+    /// The program with its options, environment and user, and no arguments.
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).env_clear().envs(self.credentials.variables());
+        command.env_clear().envs(self.credentials.variables());
+        for option in &self.options {
+            command.args(["-o", option]);
+        }
         if let Some(User { uid, gid, .. }) = &self.user {
             command.uid(*uid).gid(*gid);
         }
-        let process = Process { command, input, limit: output.limit(), timeout: self.timeout };
-        let finished = process.run(&self.interrupt).await.map_err(|error| self.not_run(what, error))?;
+        command
+    }
+
+    /// Runs a restic to its end, which `stopped` brings early.
+    pub(super) async fn finish_process(
+        &self,
+        what: &str,
+        process: Process,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Finished> {
+        if self.interrupt.happened() {
+            return Err(interrupted(what));
+        }
+        let finished = process.run(stopped).await.map_err(|error| self.not_run(what, error))?;
         if let Some(line) = failure::unsaved_token(&finished.messages.text()) {
             self.unsaved_token.get_or_init(|| self.credentials.secrets().mask(line));
         }
@@ -117,7 +143,7 @@ impl Restic {
         })
     }
 
-    fn not_run(&self, what: &str, error: std::io::Error) -> Error {
+    pub(super) fn not_run(&self, what: &str, error: std::io::Error) -> Error {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
         let cause = format!("cannot run {}: {error}", self.program.display());
         let missing = matches!(error.kind(), NotFound | PermissionDenied);
@@ -127,6 +153,9 @@ impl Restic {
     fn failed(&self, what: &str, finished: &Finished, output: Output) -> Error {
         let text = finished.messages.text();
         let (kind, cause) = match finished.end {
+            End::Interrupted if !self.interrupt.happened() => {
+                return Error::new(Kind::Interrupted, what).because("an order on this host goes first");
+            }
             End::Interrupted => return interrupted(what),
             End::Exited(status) if was_interrupted(status) || failure::is_interrupted(&text) => {
                 return interrupted(what);

@@ -10,6 +10,8 @@ use crate::model::digest::Digest;
 use crate::model::manifest::Place;
 use crate::model::snapshot::{MainId, SnapshotId};
 
+use super::Retention;
+
 /// What a main remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,9 @@ pub struct MainState {
     /// Set for good once another host was promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fenced: Option<Fenced>,
+    /// What it remembers of forgetting and pruning.
+    #[serde(default, skip_serializing_if = "Retention::is_new")]
+    pub retention: Retention,
 }
 
 /// The snapshot that shows that another host was promoted to main.

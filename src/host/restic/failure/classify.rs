@@ -200,6 +200,18 @@ pub(in crate::host::restic) fn left_lock(stderr: &str) -> Option<&str> {
     stderr.lines().rfind(|line| is_left(line) && !is_absent(&line.to_lowercase()))
 }
 
+/// The last line in which a restic that removes snapshots, and may exit with 0, says that it could not remove one, and the
+/// kind of that failure. One that is gone already does not count.
+pub(in crate::host::restic) fn not_removed(stderr: &str) -> Option<(Kind, &str)> {
+    let is_left = |line: &&str| line.starts_with("Remove(<snapshot/") || line.starts_with("unable to remove");
+    let lines: Vec<&str> = stderr.lines().filter(is_left).collect();
+    let mut left = lines.iter().filter(|line| !is_absent(&line.to_lowercase()));
+    let last = left.clone().next_back()?;
+    // That of a later restic gives no reason; the line before does.
+    let line = left.rfind(|line| sign(line).is_some()).unwrap_or(last);
+    Some((sign(line).unwrap_or(Kind::ResticFailed), line))
+}
+
 /// The line in which rclone says that it could not save its configuration, with the token that it has renewed. It goes
 /// on with the new one, and the next rclone begins with the old one, which some providers accept only once.
 pub(in crate::host::restic) fn unsaved_token(stderr: &str) -> Option<&str> {

@@ -6,4 +6,6 @@ mod classify;
 mod tests;
 
 pub(super) use advice::advice;
-pub(super) use classify::{classify, hopeless, is_gone, is_interrupted, left_lock, left_out, unsaved_token};
+pub(super) use classify::{
+    classify, hopeless, is_gone, is_interrupted, left_lock, left_out, not_removed, unsaved_token,
+};

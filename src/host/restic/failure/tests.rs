@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{advice, classify, hopeless, is_gone, is_interrupted, left_lock, left_out, unsaved_token};
+use super::{advice, classify, hopeless, is_gone, is_interrupted, left_lock, left_out, not_removed, unsaved_token};
 use crate::config::Settings;
 use crate::error::Kind;
 
@@ -459,4 +459,28 @@ fn a_lock_that_stays_and_a_token_that_is_lost_are_found() {
                 new config: open /root/.config/rclone/rclone.conf4047535060: read-only file system\nFatal: x";
     assert!(unsaved_token(text).is_some_and(|line| line.ends_with("read-only file system")));
     assert_eq!(unsaved_token("rclone: 2026/11/26 14:09:11 ERROR : x\n"), None);
+}
+
+#[test]
+fn snapshots_that_stay_are_found_although_restic_succeeds() {
+    let older = "Remove(<snapshot/110735516d>) returned error, retrying after 552.330144ms: blob not removed, server response: 403 Forbidden (403)";
+    let newer = "Remove(<snapshot/d70b9bf83a>) failed: unexpected HTTP response (403): 403 Forbidden\n\
+                 unable to remove snapshot/d70b9bf83a3386e60c from the repository";
+    let gone = "Load(<snapshot/aaaaaaaaaa>, 0, 0) failed: open /r/snapshots/aaaa: no such file or directory\n\
+                Ignoring \"aaaa\": failed to load snapshot aaaaaaaa: open /r/snapshots/aaaa: no such file or directory";
+    let removed =
+        "Remove(<snapshot/9b38cdc0b5>) returned error, retrying after 1s: <snapshot/9b38cdc0b5> does not exist";
+    let unknown = "unable to remove snapshot/d70b9bf83a3386e60c from the repository";
+    let cases = [
+        (older, Some(Kind::RepositoryDenied)),
+        (newer, Some(Kind::RepositoryDenied)),
+        (unknown, Some(Kind::ResticFailed)),
+        (gone, None),
+        (removed, None),
+        ("[0:00] 100.00%  1 / 1 files deleted", None),
+    ];
+    for (text, kind) in cases {
+        assert_eq!(not_removed(text).map(|(kind, _)| kind), kind, "{text}");
+    }
+    assert!(not_removed(newer).is_some_and(|(_, line)| line.contains("403")), "the line that says why");
 }

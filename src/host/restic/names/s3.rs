@@ -30,8 +30,13 @@ pub(super) struct S3 {
 }
 
 impl S3 {
-    /// `address` is what follows `s3:`.
-    pub(super) fn find<'a>(address: &str, variable: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+    /// `address` is what follows `s3:`, and `lookup` where a request names the bucket, if the option `s3.bucket-lookup`
+    /// says it.
+    pub(super) fn find<'a>(
+        address: &str,
+        lookup: Option<&str>,
+        variable: impl Fn(&str) -> Option<&'a str>,
+    ) -> Option<Self> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         if set("RESTIC_AWS_ASSUME_ROLE_ARN").is_some() {
             return None;
@@ -46,7 +51,13 @@ impl S3 {
         }
         let uri: Uri = format!("{scheme}://{host}/").parse().ok()?;
         let region = set("AWS_DEFAULT_REGION").map_or_else(|| region(uri.host()?), |region| Some(region.to_owned()))?;
-        let (host, path) = if uri.host()?.ends_with(".amazonaws.com") && !bucket.contains('.') {
+        let in_host = match lookup.unwrap_or("auto") {
+            "auto" => uri.host()?.ends_with(".amazonaws.com") && !bucket.contains('.'),
+            "dns" => true,
+            "path" => false,
+            _ => return None,
+        };
+        let (host, path) = if in_host {
             (format!("{bucket}.{host}"), "/".to_owned())
         } else {
             (host.to_owned(), format!("/{bucket}/"))
@@ -149,7 +160,7 @@ mod tests {
         let key = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
         let variable =
             |name: &str| others.iter().chain(&key).find(|(found, _)| *found == name).map(|(_, value)| *value);
-        S3::find(address, variable)
+        S3::find(address, None, variable)
     }
 
     #[test]
@@ -186,6 +197,26 @@ mod tests {
             let found = find(address, &[]);
             let found = found.map(|s3| (format!("{}://{}{}", s3.scheme, s3.host, s3.path), s3.prefix, s3.key.region));
             assert_eq!(found.as_ref().map(|(url, prefix, region)| (&**url, &**prefix, &**region)), wanted, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_bucket_is_named_where_the_option_says() {
+        let found = |address, lookup| {
+            let variable = |name: &str| name.starts_with("AWS_").then_some("x");
+            S3::find(address, Some(lookup), variable).map(|s3| format!("{}://{}{}", s3.scheme, s3.host, s3.path))
+        };
+        let (own, amazon) = ("http://s3.example.org:9000/b/a", "s3.eu-west-1.amazonaws.com/b");
+        let cases = [
+            (own, "auto", Some("http://s3.example.org:9000/b/")),
+            (own, "path", Some("http://s3.example.org:9000/b/")),
+            (own, "dns", Some("http://b.s3.example.org:9000/")),
+            (amazon, "auto", Some("https://b.s3.eu-west-1.amazonaws.com/")),
+            (amazon, "path", Some("https://s3.eu-west-1.amazonaws.com/b/")),
+            (amazon, "else", None),
+        ];
+        for (address, lookup, wanted) in cases {
+            assert_eq!(found(address, lookup).as_deref(), wanted, "{address}, {lookup}");
         }
     }
 

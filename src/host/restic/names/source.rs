@@ -26,16 +26,26 @@ enum Kind {
 }
 
 impl Source {
-    /// The source of the names in `repository` for a restic with these variables. `None` if that is left to restic.
+    /// The source of the names in `repository` for a restic with these options and variables. `None` if that is left to
+    /// restic.
     pub(in crate::host::restic) fn find<'a>(
         repository: &Location,
+        options: &[String],
         variable: impl Fn(&str) -> Option<&'a str>,
     ) -> Option<Self> {
         let address = repository.secret();
+        let kind = if repository.folder().is_some() { "local" } else { address.split(':').next()? };
+        let options = options.iter().filter_map(|option| option.strip_prefix(kind)?.strip_prefix('.')?.split_once('='));
+        let (lookup, others): (Vec<_>, Vec<_>) =
+            options.partition(|(name, _)| (kind, *name) == ("s3", "bucket-lookup"));
+        // Of all others only these leave it open where restic finds what, and as whom.
+        if others.iter().any(|(name, _)| !matches!(*name, "connections" | "retries" | "storage-class")) {
+            return None;
+        }
         if let Some(folder) = repository.folder() {
             Some(Self(Kind::Folder(Folder::new(folder))))
         } else if let Some(address) = address.strip_prefix("s3:") {
-            S3::find(address, variable).map(Kind::S3).map(Self)
+            S3::find(address, lookup.first().map(|(_, lookup)| *lookup), variable).map(Kind::S3).map(Self)
         } else if let Some(address) = address.strip_prefix("rest:") {
             Rest::find(address, variable).map(Kind::Rest).map(Self)
         } else {
