@@ -23,7 +23,7 @@ pub(super) async fn everything(
     let restic = findings.add("password", repository(settings, directories, interrupt), |_| "found".to_owned());
     findings.begin("starting restic");
     if let Some(restic) = restic
-        && findings.add("restic", restic.version().await, String::clone).is_some()
+        && findings.add("restic", restic.version().await, |version| with_options(version, settings)).is_some()
     {
         look(findings, settings, directories, &restic).await;
         if let Some(line) = restic.unsaved_token() {
@@ -31,6 +31,13 @@ pub(super) async fn everything(
                 into the environment file";
             findings.warn("token", format!("rclone cannot keep the token that it renewed: {line}"), hint);
         }
+    }
+}
+
+fn with_options(version: &str, settings: &Settings) -> String {
+    match settings.restic.options.as_slice() {
+        [] => version.to_owned(),
+        options => format!("{version}, with {}", options.join(", ")),
     }
 }
 

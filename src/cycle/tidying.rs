@@ -14,6 +14,9 @@ use super::outside::Host;
 use super::session::millis;
 use super::{Event, Session};
 
+/// How many snapshots a cycle forgets; the next ones are left to the next day.
+const MAX_FORGOTTEN: usize = 1000;
+
 /// What a main tidies up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tidying {
@@ -53,12 +56,18 @@ impl<H: Host> Session<'_, H> {
             return Ok(Tidying::default());
         }
         let mut remembered = main.retention;
-        let mut tidying = Tidying::of(&self.retained(listing), false);
-        if !decide::forget_is_due(&remembered, now) {
+        let retained = self.retained(listing);
+        let mut tidying = Tidying::of(&retained, false);
+        if decide::forget_is_due(&remembered, now) {
+            // The oldest come last.
+            let later = tidying.forget.len().saturating_sub(MAX_FORGOTTEN);
+            tidying.forget.drain(..later);
+            tidying.kept += later;
+        } else {
             tidying.forget.clear();
         }
         remembered.unpruned += tidying.forget.len() as u64;
-        tidying.prune = decide::prune_is_due(&remembered, self.settings.main.prune, listing.others, now);
+        tidying.prune = decide::prune_is_due(&remembered, self.settings.main.prune, &retained, now);
         Ok(tidying)
     }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Keep, Prune};
 use crate::error::{Error, Exit, Kind, Result};
-use crate::model::retention::{Kept, Reason};
+use crate::model::retention::{Kept, Reason, Retained};
 use crate::model::snapshot::{Listing, MainId, Snapshot, SnapshotId, Tags};
 use crate::model::state::{Attempted, MainState, Retention, State};
 
@@ -166,9 +166,9 @@ pub fn forget_is_due(retention: &Retention, now: Timestamp) -> bool {
 }
 
 /// Whether the repository is pruned now. A main that does not remember a prune counts from its next forget.
-pub fn prune_is_due(retention: &Retention, prune: Prune, others: usize, now: Timestamp) -> bool {
+pub fn prune_is_due(retention: &Retention, prune: Prune, retained: &Retained, now: Timestamp) -> bool {
     let allowed = match prune {
-        Prune::Auto => others == 0,
+        Prune::Auto => !retained.is_shared(),
         Prune::Always => true,
         Prune::Never => false,
     };

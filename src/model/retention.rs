@@ -72,6 +72,11 @@ impl Kept {
 }
 
 impl Retained {
+    /// Whether others back up into the same repository: other programs, or another fleet.
+    pub fn is_shared(&self) -> bool {
+        self.others > 0 || self.kept.iter().any(|kept| kept.reasons.contains(&Reason::OtherFleet))
+    }
+
     /// The snapshots that go.
     pub fn forgotten(&self) -> Vec<SnapshotId> {
         self.kept.iter().filter(|kept| kept.goes()).map(|kept| kept.snapshot.id.clone()).collect()

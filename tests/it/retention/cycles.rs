@@ -138,6 +138,14 @@ fn where_others_back_up_nothing_is_pruned_unless_it_is_ordered() {
         }
         assert_eq!((world.repository.len(), world.prunes), (2, prunes), "{keys:?}, {others}");
     }
+    // Another fleet is another, too.
+    let mut world = published(5);
+    world.repository[0].0.tags.fleet = main_id('f');
+    for _ in 0..9 {
+        done(&mut world, &keeps(1));
+        later(&mut world, 24);
+    }
+    assert_eq!((world.repository.len(), world.prunes), (2, 0));
 }
 
 #[test]
