@@ -153,7 +153,7 @@ pub(super) async fn forget(cli: &Cli, Forgetting { dry_run, prune, json }: Forge
     let mut session = Session::new(&mut system, &settings, &mut state, Options::default());
     let retained = session.prepare_forget().await?;
     let tidying = Tidying::of(&retained, prune);
-    show(&ForgetDocument::new(retained, dry_run, prune), json)?;
+    show(&ForgetDocument::new(retained, dry_run, prune, TimeZone::system()), json)?;
     if dry_run || tidying.forget.is_empty() && !prune {
         return Ok(());
     }

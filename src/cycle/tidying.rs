@@ -139,7 +139,7 @@ impl<H: Host> Session<'_, H> {
         last.failure = Some(Failure { kind: error.kind(), message: error.chain(), since });
         if is_new {
             let text = format!("{} — {}", error.chain(), error.hint());
-            self.host.report(&Event::Warning { text });
+            self.report(&Event::Warning { text });
         }
         Ok(false)
     }
@@ -155,7 +155,7 @@ impl<H: Host> Session<'_, H> {
         }
         self.host.forget(forget).await?;
         self.main_state()?.retention.unpruned += forget.len() as u64;
-        self.host.report(&Event::Forgotten { snapshots: forget.len(), kept: *kept });
+        self.report(&Event::Forgotten { snapshots: forget.len(), kept: *kept });
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl<H: Host> Session<'_, H> {
         self.host.prune().await?;
         self.main_state()?.retention.unpruned = 0;
         let took: Duration = begun.elapsed();
-        self.host.report(&Event::Pruned { millis: millis(took) });
+        self.report(&Event::Pruned { millis: millis(took) });
         Ok(())
     }
 

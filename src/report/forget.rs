@@ -41,8 +41,8 @@ struct Entry {
 }
 
 impl ForgetDocument {
-    /// What becomes of the snapshots. The text has times in the zone of this host.
-    pub fn new(retained: Retained, dry_run: bool, prune: bool) -> Self {
+    /// What becomes of the snapshots. The text has times in `zone`.
+    pub fn new(retained: Retained, dry_run: bool, prune: bool, zone: TimeZone) -> Self {
         let Retained { kept, unreadable, others } = retained;
         let entry = |kept: Kept| Entry {
             forget: kept.goes(),
@@ -51,7 +51,7 @@ impl ForgetDocument {
         };
         let snapshots = kept.into_iter().map(entry).collect();
         let unreadable = Unreadable::all(unreadable);
-        Self { version: VERSION, dry_run, prune, snapshots, unreadable, others, zone: TimeZone::system() }
+        Self { version: VERSION, dry_run, prune, snapshots, unreadable, others, zone }
     }
 }
 

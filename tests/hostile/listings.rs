@@ -83,7 +83,7 @@ fn listings(budget: Budget) {
         let retained = Retained { kept, unreadable: listing.unreadable.clone(), others: listing.others };
         prop_assert!(retained.forgotten().len() <= listing.snapshots.len());
         let rows = 1 + listing.snapshots.len() + listing.unreadable.len();
-        let forgets = ForgetDocument::new(retained, true, false).to_string();
+        let forgets = ForgetDocument::new(retained, true, false, TimeZone::UTC).to_string();
         prop_assert_eq!(forgets.lines().count(), rows + 1, "a line was forged: {}", forgets);
         let shown = SnapshotsDocument::new(listing, jiff::tz::TimeZone::UTC).to_string();
         prop_assert_eq!(shown.lines().count(), rows, "a line was forged: {}", shown);

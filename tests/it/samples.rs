@@ -9,17 +9,19 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
 use kuma_replicator::cli::Cli;
-use kuma_replicator::config::{Role, Settings};
+use kuma_replicator::config::{Keep, Role, Settings};
+use kuma_replicator::decide;
 use kuma_replicator::localise::Desired;
 use kuma_replicator::model::configuration::Configuration;
 use kuma_replicator::model::digest::Digest;
 use kuma_replicator::model::manifest::Place;
 use kuma_replicator::model::outcome::Outcome;
+use kuma_replicator::model::retention::Retained;
 use kuma_replicator::model::snapshot::{Listing, Snapshot, Tags};
 use kuma_replicator::model::state::{Applied, LastCycle, LocalRows, State};
 use kuma_replicator::model::told::Told;
 use kuma_replicator::plan::plan;
-use kuma_replicator::report::{Check, Clock, PlanDocument, SnapshotsDocument, StatusDocument, Verdict};
+use kuma_replicator::report::{Check, Clock, ForgetDocument, PlanDocument, SnapshotsDocument, StatusDocument, Verdict};
 
 use crate::support::host::settings;
 use crate::support::rows::{i, t, table};
@@ -188,8 +190,40 @@ fn the_samples_of_snapshots_are_what_is_printed() {
         snapshot("f56b3282", "2026-11-26T07:26:29Z", (1, 1), "8ab82bbc5518"),
         snapshot("22e67cb9", "2026-11-26T07:26:35Z", (1, 2), "1378dd35589f"),
     ];
-    let document = SnapshotsDocument::new(Listing { snapshots, unreadable: Vec::new() }, TimeZone::UTC);
-    assert_samples("id  ", &document.to_string());
+    let document = SnapshotsDocument::new(Listing { snapshots, ..Listing::default() }, TimeZone::UTC);
+    assert_table(&document.to_string());
+}
+
+/// Compares the samples with this heading.
+fn assert_table(printed: &str) {
+    assert_samples(printed.lines().next().unwrap(), printed);
+}
+
+#[test]
+fn the_samples_of_forget_are_what_is_printed() {
+    let main = |letters: &str| hex(letters, 32).parse::<kuma_replicator::model::snapshot::MainId>().unwrap();
+    let one = |id: &str, time: &str, place: (u64, u64)| {
+        let mut one = snapshot(id, time, place, "0123456789ab");
+        if place.0 == 2 {
+            "fra1".clone_into(&mut one.host);
+            one.tags.place.main = main("fed");
+        }
+        one
+    };
+    let snapshots = vec![
+        one("22093c3d", "2026-11-02T09:12:40Z", (1, 1)),
+        one("ed5991f1", "2026-11-02T09:14:02Z", (1, 2)),
+        one("4df50051", "2026-11-09T16:30:11Z", (1, 3)),
+        one("496ac272", "2026-11-20T08:05:00Z", (2, 4)),
+        one("983568d6", "2026-11-20T08:05:31Z", (2, 5)),
+        one("5d1ec057", "2026-11-26T21:47:18Z", (2, 6)),
+        one("fed120d5", "2026-11-27T03:58:09Z", (2, 7)),
+    ];
+    let keep = Keep { last: 2, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
+    let listing = Listing { snapshots, ..Listing::default() };
+    let kept = decide::retention(&listing, Some(&keep), &main("a7c12836afa4"), &TimeZone::UTC);
+    let retained = Retained { kept, others: 1, ..Retained::default() };
+    assert_table(&ForgetDocument::new(retained, true, false, TimeZone::UTC).to_string());
 }
 
 #[test]
