@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::{Checking, Cli, Printing};
 use crate::config::DEFAULT_PATH;
 use crate::error::{Error, Kind, Result};
+use crate::host::kuma::systemd::{Systemd, TimerState};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::unit;
 use crate::host::{AsService, SERVICE};
@@ -24,11 +25,51 @@ pub(super) async fn check(cli: &Cli, checking: Checking) -> Result<()> {
     };
     let mut findings = Findings::new(form);
     let interrupt = Interrupt::install()?;
-    let order = Order { arguments: &["check", "--steps"], must: as_service, is_step: steps };
-    if !through_the_service(cli, order, &mut findings, &interrupt).await? {
-        everything(cli, &mut findings, &interrupt).await;
+    examine(cli, as_service, steps, &mut findings, &interrupt).await?;
+    if !steps {
+        timer(cli, &mut findings).await;
     }
     findings.end()
+}
+
+/// All checks of what a cycle needs: as the service where that is possible, and else in this process.
+pub(super) async fn examine(
+    cli: &Cli,
+    as_service: bool,
+    is_step: bool,
+    findings: &mut Findings,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let order = Order { arguments: &["check", "--steps"], must: as_service, is_step };
+    if !through_the_service(cli, order, findings, interrupt).await? {
+        everything(cli, findings, interrupt).await;
+    }
+    Ok(())
+}
+
+/// Whether cycles begin by themselves. What keeps systemd from answering is another check's to say.
+async fn timer(cli: &Cli, findings: &mut Findings) {
+    if cli.config != Path::new(DEFAULT_PATH) {
+        return;
+    }
+    let Ok(systemd) = Systemd::connect().await else { return };
+    let Ok(Some(TimerState { enabled, active })) = systemd.timer().await else { return };
+    let (what, hint) = match (enabled, active) {
+        (true, true) => return findings.ok("timer", "kuma-replicator.timer is enabled and runs"),
+        (true, false) => (
+            "kuma-replicator.timer is enabled and does not run: before the next boot, no cycle begins by itself",
+            "systemctl start kuma-replicator.timer",
+        ),
+        (false, true) => (
+            "kuma-replicator.timer runs and is not enabled: after the next boot, no cycle begins by itself",
+            "systemctl enable kuma-replicator.timer",
+        ),
+        (false, false) => (
+            "kuma-replicator.timer is not enabled and does not run: no cycle begins by itself",
+            "systemctl enable --now kuma-replicator.timer",
+        ),
+    };
+    findings.warn("timer", what, hint);
 }
 
 /// What this program does as its service would.

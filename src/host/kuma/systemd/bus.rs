@@ -99,14 +99,22 @@ impl Systemd {
             .map_err(|error| failure(Kind::BusUnavailable, format!("read {property} of systemd"), error))
     }
 
-    /// Loads the unit and reads its state. systemd also loads a unit that has no file, as `not-found`.
+    /// Loads the unit and reads its state.
     pub(super) async fn unit(&self, name: &UnitName) -> Result<Unit> {
-        let (path, mut all) = self.load(name.as_ref()).await?;
+        match self.find(name.as_ref()).await? {
+            Some(unit) => Ok(unit),
+            None => Err(self.no_unit(name).await),
+        }
+    }
+
+    /// Loads a unit of any type; `None` if there is none. systemd also loads a unit that has no file, as `not-found`.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<Unit>> {
+        let (path, mut all) = self.load(name).await?;
         let load: String = all.take("LoadState")?;
         if load == "not-found" {
-            return Err(self.no_unit(name).await);
+            return Ok(None);
         }
-        Ok(Unit {
+        Ok(Some(Unit {
             path,
             load,
             id: all.take("Id")?,
@@ -114,7 +122,7 @@ impl Systemd {
             sub: all.take("SubState")?,
             can_start: all.take("CanStart")?,
             job: all.take("Job")?,
-        })
+        }))
     }
 
     /// The failure of a unit that does not exist, with those that may be meant: PM2 gives Uptime Kuma no unit of its own.

@@ -6,7 +6,9 @@ mod dependents;
 mod job;
 mod service;
 mod stops;
+mod timer;
 mod trigger;
 
 pub use agent::UnitFiles;
 pub use bus::{BOOTED, Systemd};
+pub use timer::TimerState;
