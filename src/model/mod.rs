@@ -7,6 +7,7 @@ pub mod dangling;
 pub mod digest;
 pub mod dump;
 pub mod ids;
+pub mod invite;
 pub mod known;
 pub mod limits;
 pub mod looked;

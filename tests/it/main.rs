@@ -21,6 +21,7 @@ mod docs;
 mod dump;
 mod errors;
 mod imports;
+mod invite;
 mod label;
 mod live;
 mod localise;
