@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-use crate::config::DEFAULT_PATH;
+use crate::config::{DEFAULT_PATH, Role};
 use crate::error::Exit;
 
 /// Keep the configuration of Uptime Kuma in sync between hosts through a restic repository
@@ -117,7 +117,14 @@ pub enum Verb {
         #[arg(long)]
         schema: bool,
     },
-    /// Create the repository if there is none. Needed once, on the main
+    /// Set this host up: find Uptime Kuma, write the configuration, try the repository, check, enable the timer
+    ///
+    /// Asks on a terminal for what no flag says. Typed again, it leaves alone what is right, and goes on where it was
+    /// interrupted. It changes neither the role of a host, nor a repository or a secret that is there.
+    Setup(Box<Setup>),
+    /// Print the line with which setup replica sets a replica up: the repository and its secrets. Needed on the main
+    Invite(Inviting),
+    /// Create the repository if there is none. setup does so; needed only without it, once, on the main
     Init,
     /// Write the configuration of this Uptime Kuma to a dump. Needs no repository
     ///
@@ -245,6 +252,71 @@ pub enum Notify {
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
+}
+
+/// What `setup` is told.
+#[derive(Debug, Clone, Args)]
+pub struct Setup {
+    /// The role of this host. The main is the one whose configuration all hosts have
+    pub role: SetupRole,
+    /// The restic repository: /srv/kuma, sftp:user@host:/path, s3:https://host/bucket and so on; - reads it from standard
+    /// input, for an address with a password in it
+    #[arg(long, value_name = "REPOSITORY", conflicts_with = "invite_file")]
+    pub repository: Option<String>,
+    /// On a replica: a file with the line that kuma-replicator invite printed; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub invite_file: Option<PathBuf>,
+    /// A file with the password of the repository; - is standard input. Without it, a main makes a password
+    #[arg(long, value_name = "FILE", conflicts_with = "invite_file")]
+    pub password_file: Option<PathBuf>,
+    /// A file of NAME=value lines for restic, such as AWS_ACCESS_KEY_ID; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "invite_file")]
+    pub credentials_file: Option<PathBuf>,
+    /// The systemd unit of Uptime Kuma, where it is not found
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<String>,
+    /// The directory of kuma.db, where it is not found
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data_directory: Option<PathBuf>,
+    /// Put another repository, password or credentials in the place of those that this host has
+    #[arg(long)]
+    pub replace: bool,
+    /// Answer every question of yes or no with yes
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// The role that `setup` gives a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SetupRole {
+    /// It publishes its configuration.
+    Main,
+    /// It takes the main's configuration.
+    Replica,
+}
+
+impl From<SetupRole> for Role {
+    fn from(role: SetupRole) -> Self {
+        match role {
+            SetupRole::Main => Self::Main,
+            SetupRole::Replica => Self::Replica,
+        }
+    }
+}
+
+/// What goes into an invite.
+#[derive(Debug, Clone, Args)]
+pub struct Inviting {
+    /// The repository as replicas reach it, if that is not the address in the configuration; - reads it from standard input
+    #[arg(long, value_name = "REPOSITORY")]
+    pub repository: Option<String>,
+    /// A file of NAME=value lines with credentials for replicas, which should only read; - is standard input. Without it,
+    /// replicas get those of the main
+    #[arg(long, value_name = "FILE")]
+    pub credentials_file: Option<PathBuf>,
+    /// A private ssh key for replicas, without a passphrase, for a repository over SFTP
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
 }
 
 /// On or off.

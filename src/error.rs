@@ -56,6 +56,8 @@ kinds! {
     OutOfOrder "out-of-order" NeedsPerson "run kuma-replicator snapshots to find the host that published out of order";
     /// A person ordered this host to change nothing.
     OnHold "on-hold" NeedsPerson "run kuma-replicator release to end the hold";
+    /// `setup` asked for a yes and got none.
+    NotConfirmed "not-confirmed" NeedsPerson "type the same line again and answer yes, or add --yes";
     /// The last success of this host is older than `overdue-after`.
     Overdue "overdue" NeedsPerson "run systemctl list-timers kuma-replicator.timer and journalctl -u kuma-replicator to see why";
     /// An export, or a first snapshot, that lost everything, or more rows than `max-shrink` allows.

@@ -7,7 +7,7 @@ use crate::logging;
 use crate::report::{self, FailureDocument};
 
 use super::order::Forgetting;
-use super::{check, notify, order, plan, recover, repository, settings, status, transfer};
+use super::{check, invite, notify, order, plan, recover, repository, settings, setup, status, transfer};
 
 /// Does what the command line says and gives the exit code.
 pub async fn run(cli: &Cli) -> Exit {
@@ -28,6 +28,8 @@ pub async fn run(cli: &Cli) -> Exit {
         Verb::Restic { arguments } => repository::restic(cli, arguments),
         Verb::Check(checking) => check::check(cli, *checking).await,
         Verb::Config { example, schema } => settings::show(cli, *example, *schema),
+        Verb::Setup(flags) => setup::setup(cli, flags).await,
+        Verb::Invite(flags) => invite::invite(cli, flags),
         Verb::Init => repository::init(cli).await,
         Verb::Export { database, file } => transfer::export(cli, database.as_deref(), file).await,
         Verb::Restore { dry_run, source } => order::restore(cli, *dry_run, source).await,

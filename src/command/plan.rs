@@ -8,7 +8,7 @@ use crate::cycle::{
     WHY_DEFERRED, Way,
 };
 use crate::error::Result;
-use crate::host::store::Store;
+use crate::host::store::{MAX_WAIT, Store};
 use crate::host::system::interrupt::Interrupt;
 use crate::host::{Directories, System};
 use crate::model::manifest::Place;
@@ -21,10 +21,21 @@ use crate::{logging, text};
 use super::settings::settings;
 
 pub(super) async fn show(cli: &Cli, json: bool) -> Result<()> {
-    let settings = settings(cli)?;
-    let directories = Directories::from_environment();
     // The lock keeps a cycle from changing what is looked at. Nothing is written under it.
+    let directories = Directories::from_environment();
     let store = Store::lock(&directories.state)?;
+    show_under(store, directories, cli, json).await
+}
+
+/// The same, after a cycle that is at work.
+pub(super) async fn show_next(cli: &Cli) -> Result<()> {
+    let directories = Directories::from_environment();
+    let store = Store::wait(&directories.state, MAX_WAIT).await?;
+    show_under(store, directories, cli, false).await
+}
+
+async fn show_under(store: Store, directories: Directories, cli: &Cli, json: bool) -> Result<()> {
+    let settings = settings(cli)?;
     let mut state = store.load()?;
     let system = System::new(settings.clone(), cli.config.clone(), directories, store, Interrupt::never());
     let mut system = system.for_preview().that_gives_way();

@@ -23,12 +23,12 @@ mod template;
 mod written;
 
 pub use customization::{Alerts, Customization, Exclude, MaintenanceTimezone, Strategy};
-pub use edit::with;
+pub use edit::{value, with};
 pub use effective::effective;
 pub use example::EXAMPLE;
 pub use keep::{Keep, Prune};
 pub use local_entities::LocalEntities;
-pub use names::{Location, UnitName, without_credentials};
+pub use names::{Location, SshTarget, UnitName, without_credentials};
 pub use occasion::Occasion;
 pub use overrides::Override;
 pub use receiver::{Address, Receiver, ReceiverKind};

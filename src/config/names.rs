@@ -30,6 +30,40 @@ impl Location {
         (!has_kind).then(|| Path::new(path))
     }
 
+    /// What ssh(1) connects to, if it is reached over SFTP, and if its name is plain.
+    pub fn ssh(&self) -> Option<SshTarget> {
+        let rest = self.0.strip_prefix("sftp:")?;
+        let (target, port) = match rest.strip_prefix("//") {
+            Some(url) => {
+                let target = url.split('/').next()?;
+                match target.rsplit_once(':') {
+                    Some((target, port)) if !port.ends_with(']') => (target, Some(port.parse().ok()?)),
+                    _ => (target, None),
+                }
+            }
+            None => (rest.split(':').next()?, None),
+        };
+        let (user, host) = match target.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, target),
+        };
+        let plain = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with('-')
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-[]:".contains(c))
+        };
+        (plain(host) && user.is_none_or(plain)).then(|| SshTarget {
+            user: user.map(str::to_owned),
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+        })
+    }
+
+    /// Whether there are credentials in it.
+    pub fn has_credentials(&self) -> bool {
+        without_credentials(&self.0) != self.0
+    }
+
     /// Why the service could not use it, if it is a folder that it could not use on any host.
     pub(super) fn problem(&self) -> Option<String> {
         let folder = self.folder()?;
@@ -62,6 +96,30 @@ impl fmt::Display for Location {
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// What ssh(1) connects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshTarget {
+    /// The name of the user there, if it is said.
+    pub user: Option<String>,
+    /// The name or address of the host, without brackets.
+    pub host: String,
+    /// Its port, if it is said.
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for SshTarget {
+    /// As the arguments of ssh(1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(port) = self.port {
+            write!(f, "-p {port} ")?;
+        }
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        if self.host.contains(':') { write!(f, "[{}]", self.host) } else { f.write_str(&self.host) }
     }
 }
 

@@ -349,6 +349,30 @@ fn credentials_are_never_shown() {
     }
 }
 
+#[test]
+fn a_repository_over_sftp_says_what_ssh_connects_to() {
+    let ssh = |repository: &str| {
+        let settings = parse(&format!("role = \"main\"\nrepository = \"{repository}\"")).unwrap();
+        settings.repository.ssh().map(|target| target.to_string())
+    };
+    for (repository, wanted) in [
+        ("sftp:kuma@backup.example.org:/srv/kuma", Some("kuma@backup.example.org")),
+        ("sftp:backup:kuma", Some("backup")),
+        ("sftp://kuma@backup.example.org:2222//srv/kuma", Some("-p 2222 kuma@backup.example.org")),
+        ("sftp://backup.example.org/kuma", Some("backup.example.org")),
+        ("sftp://kuma@[2001:db8::7]:2222//srv/kuma", Some("-p 2222 kuma@[2001:db8::7]")),
+        ("sftp://[2001:db8::7]//srv/kuma", Some("[2001:db8::7]")),
+        ("sftp:-oProxyCommand=x:/srv/kuma", None),
+        ("sftp:user@-x:/srv/kuma", None),
+        ("sftp:us er@host:/srv/kuma", None),
+        ("sftp://host:99999/srv", None),
+        ("/srv/kuma", None),
+        ("rest:https://host/", None),
+    ] {
+        assert_eq!(ssh(repository).as_deref(), wanted, "{repository}");
+    }
+}
+
 /// The keys that the program knows, from what it says about one that it does not.
 fn keys(section: &str) -> Vec<String> {
     let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };

@@ -14,7 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 use super::process::{Holder, only_child, output, run};
-use super::{Kuma, LIMIT, Network, Prepared, Result, hosts, kuma, node, source, wait_for};
+use super::{Kuma, LIMIT, Missing, Network, Prepared, Result, cache, hosts, kuma, node, source, wait_for};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -175,6 +175,23 @@ impl Machine {
             .map_err(|error| format!("cannot copy {}: {error}", package.display()))?;
         self.run(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "/root/package.deb"])?;
         Ok(())
+    }
+
+    /// Installs the packages of the part `ssh` whose names begin so, with what they depend on.
+    pub(crate) fn install_ssh(&self, names: &[&str]) -> Result<()> {
+        let part = cache().join("ssh");
+        let packages = fs::read_dir(&part)
+            .map_err(|_| Missing(format!("{} is missing: run tests/testbed/provision", part.display())))?;
+        let directory = self.root().join("root/ssh");
+        fs::create_dir_all(&directory)?;
+        for package in packages {
+            let package = package?;
+            let name = package.file_name().to_string_lossy().into_owned();
+            if name.starts_with("lib") || names.iter().any(|wanted| name.starts_with(wanted)) {
+                fs::copy(package.path(), directory.join(name))?;
+            }
+        }
+        self.sh("DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends /root/ssh/*.deb").map(drop)
     }
 
     /// Entries of the journal, oldest first, chosen by arguments of journalctl such as `-u UNIT` or

@@ -46,6 +46,18 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 /// Its error.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// A part that only some tests need is not there: such a test counts as skipped.
+#[derive(Debug)]
+pub(crate) struct Missing(String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 /// Longer than anything on a host takes, its slowest stop included, on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(300);
 

@@ -73,6 +73,11 @@ pub async fn wait(url: &str, within: Duration, still_running: impl AsyncFn() -> 
     }
 }
 
+/// Whether this is the reason of an Uptime Kuma 2.x that waits on its set-up page until a database is chosen.
+pub fn waits_for_a_database(reason: &str) -> bool {
+    reason == NOT_SET_UP
+}
+
 /// What to do about such a reason, if it is known: the port of a server that a wrapper or `sh -c` starts cannot be
 /// discovered, and an Uptime Kuma 2.x without a database shows only its set-up page.
 pub fn advice(reason: &str, url: &str) -> Option<String> {

@@ -4,6 +4,7 @@ pub mod database;
 pub mod discovery;
 pub mod health;
 pub mod instance;
+pub mod running;
 pub mod socket;
 pub mod systemd;
 pub mod uploads;

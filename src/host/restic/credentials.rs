@@ -18,10 +18,10 @@ use crate::host::system::{environment, files, unit};
 use crate::model::limits::MAX_SETTINGS;
 
 /// The directory of the files that the configuration need not name.
-const ETC: &str = "/etc/kuma-replicator";
+pub const ETC: &str = "/etc/kuma-replicator";
 
 /// The three variables for a password. restic refuses the last two together.
-const PASSWORD_VARIABLES: [&str; 3] = ["RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"];
+pub const PASSWORD_VARIABLES: [&str; 3] = ["RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND"];
 
 /// Variables that restic must not inherit: the connection of this process to the service manager, and those that would
 /// choose another repository or hide snapshots (RESTIC_HOST filters them since 0.18).
@@ -128,6 +128,22 @@ impl Credentials {
     /// The value of a variable, if it is text.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(OsStr::new(name)).and_then(|value| value.to_str())
+    }
+
+    /// The password itself.
+    pub(super) fn password(&self) -> Result<String> {
+        if let Some(password) = self.variable("RESTIC_PASSWORD").filter(|password| !password.is_empty()) {
+            return Ok(password.to_owned());
+        }
+        let Some(file) = self.variable("RESTIC_PASSWORD_FILE").filter(|file| !file.is_empty()) else {
+            let what = "the password of the repository is not in a file: a command prints it";
+            return Err(Error::new(Kind::PasswordMissing, what).with_hint("pass it on by hand"));
+        };
+        let text = files::read_small_text(Path::new(file), MAX_SETTINGS).map_err(|error| {
+            Error::new(Kind::PasswordMissing, format!("cannot use password file {file}")).because(error)
+        })?;
+        // As restic does.
+        Ok(text.trim().to_owned())
     }
 
     /// The texts that no message may contain.

@@ -28,5 +28,6 @@ mod repository;
 mod run;
 mod secrets;
 
+pub use credentials::{ETC, PASSWORD_VARIABLES};
 pub use removal::PRUNE_TIMEOUT;
 pub use repository::{Published, Restic};

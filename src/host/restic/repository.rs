@@ -112,8 +112,19 @@ impl Restic {
         }
     }
 
+    /// The password of the repository.
+    ///
+    /// # Errors
+    /// [`Kind::PasswordMissing`] if a command prints it, or its file cannot be read.
+    pub fn password(&self) -> Result<String> {
+        self.credentials.password()
+    }
+
     /// Proves that the repository exists and that this password opens it.
-    async fn open(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Kind::RepositoryMissing`], [`Kind::WrongPassword`], and any other failure of restic.
+    pub async fn open(&self) -> Result<()> {
         let what = format!("cannot open repository {}", self.repository);
         self.run(&what, ["cat", "config", "--no-lock"], None, Output::Answer).await.map(|_| ())
     }

@@ -28,6 +28,20 @@ pub fn parse_like_systemd(text: &str) -> Vec<(String, String)> {
     std::iter::from_fn(|| parser.pair().transpose()).flatten().collect()
 }
 
+/// The text of an environment file with these names and values.
+pub fn render(pairs: &[(String, String)]) -> String {
+    pairs.iter().fold(String::new(), |mut text, (name, value)| {
+        text.extend([name, "=\""]);
+        for c in value.chars() {
+            if matches!(c, '"' | '\\' | '`' | '$') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+        text + "\"\n"
+    })
+}
+
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
     line: usize,
@@ -187,6 +201,13 @@ mod tests {
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(&pairs, wanted, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_rendered_is_read_again() {
+        let values = ["", "x", " a b ", "a\"b\\c`d$e'f", "two\nlines \\", "#;=é"];
+        let pairs: Vec<_> = values.iter().map(|value| ("A_1".to_owned(), (*value).to_owned())).collect();
+        assert_eq!(parse(&super::render(&pairs)), Ok(pairs));
     }
 
     #[test]

@@ -125,6 +125,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_as(path, bytes, |_| Ok(()))
 }
 
+/// As [`replace`], with a file that others can read.
+///
+/// # Errors
+/// As for [`replace`].
+pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_as(path, bytes, |file| file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644)))
+}
+
 /// As [`replace`]; calls `prepare` on the new file before it gets the name of the old one.
 pub(in crate::host) fn replace_as(
     path: &Path,

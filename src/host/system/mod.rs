@@ -1,5 +1,5 @@
-//! The operating system around this program: files, users, environment files, signals, the service manager that
-//! started it.
+//! The operating system around this program: files, users, environment files, signals, terminals, the service manager
+//! that started it.
 
 pub mod environment;
 pub mod files;
@@ -8,6 +8,10 @@ pub mod notify;
 pub mod owner;
 pub mod permissions;
 pub mod process;
+pub mod random;
+pub mod scratch;
+pub mod ssh;
+pub mod terminal;
 pub mod textfile;
 pub mod unit;
 pub mod users;

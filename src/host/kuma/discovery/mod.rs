@@ -2,6 +2,7 @@
 
 mod files;
 mod layout;
+mod likeness;
 mod properties;
 #[cfg(test)]
 mod tests;
@@ -10,5 +11,6 @@ mod zone;
 
 pub use files::{Files, read_files};
 pub use layout::{Layout, layout};
+pub use likeness::{Likeness, likeness};
 pub use properties::ServiceProperties;
 pub use zone::zone;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod bus;
+mod candidates;
 mod dependents;
 mod job;
 mod service;

@@ -70,7 +70,7 @@ pub(in crate::host::restic) fn advice(kind: Kind, text: &str, repository: &Locat
     match kind {
         Kind::ResticMissing => missing_program(text),
         Kind::RepositoryUnreachable if lower.contains("host key verification failed") => {
-            let target = ssh_target(repository.secret())?;
+            let target = repository.ssh()?;
             Some(format!(
                 "accept the host key once, as the user of the service: ssh {target}; then compare what it shows"
             ))
@@ -96,21 +96,4 @@ fn missing_program(text: &str) -> Option<String> {
         "rclone" => "install it with apt install rclone".to_owned(),
         other => format!("install {other}, or set PATH in environment-file in [restic]"),
     })
-}
-
-/// The arguments of ssh for a repository over SFTP.
-fn ssh_target(repository: &str) -> Option<String> {
-    let rest = repository.strip_prefix("sftp:")?;
-    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "@._-[]:".contains(c));
-    let target = match rest.strip_prefix("//") {
-        Some(url) => {
-            let host = url.split('/').next()?;
-            match host.rsplit_once(':') {
-                Some((host, port)) if port.chars().all(|c| c.is_ascii_digit()) => format!("-p {port} {host}"),
-                _ => host.to_owned(),
-            }
-        }
-        None => rest.split(':').next()?.to_owned(),
-    };
-    Some(target).filter(|target| !target.is_empty() && plain(&target.replace(' ', "")))
 }
