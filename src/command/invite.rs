@@ -106,10 +106,7 @@ fn location(address: &str) -> Result<Location> {
 fn own_environment(settings: &Settings) -> Result<Option<String>> {
     let usual = Path::new(ETC).join("environment");
     let path = settings.restic.environment_file.as_deref().unwrap_or(&usual);
-    let text = match files::read_small_text(path, MAX_SETTINGS) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|error| Error::io(format!("read {}", path.display()), error))?,
-    };
+    let Some(text) = files::find_text(path, MAX_SETTINGS)? else { return Ok(None) };
     let unusable = |reason: String| Error::new(Kind::Config, format!("cannot use {}", path.display())).because(reason);
     let mut pairs = environment::parse(&text).map_err(unusable)?;
     pairs.retain(|(name, _)| !PASSWORD_VARIABLES.contains(&name.as_str()));

@@ -1,7 +1,7 @@
 //! Setting hosts up with the lines that README shows: from the package to a host that replicates, and whatever may be wrong.
 
 use crate::Test;
-use crate::testbed::{FolderRepository, Kuma, Machine, Options, Result, wait_for};
+use crate::testbed::{FolderRepository, Kuma, Machine, Network, Options, Result, S3Server, wait_for};
 use crate::world::{
     PASSWORD, SOON, beginning, boot, digest, events, invocation, logged_in, package, says, sql, typed, wait_for_event,
 };
@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("an_uptime_kuma_under_another_name_is_found", another_name),
     ("an_uptime_kuma_that_waits_for_a_database_is_given_sqlite", headless),
     ("monitors_of_a_replica_are_replaced_only_after_a_yes", first_apply),
+    ("credentials_are_asked_and_passed_on", credentials),
     ("a_timer_that_does_not_run_is_told_by_check", timer),
 ];
 
@@ -290,6 +291,41 @@ fn first_apply() -> Result<()> {
     assert_eq!(sql(&replica, "SELECT name FROM monitor")?.trim(), "main");
     // One that has applied is not asked again.
     ends_with(&replica, 0, "setup replica", "").map(drop)
+}
+
+fn credentials() -> Result<()> {
+    let network = Network::new()?;
+    let s3 = S3Server::start(&network)?;
+    let repository = format!("{}/kuma", s3.new_bucket()?);
+    let host = |name: &str| boot(name, &Options { network: Some(&network), ..Options::default() });
+    let (main, replica) = (host("main")?, host("replica")?);
+    main.kuma()?.set_up()?;
+    replica.kuma()?;
+    let typist = Typist::begin(&main, &format!("kuma-replicator setup main --repository {repository}"))?;
+    typist.answer("AWS_ACCESS_KEY_ID", "testbed")?;
+    typist.answer("AWS_SECRET_ACCESS_KEY", "secret \"key\"")?;
+    let said = typist.ends_with(0)?;
+    assert!(said.contains("created s3:") && !said.contains("secret \"key"), "{said}");
+    wait_for_event(&main, "published")?;
+    // Those of the main can write, which is said; others take their place.
+    let invite = |flags: &str, input: &str| ends_with(&main, 0, &format!("invite {flags}"), input);
+    assert!(invite("", "")?.contains("--credentials-file"));
+    let said = invite("--credentials-file -", "AWS_ACCESS_KEY_ID=reader\nAWS_SECRET_ACCESS_KEY=reading\n")?;
+    assert!(!said.contains("--credentials-file"), "{said}");
+    let line = said.lines().last().ok_or("no invite")?;
+    ends_with(&replica, 0, "setup replica --invite-file -", line)?;
+    wait_for_event(&replica, "applied")?;
+    let environment = replica.run(&["cat", "/etc/kuma-replicator/environment"])?;
+    assert_eq!(environment, "AWS_ACCESS_KEY_ID=reader\nAWS_SECRET_ACCESS_KEY=reading\n");
+    let environment = main.run(&["cat", "/etc/kuma-replicator/environment"])?;
+    assert_eq!(environment, "AWS_ACCESS_KEY_ID=\"testbed\"\nAWS_SECRET_ACCESS_KEY=\"secret \\\"key\\\"\"\n");
+    for machine in [&main, &replica] {
+        assert_eq!(machine.sh("stat -c %a /etc/kuma-replicator/environment")?.trim(), "600");
+    }
+    // Another set of credentials does not replace the one that is there.
+    let other = "setup main --credentials-file -";
+    assert!(ends_with(&main, 2, other, "AWS_ACCESS_KEY_ID=x\n")?.contains("--replace"));
+    Ok(())
 }
 
 fn timer() -> Result<()> {

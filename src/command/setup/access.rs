@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Role, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::host::restic::{ETC, Restic};
+use crate::host::system::environment;
 use crate::host::system::files;
 use crate::host::system::interrupt::Interrupt;
 use crate::host::system::random;
@@ -57,18 +58,18 @@ pub(super) async fn access(
 ) -> Result<Access> {
     let environment_path =
         settings.restic.environment_file.clone().unwrap_or_else(|| Path::new(ETC).join("environment"));
-    let there = read(&environment_path)?;
+    let there = files::find_text(&environment_path, MAX_SETTINGS)?;
     if there.is_none() && given.environment.is_none() {
         given.environment = ask_credentials(settings.repository.secret(), person).await?;
     }
-    let environment = draft::secret(&environment_path, there.as_deref(), given.environment.as_deref(), replace)?;
+    let credentials = draft::secret(&environment_path, there.as_deref(), given.environment.as_deref(), replace)?;
     if let Some(target) = settings.repository.ssh() {
         reach::reach(&target, &given, person).await?;
     }
     let scratch = Scratch::new()?;
     let mut settings = settings.clone();
     let password_path = settings.restic.password_file.clone().unwrap_or_else(|| Path::new(ETC).join("restic-password"));
-    if let Some(text) = environment {
+    if let Some(text) = credentials {
         settings.restic.environment_file = Some(scratch.write("environment", text)?);
     }
     let there = password_there(&settings, &password_path, interrupt)?;
@@ -99,7 +100,7 @@ pub(super) async fn access(
         }
     };
     let environment =
-        environment.map(|text| NewFile { path: environment_path, text: format!("{}\n", text.trim_end()) });
+        credentials.map(|text| NewFile { path: environment_path, text: format!("{}\n", text.trim_end()) });
     let password = password.map(|text| NewFile { path: password_path, text: format!("{text}\n") });
     Ok(Access { password, made, environment, exists })
 }
@@ -157,7 +158,7 @@ async fn ask_credentials(repository: &str, person: &Person) -> Result<Option<Str
         let Some(value) = person.ask(&question, *echo).await? else { return Ok(None) };
         pairs.push(((*name).to_owned(), value));
     }
-    Ok(Some(crate::host::system::environment::render(&pairs)))
+    Ok(Some(environment::render(&pairs)))
 }
 
 /// `error` as the reason why nothing is written.
@@ -173,13 +174,4 @@ fn refused(error: Error, role: Role) -> Error {
     };
     let what = "the repository cannot be used; nothing was written";
     then_again(Error::new(error.kind(), what).with_hint(hint).because(error))
-}
-
-/// The text of a file, if it is there.
-fn read(path: &Path) -> Result<Option<String>> {
-    match files::read_small_text(path, MAX_SETTINGS) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
-    }
 }

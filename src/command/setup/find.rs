@@ -15,26 +15,18 @@ use crate::host::system::terminal::Echo;
 
 /// What was found.
 pub(super) struct Found {
-    /// With everything that was found.
+    /// What is configured, with the unit that was found, and with data directory and address if that unit says others, or none.
     pub(super) settings: Kuma,
-    /// The unit, if it is not the one that is configured.
-    pub(super) unit: Option<UnitName>,
-    /// The data directory, if its unit says another one, or none.
-    pub(super) data_directory: Option<PathBuf>,
-    /// The address, if its unit says another one, or none.
-    pub(super) url: Option<String>,
     /// Where it answers.
     pub(super) answers_on: String,
     /// Whether it is an Uptime Kuma 2.x that waits on its set-up page until a database is chosen.
     pub(super) waits_for_a_database: bool,
 }
 
-/// Finds it. `configured` is what the configuration file and flags say.
-pub(super) async fn find(mut configured: Kuma, person: &Person) -> Result<Found> {
+/// Finds it. `configured` is what the configuration file and flags say; with `is_ordered`, its data directory stands.
+pub(super) async fn find(configured: &Kuma, is_ordered: bool, person: &Person) -> Result<Found> {
     let systemd = Systemd::connect().await?;
-    let before = configured.unit.clone();
-    configured.unit = unit(&systemd, before.clone(), person).await?;
-    let unit = (configured.unit != before).then(|| configured.unit.clone());
+    let configured = Kuma { unit: unit(&systemd, &configured.unit, person).await?, ..configured.clone() };
     let mut instance = Instance::new(configured.clone());
     let activity = instance.activity().await?;
     let processes = match activity {
@@ -45,7 +37,7 @@ pub(super) async fn find(mut configured: Kuma, person: &Person) -> Result<Found>
     let state = if activity == Activity::Running { "runs" } else { "is stopped" };
     done("unit", format!("{} {state}{version}", configured.unit))?;
     let layout = instance.layout().await?;
-    let data_directory = data_directory(&layout.database(), &processes)?;
+    let data_directory = if is_ordered { None } else { data_directory(&layout.database(), &processes)? };
     if layout.guessed && data_directory.is_none() && !layout.database().exists() {
         let what = format!("{} does not say where it keeps its data, and has no database open", configured.unit);
         let hint = "start Uptime Kuma, or name the directory of kuma.db: --data-directory DIRECTORY";
@@ -64,19 +56,19 @@ pub(super) async fn find(mut configured: Kuma, person: &Person) -> Result<Found>
     let data = data_directory.as_ref().unwrap_or(&layout.data_directory).display().to_string();
     done("layout", format!("data in {data}, answers on {answers_on}"))?;
     let settings = Kuma {
-        data_directory: data_directory.clone().or(configured.data_directory),
-        url: url.clone().or(configured.url),
+        data_directory: data_directory.or(configured.data_directory),
+        url: url.or(configured.url),
         ..configured
     };
-    Ok(Found { settings, unit, data_directory, url, answers_on, waits_for_a_database })
+    Ok(Found { settings, answers_on, waits_for_a_database })
 }
 
 /// The unit: the one that is configured or given, else one that seems to run Uptime Kuma.
-async fn unit(systemd: &Systemd, configured: UnitName, person: &Person) -> Result<UnitName> {
-    if systemd.has(&configured).await? {
-        return Ok(configured);
+async fn unit(systemd: &Systemd, configured: &UnitName, person: &Person) -> Result<UnitName> {
+    if systemd.has(configured).await? {
+        return Ok(configured.clone());
     }
-    if configured != Kuma::default().unit {
+    if *configured != Kuma::default().unit {
         let what = format!("there is no unit {configured}");
         return Err(Error::new(Kind::ServiceMissing, what).with_hint("systemctl list-units --type=service lists all"));
     }

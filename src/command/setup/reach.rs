@@ -15,7 +15,7 @@ use super::person::{Person, done};
 /// # Errors
 /// [`Kind::ResticMissing`] without ssh; [`Kind::RepositoryUnreachable`]; [`Kind::RepositoryDenied`] with the key to authorise.
 pub(super) async fn reach(target: &SshTarget, given: &Given, person: &Person) -> Result<()> {
-    Ssh::check_installed()?;
+    ssh::check_installed()?;
     let ssh = Ssh::of(Path::new("/root"));
     if let Some(lines) = &given.known_hosts {
         ssh.trust(lines)?;

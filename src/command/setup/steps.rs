@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::{Cli, Setup};
-use crate::config::{DEFAULT_PATH, Role, Settings, UnitName};
+use crate::config::{self, DEFAULT_PATH, Kuma, Role, Settings, UnitName};
 use crate::cycle::Export;
 use crate::error::{Error, Kind, Result};
 use crate::host::kuma::instance::Instance;
@@ -31,7 +31,7 @@ pub(in crate::command) async fn setup(cli: &Cli, flags: &Setup) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let person = Person::new(flags.yes, interrupt.clone());
     let path = Path::new(DEFAULT_PATH);
-    let there = read(path)?;
+    let there = files::find_text(path, MAX_SETTINGS)?;
     let role = Role::from(flags.role);
     draft::check_role(there.as_deref(), role, path)?;
     let mut given = Given::read(flags)?;
@@ -39,21 +39,20 @@ pub(in crate::command) async fn setup(cli: &Cli, flags: &Setup) -> Result<()> {
     let keys = Keys { role, repository: &repository, unit: None, data_directory: None, url: None };
     let first = draft::configuration(there.as_deref(), &keys, path)?;
     let mut settings = Settings::parse(&first, path)?;
-    let found = find::find(with_flags(&settings, flags)?, &person).await?;
+    let configured = settings.kuma.clone();
+    settings.kuma = with_flags(&settings, flags)?;
+    let found = find::find(&settings.kuma, flags.data_directory.is_some(), &person).await?;
     settings.kuma = found.settings.clone();
     if found.waits_for_a_database {
         database::confirm(&settings.kuma.unit, &found.answers_on, &person).await?;
     }
     let access = access::access(&settings, given, flags.replace, &person, &interrupt).await?;
-    let default = crate::config::Kuma::default();
+    // What the file says already, or does not have to say, is not written.
+    let Kuma { unit, data_directory, url, .. } = &settings.kuma;
     let keys = Keys {
-        unit: found
-            .unit
-            .as_ref()
-            .or(flags.unit.as_ref().map(|_| &settings.kuma.unit))
-            .filter(|unit| **unit != default.unit),
-        data_directory: found.data_directory.as_ref().or(flags.data_directory.as_ref()),
-        url: found.url.as_deref(),
+        unit: Some(unit).filter(|unit| **unit != configured.unit),
+        data_directory: data_directory.as_ref().filter(|_| *data_directory != configured.data_directory),
+        url: url.as_deref().filter(|_| *url != configured.url),
         ..keys
     };
     let text = draft::configuration(there.as_deref(), &keys, path)?;
@@ -103,7 +102,7 @@ async fn repository(
     person: &Person,
 ) -> Result<String> {
     let path = Path::new(DEFAULT_PATH);
-    let written = there.map(|text| crate::config::value(text, &["repository"], path)).transpose()?.flatten();
+    let written = there.map(|text| config::value(text, &["repository"], path)).transpose()?.flatten();
     if role == Role::Replica && written.is_none() {
         *given = std::mem::take(given).or_ask(person).await?;
     }
@@ -125,7 +124,7 @@ async fn repository(
 }
 
 /// What is known of Uptime Kuma before it is looked for.
-fn with_flags(settings: &Settings, flags: &Setup) -> Result<crate::config::Kuma> {
+fn with_flags(settings: &Settings, flags: &Setup) -> Result<Kuma> {
     let mut kuma = settings.kuma.clone();
     if let Some(unit) = &flags.unit {
         kuma.unit = UnitName::new(unit).map_err(|reason| {
@@ -237,14 +236,5 @@ fn next(settings: &Settings) -> Result<()> {
             )
         }
         Role::Replica => say("next: journalctl -fu kuma-replicator shows the first apply; then kuma-replicator status"),
-    }
-}
-
-/// The text of the configuration file, if there is one.
-fn read(path: &Path) -> Result<Option<String>> {
-    match files::read_small_text(path, MAX_SETTINGS) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(format!("read configuration {}", path.display()), error)),
     }
 }

@@ -70,6 +70,18 @@ pub fn read_small_text(path: &Path, limit: usize) -> std::io::Result<String> {
         .map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
+/// The text of a file as [`read_small_text`] reads it; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn find_text(path: &Path, limit: usize) -> Result<Option<String>> {
+    match read_small_text(path, limit) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("read {}", path.display()), error)),
+    }
+}
+
 /// Whether what is there cannot be used: it is not a regular file, too large, or not text.
 pub fn is_unfit(error: &std::io::Error) -> bool {
     error.kind() == ErrorKind::InvalidData
