@@ -26,6 +26,7 @@ const FOLLOWED: &[&str] = &[
 
 /// Pages whose blocks other tests try.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("docs/home.md", "setup_at_home.rs"),
     ("docs/metrics.md", "metrics.rs"),
     ("docs/notifications.md", "receivers.rs"),
     ("docs/unprivileged.md", "rights.rs"),
@@ -109,7 +110,13 @@ fn monitoring(pair: &Pair) -> Result<()> {
     replica.sh(
         "cd /etc/kuma-replicator; cp -p restic-password right; echo 'not this one' >restic-password; chmod o+r restic-password",
     )?;
+    // A timer that runs, and starts nothing.
+    replica.sh("mkdir -p /run/systemd/system/kuma-replicator.timer.d
+         printf '[Timer]\\nOnBootSec=\\nOnBootSec=7d\\n' >/run/systemd/system/kuma-replicator.timer.d/idle.conf
+         systemctl daemon-reload; systemctl enable --now kuma-replicator.timer")?;
     let check = replica.sh("kuma-replicator check 2>&1 || test $? = 78")?;
+    replica.sh("systemctl disable --now kuma-replicator.timer
+         rm -r /run/systemd/system/kuma-replicator.timer.d; systemctl daemon-reload")?;
     replica.sh("cd /etc/kuma-replicator; mv right restic-password")?;
     page.shows(&check)?;
 
@@ -197,6 +204,11 @@ fn format(pair: &Pair) -> Result<()> {
     page.pass()?;
     let sample: Value = serde_json::from_str(&page.text()?)?;
     assert_eq!(sample["do"], "change");
+    // An invite, and how it checks itself.
+    let invite = page.text()?;
+    let (payload, checksum) = invite.trim().rsplit_once(':').ok_or("no checksum")?;
+    page.replace("PAYLOAD", payload.rsplit(':').next().unwrap_or_default());
+    assert_eq!(page.run(&pair.main)?.trim(), checksum);
     page.end()
 }
 

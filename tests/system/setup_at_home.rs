@@ -2,21 +2,10 @@
 
 use crate::Test;
 use crate::setup::{Typist, ends_with};
-use crate::testbed::{Machine, Network, Options, Result};
-use crate::world::{boot, digest, expect, logged_in, wait_for_event};
+use crate::testbed::{Machine, Network, Options, Page, Result};
+use crate::world::{boot, digest, expect, logged_in, places, wait_for_event};
 
 pub const TESTS: &[Test] = &[("a_repository_on_the_main_is_read_over_sftp_and_stays_readable", at_home)];
-
-/// What `docs/home.md` lets a person type on the main, apart from the package of the server.
-const LINES: [&str; 3] = ["<!-- the user -->", "<!-- the modes -->", "<!-- the key -->"];
-
-/// The block of commands in the page after this mark.
-fn block(mark: &str) -> Result<String> {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/home.md"))?;
-    let (_, after) = page.split_once(mark).ok_or_else(|| format!("docs/home.md has no {mark}"))?;
-    let block = after.split("```").nth(1).ok_or("no block")?;
-    Ok(block.trim_start_matches("sh").to_owned())
-}
 
 /// Whether the user of the replicas may read everything in the repository, and nobody else but root.
 fn is_readable(main: &Machine) -> Result<()> {
@@ -39,11 +28,11 @@ fn at_home() -> Result<()> {
     main.kuma()?.set_up()?;
     logged_in(&main)?.add_monitor("web", "http://127.0.0.1:3001/")?;
     replica.kuma()?;
-    let mut invite = String::new();
-    for mark in LINES {
-        invite = main.sh(&block(mark)?)?;
-    }
-    let invite = invite.lines().last().ok_or("no invite")?.to_owned();
+    // The user and the folder, the set-up with its modes, the key.
+    let mut page = Page::open("docs/home.md")?;
+    page.run(&main)?;
+    page.run(&main)?;
+    let invite = page.run(&main)?.lines().last().ok_or("no invite")?.to_owned();
     is_readable(&main)?;
     wait_for_event(&main, "published")?;
     is_readable(&main)?;
@@ -65,7 +54,17 @@ fn at_home() -> Result<()> {
         expect(&replica, 0, "applied")?;
         assert_eq!(digest(&main)?, digest(&replica)?);
     }
-    own_key(&main, &replica)
+    own_key(&main, &replica)?;
+    // The replica's own lines are typed above, and those after the death of the main here.
+    page.pass()?;
+    drop(main);
+    no_timer(&replica)?;
+    Page::open("docs/home.md")?.run(&replica)?;
+    page.run(&replica)?;
+    is_readable(&replica)?;
+    page.end()?;
+    assert_eq!(places(&replica)?.len(), 1);
+    expect(&replica, 0, "unchanged")
 }
 
 /// Lets cycles begin by order only.

@@ -8,11 +8,12 @@ use crate::host::restic::{ETC, Restic};
 use crate::host::system::environment;
 use crate::host::system::files;
 use crate::host::system::interrupt::Interrupt;
+use crate::host::system::prompt::Echo;
 use crate::host::system::random;
 use crate::host::system::scratch::Scratch;
-use crate::host::system::terminal::Echo;
 use crate::host::{Directories, repository};
 use crate::model::limits::MAX_SETTINGS;
+use crate::terminal;
 
 use super::draft;
 use super::given::Given;
@@ -107,11 +108,13 @@ pub(super) async fn access(
 
 /// Creates the repository of `settings`.
 pub(super) async fn create(settings: &Settings, interrupt: &Interrupt) -> Result<bool> {
+    let _waiting = terminal::wait(format!("creating repository {}", settings.repository));
     restic(settings, interrupt)?.init().await
 }
 
 /// Tries to open the repository of `settings`.
 pub(super) async fn open(settings: &Settings, interrupt: &Interrupt) -> Result<()> {
+    let _waiting = terminal::wait(format!("opening repository {}", settings.repository));
     restic(settings, interrupt)?.open().await
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::host::kuma::health;
 use crate::host::kuma::systemd::Systemd;
 use crate::host::system::files;
+use crate::terminal;
 
 use super::person::{Person, done};
 
@@ -48,8 +49,10 @@ pub(super) async fn choose(unit: &UnitName, url: &str) -> Result<()> {
     files::replace_public(&path, DROP_IN.as_bytes())?;
     let systemd = Systemd::connect().await?;
     systemd.reload().await?;
+    let waiting = terminal::wait(format!("restarting {unit}"));
     systemd.stop(unit).await?;
     systemd.start(unit).await?;
     health::wait(url, START_LIMIT, async || Ok(systemd.activity(unit).await? == Activity::Running)).await?;
+    drop(waiting);
     done("database", format!("{unit} has chosen SQLite, by {}", path.display()))
 }

@@ -11,7 +11,7 @@ use crate::host::kuma::{health, running};
 use crate::text;
 
 use super::person::{Person, done};
-use crate::host::system::terminal::Echo;
+use crate::host::system::prompt::Echo;
 
 /// What was found.
 pub(super) struct Found {

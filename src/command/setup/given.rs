@@ -12,7 +12,7 @@ use crate::model::invite::{Fault, Invite};
 use crate::model::limits::MAX_SETTINGS;
 
 use super::person::Person;
-use crate::host::system::terminal::Echo;
+use crate::host::system::prompt::Echo;
 
 /// The name of standard input among files.
 const STDIN: &str = "-";

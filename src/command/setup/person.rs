@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::host::system::interrupt::Interrupt;
-use crate::host::system::terminal::{self, Echo};
-use crate::report::{Check, Verdict, say};
+use crate::host::system::prompt::{self, Echo};
+use crate::report::{self, Check, Verdict};
 
 /// The person who typed `setup`, if there is one to ask.
 pub(super) struct Person {
@@ -16,7 +16,7 @@ pub(super) struct Person {
 impl Person {
     /// The person at this terminal; `yes` is the answer to every question of yes or no.
     pub(super) fn new(yes: bool, interrupt: Interrupt) -> Self {
-        Self { is_there: terminal::is_there(), yes, interrupt }
+        Self { is_there: prompt::is_there(), yes, interrupt }
     }
 
     /// Whether there is a terminal to ask on.
@@ -29,7 +29,7 @@ impl Person {
         if !self.is_there {
             return Ok(None);
         }
-        let answer = terminal::ask(question, echo, &self.interrupt).await?;
+        let answer = prompt::ask(question, echo, &self.interrupt).await?;
         Ok(answer.filter(|answer| !answer.is_empty()))
     }
 
@@ -67,5 +67,6 @@ pub(super) fn then_again(error: Error) -> Error {
 
 /// Says that a step is done.
 pub(super) fn done(name: &str, message: impl Into<String>) -> Result<()> {
-    say(Check { name: name.to_owned(), result: Verdict::Ok, message: message.into(), hint: None })
+    let check = Check { name: name.to_owned(), result: Verdict::Ok, message: message.into(), hint: None };
+    report::show(&check, false)
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::config::SshTarget;
 use crate::error::{Error, Kind, Result};
+use crate::host::system::prompt::Echo;
 use crate::host::system::ssh::{self, Attempt, Ssh};
-use crate::host::system::terminal::Echo;
 
 use super::given::Given;
 use super::person::{Person, done};

@@ -9,11 +9,11 @@ use crate::error::{Error, Kind, Result};
 use crate::host::kuma::instance::Instance;
 use crate::host::kuma::systemd::{Systemd, TimerState};
 use crate::host::system::interrupt::Interrupt;
-use crate::host::system::terminal::Echo;
+use crate::host::system::prompt::Echo;
 use crate::host::system::{files, users};
 use crate::host::{AsService, Directories, store};
 use crate::model::limits::MAX_SETTINGS;
-use crate::report::{self, say};
+use crate::report::say;
 use crate::text;
 
 use super::access::{self, Access, NewFile};
@@ -191,7 +191,7 @@ fn write_configuration(path: &Path, there: Option<&str>, text: &str) -> Result<(
 /// What `check` says, as the service.
 async fn examine(cli: &Cli, interrupt: &Interrupt) -> Result<()> {
     let mut findings = Findings::new(Form::Text);
-    check::examine(cli, false, &mut findings, interrupt).await?;
+    check::examine(cli, false, false, &mut findings, interrupt).await?;
     findings.end().map_err(|error| {
         error.with_hint("see the checks above; then type the same line again, which goes on from here")
     })
@@ -227,7 +227,6 @@ async fn enable() -> Result<()> {
 
 /// What a person does next.
 fn next(settings: &Settings) -> Result<()> {
-    report::waiting("");
     match settings.role {
         Role::Main => {
             say("next: keep a copy of the password elsewhere; without it nobody can read the repository")?;
