@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::Test;
 use crate::package::bare;
 use crate::testbed::{FolderRepository, Machine, Result, wait_for};
-use crate::world::{Pair, SOON, Setup, cycle, events, expect, invocation, logged_in, says, sql};
+use crate::world::{Pair, SOON, Setup, cycle, drop_in, events, expect, invocation, logged_in, says, sql};
 
 pub const TESTS: &[Test] = &[
     ("the_sandbox_is_tight_as_root_and_tighter_without", sandbox),
@@ -42,6 +42,10 @@ pub fn follow_the_manual(machine: &Machine) -> Result<()> {
     machine.sh(&folder).map(drop)
 }
 
+/// Fails if it can write where the service has no business.
+const NO_WRITE: &str = "for place in / /boot /etc /etc/systemd/system /proc/sys/kernel /root /run /run/systemd/system /sys /usr; do \
+    ! touch $$place/written 2>/dev/null || exit 1; done";
+
 /// The exposure that systemd counts for the service.
 fn exposure(machine: &Machine) -> Result<f64> {
     let report = says(machine, &["systemd-analyze", "security", "--no-pager", "kuma-replicator.service"])?;
@@ -52,6 +56,11 @@ fn exposure(machine: &Machine) -> Result<f64> {
 fn sandbox() -> Result<()> {
     let machine = bare()?;
     let as_root = exposure(&machine)?;
+    // What systemd says is one thing, and what root in the service can write is another.
+    let program = format!("[Service]\nExecStart=\nExecStart=/bin/sh -c '{}'\nExecStopPost=\n", NO_WRITE);
+    drop_in(&machine, "kuma-replicator.service", "try", &program)?;
+    machine.run(&["systemctl", "start", "kuma-replicator.service"])?;
+    machine.sh("rm /etc/systemd/system/kuma-replicator.service.d/try.conf; systemctl daemon-reload")?;
     machine.sh("touch /etc/kuma-replicator/config.toml")?;
     let [everybody, _, _] = manual()?;
     machine.sh(&everybody)?;
