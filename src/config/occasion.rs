@@ -76,6 +76,10 @@ occasions! {
     Released "released";
     /// A person switched the alerts of this replica.
     Alerts "alerts";
+    /// Old snapshots were forgotten.
+    Forgotten "forgotten";
+    /// The data of forgotten snapshots were removed.
+    Pruned "pruned";
     /// A snapshot of a host that is not the main is ignored.
     Stray "stray";
     /// Something that ends no cycle.
