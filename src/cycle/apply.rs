@@ -130,7 +130,7 @@ impl<H: Host> Session<'_, H> {
 
     /// Tries a change on a copy of the tables.
     pub(super) async fn rehearse(&mut self, change: &Change, here: &Configuration, main: &Schema) -> Result<()> {
-        self.report(&Event::Planned { origin: change.origin.clone(), size: change.plan.size() });
+        self.report_once(&Event::Planned { origin: change.origin.clone(), size: change.plan.size() });
         let tried = self.host.rehearse(here, &change.wanted).await;
         tried.map_err(|error| decide::unwritable(error, &change.schema, main))
     }

@@ -131,7 +131,7 @@ impl<H: Host> Session<'_, H> {
     fn verify_fetched(&mut self, bytes: &[u8], snapshot: &Snapshot, here: &Configuration) -> Result<Verified> {
         let verified =
             verify_beside(bytes, Some(snapshot), here).inspect_err(|error| self.reject(&snapshot.id, error))?;
-        self.report(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
+        self.report_once(&Event::Fetched { snapshot: snapshot.id.clone(), bytes: bytes.len() });
         Ok(verified)
     }
 

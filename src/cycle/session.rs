@@ -1,5 +1,6 @@
 //! One cycle from beginning to end: recover, prepare, carry out, record.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -96,12 +97,14 @@ pub struct Session<'a, H> {
     pub has_news: bool,
     /// The end of the cycle, which is reported last.
     pub(super) ending: Option<Event>,
+    /// What was said that a cycle which prepares twice says once.
+    said: BTreeSet<String>,
 }
 
 impl<'a, H: Host> Session<'a, H> {
     /// A session that does nothing yet.
     pub fn new(host: &'a mut H, settings: &'a Settings, state: &'a mut State, options: Options) -> Self {
-        Self { host, settings, state, options, has_news: false, ending: None }
+        Self { host, settings, state, options, has_news: false, ending: None, said: BTreeSet::new() }
     }
 
     /// Runs one cycle.
@@ -254,6 +257,13 @@ impl<'a, H: Host> Session<'a, H> {
     pub(super) fn report(&mut self, event: &Event) {
         self.has_news |= event.level() != Level::Info;
         self.host.report(event);
+    }
+
+    /// Reports an event of the preparation, unless it said the same before it waited for its turn.
+    pub(super) fn report_once(&mut self, event: &Event) {
+        if self.said.insert(event.to_string()) {
+            self.report(event);
+        }
     }
 
     /// Reports a snapshot of a host that is not the main, once. No replica applies it.

@@ -133,6 +133,8 @@ fn replicas_take_turns_to_restart() {
     let at = |name: &str| world.calls.iter().position(|call| call == name).unwrap();
     assert!(at("fetch") < at("pause") && at("pause") < at("stop"), "{:?}", world.calls);
     assert_eq!((world.did("look"), world.did("fetch")), (2, 2));
+    let said = |name: &str| world.story.iter().filter(|(event, _)| *event == name).count();
+    assert_eq!((said("fetched"), said("planned")), (1, 1), "nothing is said twice");
     // Nobody waits for nothing: not for what is in force, not if Uptime Kuma is stopped, and not a person.
     world.cycle(&always);
     assert_eq!(world.did("pause"), 0, "{:?}", world.calls);
