@@ -143,6 +143,36 @@ fn every_command_in_the_documents_is_one_that_the_program_takes() {
     assert!(found > 100, "{found}");
 }
 
+/// What begins a block of the configuration file: a key, or a table.
+const CONFIGURATION: [&str; 8] =
+    ["role", "repository", "metrics-file", "main]", "replica", "restic]", "uptime-kuma]", "notify."];
+
+#[test]
+fn every_configuration_in_the_documents_is_valid() {
+    let mut found = 0;
+    for (path, text) in documents() {
+        for block in blocks(&text) {
+            let first =
+                block.lines().find(|line| !line.starts_with('#') && !line.trim().is_empty()).unwrap_or_default();
+            let begins = CONFIGURATION.iter().any(|begin| first.trim_start_matches('[').starts_with(begin));
+            if !begins || !(first.starts_with('[') || first.contains(" = ")) {
+                continue;
+            }
+            let mut whole = block.clone();
+            for (key, line) in [("repository", "repository = \"/srv/kuma\""), ("role", "role = \"replica\"")] {
+                if !block.lines().any(|line| line.starts_with(&format!("{key} = "))) {
+                    whole = format!("{line}\n{whole}");
+                }
+            }
+            if let Err(error) = Settings::parse(&whole, Path::new("config.toml")) {
+                panic!("{}: {}\n{block}", path.display(), error.chain());
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
 // ---------------------------------------------------------------------------------------------------
 // Samples of output
 
