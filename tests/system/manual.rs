@@ -6,22 +6,31 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::testbed::{FolderRepository, Machine, Page, Result};
-use crate::world::{Pair, Setup, customize, cycle, expect, says, wait_until};
+use crate::setup::Typist;
+use crate::testbed::{FolderRepository, Machine, Options, Page, Result};
+use crate::world::{Pair, Setup, customize, cycle, expect, logged_in, package, says, sql, wait_for_event, wait_until};
 
 pub const TESTS: &[Test] = &[
     ("every_page_with_commands_is_tried", every_page),
     ("what_the_manual_types_works_and_what_it_shows_is_what_is_printed", follow),
+    ("what_the_readme_and_the_pages_about_setting_up_type_works", begin),
 ];
 
-/// The pages that [`follow`] tries.
+/// The pages that these tests try.
 const FOLLOWED: &[&str] = &[
+    "README.md",
     "docs/backup.md",
+    "docs/customization.md",
     "docs/format.md",
     "docs/hold.md",
+    "docs/installing.md",
+    "docs/main.md",
     "docs/monitoring.md",
     "docs/moving-the-main.md",
+    "docs/replica.md",
+    "docs/repositories.md",
     "docs/restore.md",
+    "docs/retention.md",
 ];
 
 /// Pages whose blocks other tests try.
@@ -29,6 +38,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("docs/home.md", "setup_at_home.rs"),
     ("docs/metrics.md", "metrics.rs"),
     ("docs/notifications.md", "receivers.rs"),
+    // Only of the configuration file, which tests/it/samples.rs reads.
+    ("docs/replicated.md", "samples.rs"),
     ("docs/unprivileged.md", "rights.rs"),
     ("docs/upgrading.md", "upgrades.rs"),
 ];
@@ -253,4 +264,174 @@ fn follows(machine: &Machine) -> Result<()> {
 fn stop_timer(machine: &Machine) -> Result<()> {
     machine.run(&["systemctl", "stop", "kuma-replicator.timer"])?;
     wait_until(machine, "kuma-replicator.service", "inactive")
+}
+
+/// From the package to hosts that replicate: first by hand, then, after a purge, with the lines of the README.
+fn begin() -> Result<()> {
+    let repository = FolderRepository::new()?;
+    let host = |name: &str| -> Result<Machine> {
+        let machine = Machine::boot(name, &Options { binds: vec![repository.bind()], ..Options::default() })?;
+        std::fs::copy(package()?, machine.root().join("root/kuma-replicator_0.1.0_amd64.deb"))?;
+        // What apt asks is answered with yes, and its package is where it is typed.
+        machine.sh("echo 'APT::Get::Assume-Yes \"true\";' >/etc/apt/apt.conf.d/yes")?;
+        Ok(machine)
+    };
+    let (main, replica) = (host("main")?, host("replica")?);
+    main.kuma()?.set_up()?;
+    let mut kuma = logged_in(&main)?;
+    let web = kuma.add_monitor("web", URL)?;
+    kuma.add_status_page("Public", "public", "Services", &[web])?;
+    sql(&main, "UPDATE status_page SET icon='/upload/logo.png'")?;
+    main.sh("printf logo > /var/lib/uptime-kuma/upload/logo.png")?;
+    replica.kuma()?;
+
+    by_hand(&main, &replica)?;
+    with_the_readme(&main, &replica)?;
+    repositories(&main)?;
+    retention(&main)
+}
+
+/// The lines of a page that are typed where the package lies.
+fn typed_in_root(page: &mut Page, machine: &Machine) -> Result<String> {
+    let script = page.text()?;
+    machine.sh(&format!("cd /root\n{script}"))
+}
+
+fn by_hand(main: &Machine, replica: &Machine) -> Result<()> {
+    let mut installing = page("docs/installing.md")?;
+    for machine in [main, replica] {
+        machine.sh("cd /root; apt install ./kuma-replicator_0.1.0_amd64.deb")?;
+    }
+    typed_in_root(&mut installing, main)?;
+
+    let mut page_of_main = page("docs/main.md")?;
+    // The short way comes with the README, and credentials for S3 are typed in setup.rs.
+    page_of_main.pass()?;
+    page_of_main.pass()?;
+    page_of_main.run(main)?;
+    wait_for_event(main, "published")?;
+    let line = says(main, &["journalctl", "--no-pager", "KUMA_EVENT=published"])?;
+    page_of_main.replace("Nov 23", line.get(..6).unwrap_or_default());
+    page_of_main.shows(&line)?;
+    page_of_main.end()?;
+
+    let mut page_of_replica = page("docs/replica.md")?;
+    page_of_replica.replace("/opt/uptime-kuma/data", "/var/lib/uptime-kuma");
+    page_of_replica.replace("sftp:kuma@backup.example.org:", "");
+    page_of_replica.run(replica)?;
+    replica.kuma()?;
+    // The short way, and another password, which is asked for twice.
+    page_of_replica.pass()?;
+    page_of_replica.pass()?;
+    page_of_replica.pass()?;
+    // Pasted, as the page says.
+    let password = page_of_replica.text()?;
+    std::fs::write(replica.root().join("root/password"), main.run(&["cat", "/etc/kuma-replicator/restic-password"])?)?;
+    replica.sh(&password.replace("cat >", "cat /root/password >"))?;
+    page_of_replica.run(replica)?;
+    page_of_replica.run(replica)?;
+    let lines = page_of_replica.lines()?;
+    let [enable, follow] = &lines[..] else { return Err(format!("other commands than expected: {lines:?}").into()) };
+    replica.sh(enable)?;
+    wait_for_event(replica, "applied")?;
+    replica.sh(&format!("timeout 2 {follow} || test $? = 124"))?;
+    let told = replica.journal(&["-t", "kuma-replicator"])?;
+    let told: Vec<&str> = told.iter().filter_map(|entry| entry["MESSAGE"].as_str()).collect();
+    let begin = told.iter().position(|line| line.starts_with("fetched")).ok_or("nothing was fetched")?;
+    let end = told.iter().position(|line| line.starts_with("applied")).ok_or("nothing was applied")?;
+    page_of_replica.shows(&told[begin..=end].join("\n"))?;
+    page_of_replica.end()?;
+
+    // What setup prints comes with the README; what it writes for a new Uptime Kuma is typed in setup.rs.
+    (0..4).try_for_each(|_| installing.pass())?;
+    let remove = installing.text()?;
+    for machine in [main, replica] {
+        machine.sh(&remove)?;
+    }
+    main.sh(&format!("test ! -e /etc/kuma-replicator; rm -rf {}/*", FolderRepository::PATH))?;
+    installing.end()
+}
+
+fn with_the_readme(main: &Machine, replica: &Machine) -> Result<()> {
+    let mut readme = page("README.md")?;
+    readme.replace("sftp:kuma@backup.example.org:/srv/kuma", FolderRepository::PATH);
+    let said = typed_in_root(&mut readme, main)?;
+    let invite = said.lines().last().ok_or("no invite")?.to_owned();
+
+    let mut installing = page("docs/installing.md")?;
+    installing.pass()?;
+    let lines: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("ok       unit")).collect();
+    let check = lines.iter().position(|line| line.contains(" sandbox ")).ok_or_else(|| said.clone())?;
+    installing.shows(&lines[..check].join("\n"))?;
+    let plan = lines.iter().position(|line| line.starts_with("next cycle: ")).ok_or_else(|| said.clone())?;
+    let mut after = vec![lines[plan]];
+    after.extend(lines[plan..].iter().filter(|line| line.contains(" timer ") || line.starts_with("next: ")));
+    installing.shows(&after.join("\n"))?;
+
+    let lines = readme.lines()?;
+    let [apt, setup] = &lines[..] else { return Err(format!("other commands than expected: {lines:?}").into()) };
+    replica.sh(&format!("cd /root; {apt}"))?;
+    let command = setup.split('#').next().unwrap_or_default().trim();
+    let typist = Typist::begin(replica, command)?;
+    typist.answer("Paste the line", &invite)?;
+    // It has the monitors that it got by hand.
+    typist.answer("Go on? [y/n]", "y")?;
+    let said = typist.ends_with(0)?;
+    assert!(said.contains("kuma-replicator.timer is enabled and runs"), "{said}");
+    wait_for_event(replica, "up-to-date")?;
+
+    // The same lines again change nothing.
+    let mut page_of_main = page("docs/main.md")?;
+    let said = typed_in_root(&mut page_of_main, main)?;
+    assert_eq!(said.lines().last(), Some(invite.as_str()), "{said}");
+
+    let mut customization = page("docs/customization.md")?;
+    customization.pass()?;
+    // What an alert looks like is in voices.rs.
+    customization.pass()?;
+    replica.run(&["kuma-replicator", "alerts", "off"])?;
+    customization.run(replica)?;
+    customization.end()?;
+
+    // Samples of plan and status, which are those of docs/monitoring.md, and how this project is built.
+    (0..3).try_for_each(|_| readme.pass())?;
+    readme.end()
+}
+
+fn repositories(main: &Machine) -> Result<()> {
+    let override_ = "/etc/systemd/system/kuma-replicator.service.d/override.conf";
+    let undo = format!("rm {override_}; systemctl daemon-reload");
+    let mut page = page("docs/repositories.md")?;
+    page.pass()?;
+    page.replace("/somewhere/else", "/opt");
+    page.edit_unit(main)?;
+    main.run(&["kuma-replicator", "check", "--as-service"])?;
+    main.sh(&undo)?;
+    // Addresses and credentials of S3, REST and SFTP servers, and how ssh is prepared: remote.rs and setup_at_home.rs.
+    (0..6).try_for_each(|_| page.pass())?;
+    main.sh("mkdir -p /root/.config/rclone; touch /root/.config/rclone/rclone.conf")?;
+    page.run(main)?;
+    main.sh("rm /etc/kuma-replicator/environment /var/lib/kuma-replicator/rclone.conf")?;
+    // The server of ssh.
+    page.pass()?;
+    main.sh("useradd kuma; useradd kuma-ro")?;
+    page.run(main)?;
+    main.sh("mkdir /etc/credstore; mv /etc/kuma-replicator/restic-password /etc/credstore/kuma-restic")?;
+    page.edit_unit(main)?;
+    main.run(&["kuma-replicator", "check", "--as-service"])?;
+    let listed = page.run(main)?;
+    assert!(listed.starts_with("id "), "{listed}");
+    main.sh(&format!("mv /etc/credstore/kuma-restic /etc/kuma-replicator/restic-password; {undo}"))?;
+    page.pass()?;
+    page.run(main)?;
+    page.end()
+}
+
+fn retention(main: &Machine) -> Result<()> {
+    let mut page = page("docs/retention.md")?;
+    page.pass()?;
+    page.run(main)?;
+    // The sample needs weeks: tests/it/samples.rs compares it.
+    page.pass()?;
+    page.end()
 }
