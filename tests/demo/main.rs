@@ -13,16 +13,13 @@ mod world;
 
 use std::time::Instant;
 
-use testbed::{Machine, Result, wait_for};
-use world::{Pair, SOON};
+use testbed::{FolderRepository, Machine, Options, Result, wait_for};
+use world::{Pair, SOON, package};
 
-/// What an administrator writes, and that the second apply may come soon after the first.
-const CONFIGURATIONS: [&str; 2] = [
-    "role = \"main\"\nrepository = \"/srv/repository\"\n",
-    "role = \"replica\"\nrepository = \"/srv/repository\"\n[replica]\nmin-restart-interval = \"0s\"\n",
-];
+/// Where the package lies on a host.
+const PACKAGE: &str = "/root/kuma-replicator_0.1.0_amd64.deb";
 
-/// A minute is long for a show. An empty assignment of one kind of timer removes those of all kinds.
+/// Ten seconds are long for a show. An empty assignment of one kind of timer removes those of all kinds.
 const OFTEN: &str = "[Timer]\nOnBootSec=\nOnBootSec=1s\nOnUnitActiveSec=5s\n";
 
 fn main() -> Result<()> {
@@ -30,29 +27,31 @@ fn main() -> Result<()> {
     let begin = Instant::now();
     let say = |text: &str| println!("\n=== {:>3} s  {text}", begin.elapsed().as_secs());
 
-    say("booting a main and a replica; apt install kuma-replicator on both; kuma-replicator init on the main");
-    let pair = Pair::from_scratch()?;
-    for (machine, configuration) in [&pair.main, &pair.replica].into_iter().zip(CONFIGURATIONS) {
-        std::fs::write(machine.root().join("etc/kuma-replicator/config.toml"), configuration)?;
-        let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");
-        std::fs::create_dir_all(&directory)?;
-        std::fs::write(directory.join("demo.conf"), OFTEN)?;
-        println!("\n{}:/etc/kuma-replicator/config.toml", machine.name());
-        print!("{}", machine.run(&["cat", "/etc/kuma-replicator/config.toml"])?);
-    }
-
-    say("creating a monitor, a notification and a status page on the main, as its web page does");
-    let mut kuma = pair.main_kuma()?;
+    say("booting a main and a replica, each with a new Uptime Kuma");
+    let pair = boot()?;
+    say("creating a user, a monitor, a notification and a status page on the main, as its web page does");
+    let mut kuma = pair.main.kuma()?;
+    kuma.set_up()?;
     let monitor = kuma.add_monitor("Intranet", "http://127.0.0.1:3001/")?;
     kuma.add_notification("On call", "http://127.0.0.1:9/alerts")?;
     kuma.add_status_page("All systems", "public", "Services", &[monitor])?;
 
-    say("systemctl enable --now kuma-replicator.timer, on both");
-    for machine in [&pair.main, &pair.replica] {
-        machine.sh("systemctl daemon-reload; systemctl enable --now kuma-replicator.timer")?;
-    }
+    say("main: apt install ./kuma-replicator_0.1.0_amd64.deb");
+    install(&pair.main)?;
+    say("main: kuma-replicator setup main --repository /srv/repository");
+    print!("{}", pair.main.sh("kuma-replicator setup main --repository /srv/repository 2>&1")?);
+    say("main: kuma-replicator invite");
+    let invite = pair.main.run(&["kuma-replicator", "invite"])?;
+    println!("{}…", invite.get(..60).unwrap_or_default());
+
     world::wait_for_event(&pair.main, "published")?;
-    say("the main has published; waiting for the replica");
+    say("the main has published; now the replica: apt install ./kuma-replicator_0.1.0_amd64.deb");
+    pair.replica.kuma()?;
+    install(&pair.replica)?;
+    say("replica: kuma-replicator setup replica, and the line is pasted");
+    std::fs::write(pair.replica.root().join("root/invite"), invite)?;
+    print!("{}", pair.replica.sh("kuma-replicator setup replica --invite-file - </root/invite 2>&1")?);
+    say("waiting for the replica's first apply");
     world::wait_for_event(&pair.replica, "applied")?;
     show(&pair.replica, "what the replica shows through its own API")?;
 
@@ -88,6 +87,23 @@ fn main() -> Result<()> {
     }
     say("done; the hosts and their disks are gone with this program");
     Ok(())
+}
+
+/// Two hosts that have no package yet, and a folder that both see.
+fn boot() -> Result<Pair> {
+    let repository = FolderRepository::new()?;
+    let host = |name: &str| Machine::boot(name, &Options { binds: vec![repository.bind()], ..Options::default() });
+    Ok(Pair { main: host("main")?, replica: host("replica")?, repository })
+}
+
+/// Installs the package, and lets its timer run more often.
+fn install(machine: &Machine) -> Result<()> {
+    std::fs::copy(package()?, machine.root().join(PACKAGE.trim_start_matches('/')))?;
+    print!("{}", machine.run(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "install", PACKAGE])?);
+    let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");
+    std::fs::create_dir_all(&directory)?;
+    std::fs::write(directory.join("demo.conf"), OFTEN)?;
+    machine.run(&["systemctl", "daemon-reload"]).map(drop)
 }
 
 fn show(machine: &Machine, what: &str) -> Result<()> {
