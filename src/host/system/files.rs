@@ -37,8 +37,11 @@ pub(in crate::host) fn open_own(path: &Path, options: &mut OpenOptions) -> std::
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
         if is_link { unfit("it is a symbolic link".to_owned()) } else { error }
     })?;
-    let (owner, directory) =
-        (file.metadata()?.uid(), std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?.uid());
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(unfit("it is not a regular file".to_owned()));
+    }
+    let (owner, directory) = (found.uid(), std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?.uid());
     if owner != directory && owner != 0 {
         return Err(unfit(format!("it belongs to user {}", users::user_name(owner))));
     }
