@@ -1,6 +1,5 @@
 //! One cycle from beginning to end: recover, prepare, carry out, record.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -97,14 +96,16 @@ pub struct Session<'a, H> {
     pub has_news: bool,
     /// The end of the cycle, which is reported last.
     pub(super) ending: Option<Event>,
-    /// What was said that a cycle which prepares twice says once.
-    said: BTreeSet<String>,
+    /// What the preparation before the wait for a turn said, and the next one does not say again.
+    said: Vec<String>,
+    /// What this preparation says.
+    saying: Vec<String>,
 }
 
 impl<'a, H: Host> Session<'a, H> {
     /// A session that does nothing yet.
     pub fn new(host: &'a mut H, settings: &'a Settings, state: &'a mut State, options: Options) -> Self {
-        Self { host, settings, state, options, has_news: false, ending: None, said: BTreeSet::new() }
+        Self { host, settings, state, options, has_news: false, ending: None, said: Vec::new(), saying: Vec::new() }
     }
 
     /// Runs one cycle.
@@ -151,6 +152,7 @@ impl<'a, H: Host> Session<'a, H> {
         let ready = self.prepare().await?;
         let ready = if self.waits_its_turn(&ready).await? {
             drop(ready);
+            self.said = std::mem::take(&mut self.saying);
             self.host.pause(decide::turn(&self.host.main_id()?)).await?;
             // What was found before may be out of date.
             self.prepare().await?
@@ -261,9 +263,13 @@ impl<'a, H: Host> Session<'a, H> {
 
     /// Reports an event of the preparation, unless it said the same before it waited for its turn.
     pub(super) fn report_once(&mut self, event: &Event) {
-        if self.said.insert(event.to_string()) {
-            self.report(event);
+        let text = event.to_string();
+        if let Some(at) = self.said.iter().position(|said| *said == text) {
+            self.said.swap_remove(at);
+            return;
         }
+        self.saying.push(text);
+        self.report(event);
     }
 
     /// Reports a snapshot of a host that is not the main, once. No replica applies it.
