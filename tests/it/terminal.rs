@@ -15,7 +15,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_kuma-replicator");
 /// The program, or a shell around it, with directories and a bus of its own.
 fn command(directory: &Path, program: &str) -> Command {
     let mut command = Command::new(program);
-    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+    // With CI a dumb terminal has colours, too.
+    for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
         command.env_remove(variable);
     }
     command

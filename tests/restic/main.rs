@@ -253,7 +253,8 @@ fn other_backups_are_ignored(program: &Program) -> Outcome {
     for arguments in foreign {
         host.feed("restic", &[&["backup"], arguments].concat(), "{}\n");
     }
-    assert_eq!(run(host.restic().look()).expect("a look"), before);
+    let beside = run(host.restic().look()).expect("a look");
+    assert_eq!(beside, Listing { others: foreign.len(), ..before.clone() });
     for tags in &malformed {
         host.feed("restic", &["backup", "--stdin", path, "--tag", tags], "{}\n");
     }
