@@ -76,6 +76,7 @@ fn main() -> Result<()> {
         let name = world::sql(&pair.replica, "SELECT name FROM monitor")?;
         Ok(name.contains("new rack").then_some(()))
     })?;
+    world::wait_until(&pair.replica, "kuma-replicator", "inactive")?;
     pair.replica.kuma()?;
     show(&pair.replica, "what the replica shows now")?;
 
@@ -99,7 +100,8 @@ fn boot() -> Result<Pair> {
 /// Installs the package, and lets its timer run more often.
 fn install(machine: &Machine) -> Result<()> {
     std::fs::copy(package()?, machine.root().join(PACKAGE.trim_start_matches('/')))?;
-    print!("{}", machine.run(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "install", PACKAGE])?);
+    let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", "install", PACKAGE];
+    machine.run(&apt)?;
     let directory = machine.root().join("etc/systemd/system/kuma-replicator.timer.d");
     std::fs::create_dir_all(&directory)?;
     std::fs::write(directory.join("demo.conf"), OFTEN)?;
