@@ -305,7 +305,7 @@ fn by_hand(main: &Machine, replica: &Machine) -> Result<()> {
     typed_in_root(&mut installing, main)?;
 
     let mut page_of_main = page("docs/main.md")?;
-    // The short way comes with the README, and credentials for S3 are typed in setup.rs.
+    // The short way comes with the README, and that with credentials for S3 in setup.rs.
     page_of_main.pass()?;
     page_of_main.pass()?;
     page_of_main.run(main)?;
@@ -320,10 +320,13 @@ fn by_hand(main: &Machine, replica: &Machine) -> Result<()> {
     page_of_replica.replace("sftp:kuma@backup.example.org:", "");
     page_of_replica.run(replica)?;
     replica.kuma()?;
-    // The short way, and another password, which is asked for twice.
+    // The short way comes with the README.
     page_of_replica.pass()?;
     page_of_replica.pass()?;
-    page_of_replica.pass()?;
+    // Another password, which restic asks for.
+    let another = "(umask 077; head -c 32 /dev/urandom | base64 >/root/another)";
+    main.sh(&format!("{another}\ncat /root/another | ({})", page_of_replica.text()?.trim()))?;
+    main.sh("mv /root/another /etc/kuma-replicator/restic-password")?;
     // Pasted, as the page says.
     let password = page_of_replica.text()?;
     std::fs::write(replica.root().join("root/password"), main.run(&["cat", "/etc/kuma-replicator/restic-password"])?)?;

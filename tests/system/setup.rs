@@ -1,7 +1,7 @@
 //! Setting hosts up with the lines that README shows: from the package to a host that replicates, and whatever may be wrong.
 
 use crate::Test;
-use crate::testbed::{FolderRepository, Kuma, Machine, Network, Options, Result, S3Server, wait_for};
+use crate::testbed::{FolderRepository, Kuma, Machine, Network, Options, Page, Result, S3Server, wait_for};
 use crate::world::{
     PASSWORD, SOON, beginning, boot, digest, events, invocation, logged_in, package, says, sql, typed, wait_for_event,
 };
@@ -322,6 +322,16 @@ fn credentials() -> Result<()> {
     for machine in [&main, &replica] {
         assert_eq!(machine.sh("stat -c %a /etc/kuma-replicator/environment")?.trim(), "600");
     }
+    // The line of the manual for a script, on a main that begins anew in another repository.
+    main.sh("systemctl stop kuma-replicator.timer kuma-replicator.service
+        rm -r /etc/kuma-replicator/* /var/lib/kuma-replicator/*; umask 077
+        printf 'AWS_ACCESS_KEY_ID=testbed\\nAWS_SECRET_ACCESS_KEY=secret\\n' >/root/s3-credentials")?;
+    let mut page = Page::open("docs/main.md")?;
+    page.pass()?;
+    page.replace("s3:https://s3.example.org/bucket/kuma", &format!("{repository}-2"));
+    page.run(&main)?;
+    let environment = main.run(&["cat", "/etc/kuma-replicator/environment"])?;
+    assert_eq!(environment, "AWS_ACCESS_KEY_ID=testbed\nAWS_SECRET_ACCESS_KEY=secret\n");
     // Another set of credentials does not replace the one that is there.
     let other = "setup main --credentials-file -";
     assert!(ends_with(&main, 2, other, "AWS_ACCESS_KEY_ID=x\n")?.contains("--replace"));
