@@ -24,7 +24,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && harmful(c))
 }
 
-/// JSON with the same meaning and nothing harmful: outside its strings there is none, inside it becomes `\uXXXX`.
+/// The same JSON with each harmful character as `\uXXXX`. Valid JSON has them only inside its strings.
 pub fn json(json: &str) -> Cow<'_, str> {
     replaced(
         json,

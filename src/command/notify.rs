@@ -117,19 +117,18 @@ async fn deliver_all(run: &Run<'_>, starts: Vec<Start>, memory: &mut Memory) {
         }
         begun.insert(name, is_sent);
     }
-    let up = decide::ping(run, memory.since).up;
-    let parcels = parcels(run, memory, &begun);
+    let ping = decide::ping(run, memory.since);
+    let parcels = parcels(run, memory, &ping, &begun);
     let names: Vec<String> = parcels.iter().map(|parcel| parcel.receiver.name.clone()).collect();
     let sender = Sender { host: host_name(), role: run.settings.role };
     for (name, delivery) in names.into_iter().zip(deliver(parcels, &sender, deadline).await) {
-        record(memory, &name, delivery, run.now, up);
+        record(memory, &name, delivery, run.now, ping.up);
     }
 }
 
 /// What each receiver is sent now. One that knows that the cycle has begun has to know its end; one of which that is not
 /// certain (`false`) would have it before the beginning.
-fn parcels(run: &Run<'_>, memory: &Memory, begun: &BTreeMap<String, bool>) -> Vec<Parcel> {
-    let ping = decide::ping(run, memory.since);
+fn parcels(run: &Run<'_>, memory: &Memory, ping: &Ping, begun: &BTreeMap<String, bool>) -> Vec<Parcel> {
     let tried = run.settings.receivers.iter().filter_map(|receiver| {
         let known = memory.receivers.get(&receiver.name);
         let is_due = match begun.get(&receiver.name) {

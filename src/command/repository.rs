@@ -5,12 +5,11 @@ use std::ffi::OsString;
 use jiff::tz::TimeZone;
 
 use crate::cli::Cli;
-use crate::config::{Role, Settings};
+use crate::config::Role;
 use crate::error::{Error, Kind, Result};
 use crate::host::system::interrupt::Interrupt;
-use crate::host::{Directories, repository};
+use crate::host::{Directories, repository, wait_for_repository};
 use crate::report::{InitDocument, SnapshotsDocument, print, show};
-use crate::terminal::{self, Waiting};
 
 use super::settings::settings;
 
@@ -18,7 +17,7 @@ pub(super) async fn snapshots(cli: &Cli, json: bool) -> Result<()> {
     let settings = settings(cli)?;
     let interrupt = Interrupt::install()?;
     let restic = repository(&settings, &Directories::from_environment(), &interrupt)?;
-    let waiting = wait(&settings, "looking into");
+    let waiting = wait_for_repository(&settings, "looking into");
     let listing = restic.look().await?;
     drop(waiting);
     show(&SnapshotsDocument::new(listing, TimeZone::system()), json)
@@ -32,7 +31,7 @@ pub(super) async fn init(cli: &Cli) -> Result<()> {
     }
     let interrupt = Interrupt::install()?;
     let restic = repository(&settings, &Directories::from_environment(), &interrupt)?;
-    let waiting = wait(&settings, "creating");
+    let waiting = wait_for_repository(&settings, "creating");
     let created = restic.init().await?;
     drop(waiting);
     print(&InitDocument { repository: settings.repository.to_string(), created }, false)
@@ -43,13 +42,4 @@ pub(super) fn restic(cli: &Cli, arguments: &[OsString]) -> Result<()> {
     let settings = settings(cli)?;
     let restic = repository(&settings, &Directories::from_environment(), &Interrupt::never())?;
     match restic.become_restic(arguments)? {}
-}
-
-/// Says to people at a terminal that the repository is waited for.
-fn wait(settings: &Settings, what: &str) -> Waiting {
-    terminal::wait(format!(
-        "{what} repository {}, for at most {} s",
-        settings.repository,
-        settings.restic.timeout.as_secs()
-    ))
 }

@@ -23,5 +23,5 @@ pub mod system;
 
 pub use outside::{
     AsService, Directories, SERVICE, System, booted, host_name, is_started_by_timer, keep_for_receivers, repository,
-    tell_prometheus,
+    tell_prometheus, wait_for_repository,
 };

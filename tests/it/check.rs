@@ -10,8 +10,9 @@ use rustix::fs::{CWD, FileType, Mode};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kuma-replicator");
 
-/// A host with a restic that waits, each time, until the other end of the pipe `gate` is opened.
-fn host(directory: &Path) -> String {
+/// A host with a restic that waits, each time, until the other end of the pipe `gate` is opened, and then fails. Returns
+/// its configuration file.
+pub(crate) fn host(directory: &Path) -> String {
     let file = |name: &str| directory.join(name);
     rustix::fs::mknodat(CWD, file("gate"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     fs::write(file("restic"), format!("#!/bin/sh\nread go <{}\nexit 1\n", file("gate").display())).unwrap();
@@ -26,16 +27,21 @@ fn host(directory: &Path) -> String {
     file("config.toml").display().to_string()
 }
 
-/// The command `check`, with directories and a bus of its own.
-fn check(directory: &Path, program: &str) -> Command {
+/// The program, or a shell around it, with directories and a bus of its own.
+pub(crate) fn command(directory: &Path, program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env("STATE_DIRECTORY", directory.join("state"))
         .env("CACHE_DIRECTORY", directory.join("cache"))
         .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", directory.join("no-bus").display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .stdin(Stdio::null());
+    command
+}
+
+/// The command `check`, whose results are read while it runs.
+fn check(directory: &Path, program: &str) -> Command {
+    let mut command = command(directory, program);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 

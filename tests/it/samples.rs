@@ -23,8 +23,8 @@ use kuma_replicator::model::told::Told;
 use kuma_replicator::plan::plan;
 use kuma_replicator::report::{Check, Clock, ForgetDocument, PlanDocument, SnapshotsDocument, StatusDocument, Verdict};
 
-use crate::support::host::settings;
 use crate::support::rows::{i, t, table};
+use crate::support::{self, host::settings};
 
 const PROGRAM: &str = "kuma-replicator";
 
@@ -41,23 +41,9 @@ fn documents() -> Vec<(PathBuf, String)> {
     paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// The blocks of code in a document, each without the indentation of its fence.
+/// The texts of the blocks of code in a document.
 fn blocks(text: &str) -> Vec<String> {
-    let (mut found, mut open): (Vec<String>, Option<(usize, String)>) = (Vec::new(), None);
-    for line in text.lines() {
-        let fence = line.trim_start().starts_with("```");
-        match &mut open {
-            None if fence => open = Some((line.len() - line.trim_start().len(), String::new())),
-            Some(_) if fence => found.extend(open.take().map(|(_, block)| block)),
-            Some((indent, block)) => {
-                block.push_str(line.get(*indent..).unwrap_or_default());
-                block.push('\n');
-            }
-            None => {}
-        }
-    }
-    assert!(open.is_none(), "a block without an end");
-    found
+    support::blocks::blocks(text).into_iter().map(|block| block.text).collect()
 }
 
 /// The words of a line of a shell, and what separates its commands as words of their own. A comment ends it.

@@ -7,41 +7,21 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use rustix::fs::{CWD, FileType, Mode};
 use serde_json::Value;
+
+use crate::check::{self, host};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_kuma-replicator");
 
-/// The program, or a shell around it, with directories and a bus of its own.
+/// The program, or a shell around it, on a terminal that can show everything.
 fn command(directory: &Path, program: &str) -> Command {
-    let mut command = Command::new(program);
+    let mut command = check::command(directory, program);
     // With CI a dumb terminal has colours, too.
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
         command.env_remove(variable);
     }
+    command.env("TERM", "xterm-256color");
     command
-        .env("STATE_DIRECTORY", directory.join("state"))
-        .env("CACHE_DIRECTORY", directory.join("cache"))
-        .env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", directory.join("no-bus").display()))
-        .env("TERM", "xterm-256color")
-        .stdin(Stdio::null());
-    command
-}
-
-/// A configuration whose restic waits, each time, until the other end of the pipe `gate` is opened, and then fails.
-fn configured(directory: &Path) -> String {
-    let file = |name: &str| directory.join(name);
-    rustix::fs::mknodat(CWD, file("gate"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    fs::write(file("restic"), format!("#!/bin/sh\nread go <{}\nexit 1\n", file("gate").display())).unwrap();
-    fs::set_permissions(file("restic"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    fs::write(file("password"), "secret").unwrap();
-    let text = format!(
-        "role = \"main\"\nrepository = \"/srv/nowhere\"\n[restic]\nprogram = {:?}\npassword-file = {:?}\n",
-        file("restic"),
-        file("password")
-    );
-    fs::write(file("config.toml"), text).unwrap();
-    file("config.toml").display().to_string()
 }
 
 /// What `typed` shows on a terminal of this width, byte by byte; script(1) makes one.
@@ -150,7 +130,7 @@ fn colours_are_for_terminals_that_want_them() {
 #[test]
 fn a_spinner_says_what_is_waited_for_and_leaves_nothing_behind() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configured(directory.path());
+    let config = host(directory.path());
     for (verb, waits) in [("check", "starting restic"), ("snapshots", "looking into repository /srv/nowhere")] {
         let typed = format!("{PROGRAM} --config {config} {verb}");
         let mut terminal = command(directory.path(), "script")
@@ -191,7 +171,7 @@ fn unread() -> Stdio {
 #[test]
 fn a_reader_that_has_enough_ends_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configured(directory.path());
+    let config = host(directory.path());
     let database = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kuma-2.5.3/kuma.db");
     let database = database.to_str().unwrap();
     let cases: &[(&[&str], i32)] = &[
@@ -236,7 +216,7 @@ fn document(output: &Output) -> Value {
 #[test]
 fn what_asked_for_json_gets_json_whatever_happens() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configured(directory.path());
+    let config = host(directory.path());
     let missing = directory.path().join("missing.toml").display().to_string();
     let json = |arguments: &[&str]| command(directory.path(), PROGRAM).args(arguments).output().unwrap();
     // The command line, and the kind and the exit code of its failure.
@@ -276,7 +256,7 @@ fn what_asked_for_json_gets_json_whatever_happens() {
 #[test]
 fn a_run_that_fails_tells_its_story_as_json() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configured(directory.path());
+    let config = host(directory.path());
     let output = command(directory.path(), PROGRAM).args(["--config", &config, "run", "--json"]).output().unwrap();
     let document = document(&output);
     assert_eq!((&document["role"], &document["outcome"]), (&"main".into(), &"failed".into()), "{document}");
@@ -292,7 +272,7 @@ fn a_run_that_fails_tells_its_story_as_json() {
 #[test]
 fn bad_input_is_named_with_what_is_allowed() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configured(directory.path());
+    let config = host(directory.path());
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::create_dir(path("folder")).unwrap();
     fs::write(path("text"), "no dump\n").unwrap();
@@ -363,7 +343,7 @@ fn listing(directory: &Path) -> Vec<String> {
 #[test]
 fn closed_streams_are_survived() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configured(directory.path());
+    let config = host(directory.path());
     for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
         for verb in ["status", "config", "import -", "check --json"] {
             let typed = format!("{PROGRAM} --config {config} {verb} {closed}");

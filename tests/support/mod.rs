@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test crate compiles this for itself and uses another part of it")]
 
 pub(crate) mod arbitrary;
+pub(crate) mod blocks;
 pub(crate) mod fleet;
 pub(crate) mod generations;
 pub(crate) mod host;

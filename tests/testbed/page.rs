@@ -6,19 +6,17 @@ use std::path::Path;
 
 use super::{Machine, Result};
 
+#[path = "../support/blocks.rs"]
+mod blocks;
+
+use blocks::{Block, blocks};
+
 /// The blocks of a page that are still to be tried.
 pub(crate) struct Page {
     name: &'static str,
     blocks: VecDeque<Block>,
     /// What the page calls by another name than the hosts of the test: as on the page, as here.
     replacements: Vec<(String, String)>,
-}
-
-/// What stands between two fences.
-struct Block {
-    /// The line of its first fence, from 1.
-    line: usize,
-    text: String,
 }
 
 impl Page {
@@ -116,27 +114,6 @@ impl Page {
         let text = self.replacements.iter().fold(block.text, |text, (there, here)| text.replace(there, here));
         Ok((format!("{}:{}", self.name, block.line), text))
     }
-}
-
-/// The blocks of a page. What indents a fence does not count.
-fn blocks(text: &str) -> VecDeque<Block> {
-    let (mut found, mut open) = (VecDeque::new(), None);
-    for (number, line) in (1..).zip(text.lines()) {
-        let fence = line.trim_start().starts_with("```");
-        open = match open.take() {
-            None if fence => Some((line.len() - line.trim_start().len(), Block { line: number, text: String::new() })),
-            Some((_, block)) if fence => {
-                found.push_back(block);
-                None
-            }
-            Some((indent, mut block)) => {
-                block.text += &format!("{}\n", line.get(indent..).unwrap_or_default());
-                Some((indent, block))
-            }
-            None => None,
-        };
-    }
-    found
 }
 
 /// A line without what differs from run to run: numbers, ids, times, how long ago it was, and how far columns are apart.

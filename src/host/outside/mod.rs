@@ -11,5 +11,6 @@ mod system;
 
 pub use as_service::{AsService, SERVICE};
 pub use metrics::tell_prometheus;
+pub use repository::wait_for_repository;
 pub use surroundings::{booted, is_started_by_timer, keep_for_receivers};
 pub use system::{Directories, System, host_name, repository};

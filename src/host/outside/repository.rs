@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::config::Settings;
 use crate::cycle::{Event, Repository, Surroundings as _};
 use crate::error::{Error, Kind, Result};
 use crate::host::restic::{PRUNE_TIMEOUT, Published, Restic};
@@ -25,15 +26,9 @@ impl System {
         }
     }
 
-    /// Says to people at a terminal that the repository is waited for.
-    fn wait_for_repository(&self, what: impl std::fmt::Display) -> Waiting {
-        let (repository, limit) = (&self.settings.repository, self.settings.restic.timeout.as_secs());
-        terminal::wait(format!("{what} repository {repository}, for at most {limit} s"))
-    }
-
     /// Looks with restic, and keeps what it found.
     async fn look_with_restic(&mut self) -> Result<Listing> {
-        let _waiting = self.wait_for_repository("looking into");
+        let _waiting = wait_for_repository(&self.settings, "looking into");
         // What is damaged in restic's cache is read a second time.
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         let order = self.order_that_goes_first();
@@ -45,7 +40,7 @@ impl System {
     async fn found_by_name(&mut self) -> Result<Option<(Looked, Timestamp)>> {
         let kept = self.store.listing().filter(|kept| kept.is_usable(self.settings.repository.digest(), self.now()));
         let Some(kept) = kept else { return Ok(None) };
-        let _waiting = self.wait_for_repository("asking for the names of the snapshots in");
+        let _waiting = wait_for_repository(&self.settings, "asking for the names of the snapshots in");
         let order = self.order_that_goes_first();
         let restic = self.restic()?;
         let names = or_give_way(async { Ok(restic.names().await) }, order).await?;
@@ -89,6 +84,12 @@ impl System {
     }
 }
 
+/// Says to people at a terminal that the repository is waited for.
+pub fn wait_for_repository(settings: &Settings, what: impl std::fmt::Display) -> Waiting {
+    let (repository, limit) = (&settings.repository, settings.restic.timeout.as_secs());
+    terminal::wait(format!("{what} repository {repository}, for at most {limit} s"))
+}
+
 /// How many snapshots one restic forgets: its arguments have a limit, and so has its time.
 const MAX_FORGOTTEN: usize = 1000;
 
@@ -122,14 +123,14 @@ impl Repository for System {
     }
 
     async fn fetch(&mut self, id: &SnapshotId) -> Result<Vec<u8>> {
-        let _waiting = self.wait_for_repository(format_args!("fetching snapshot {} from", id.short()));
+        let _waiting = wait_for_repository(&self.settings, format_args!("fetching snapshot {} from", id.short()));
         notify::extend(self.settings.restic.timeout * 2 + STEP_TIMEOUT);
         let order = self.order_that_goes_first();
         or_give_way(self.restic()?.fetch(id), order).await
     }
 
     async fn publish(&mut self, dump: &[u8], tags: &Tags) -> Result<SnapshotId> {
-        let _waiting = self.wait_for_repository("publishing into");
+        let _waiting = wait_for_repository(&self.settings, "publishing into");
         notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         let name = self.name();
         let Published { id, lock_left } = self.restic()?.publish(dump, tags, &name).await?;
@@ -142,7 +143,7 @@ impl Repository for System {
     }
 
     async fn check_publishable(&mut self) -> Result<Option<String>> {
-        let _waiting = self.wait_for_repository("writing a lock into");
+        let _waiting = wait_for_repository(&self.settings, "writing a lock into");
         notify::extend(self.settings.restic.timeout + STEP_TIMEOUT);
         self.restic()?.check_publishable().await
     }
@@ -171,7 +172,7 @@ impl Repository for System {
     }
 
     async fn remove_stale_locks(&mut self) -> Result<usize> {
-        let _waiting = self.wait_for_repository("looking for old locks in");
+        let _waiting = wait_for_repository(&self.settings, "looking for old locks in");
         let within = self.settings.restic.timeout;
         notify::extend(within + STEP_TIMEOUT);
         let name = self.name();
